@@ -1,0 +1,57 @@
+"""Package arcface_mxnet: the folder src/ is the import package."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+?)"', (ROOT / "src/__init__.py").read_text()).group(1)
+CUDA_WHEELS = [
+    "nvidia-cublas-cu11",
+    "nvidia-cuda-nvrtc-cu11",
+    "nvidia-cuda-runtime-cu11",
+    "nvidia-cudnn-cu11<9",  # MXNet 1.9.1 is linked to cuDNN 8
+    "nvidia-cufft-cu11",
+    "nvidia-curand-cu11",
+    "nvidia-cusolver-cu11",
+    "nvidia-nccl-cu11",
+    "nvidia-nvtx-cu11",
+]
+
+setup(
+    name="arcface_mxnet",
+    version=VERSION,
+    description="The ArcFace recipe of 2018 (LResNet-IR on MXNet), rebuilt",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    package_dir={"arcface_mxnet": "src"},
+    packages=["arcface_mxnet"] + [f"arcface_mxnet.{name}" for name in find_packages("src")],
+    package_data={"arcface_mxnet.ops": ["*.cc"]},
+    install_requires=[
+        "numpy>=1.23,<2",  # MXNet 1.9.1 is built against numpy 1
+        "opencv-python<4.12",  # newer ones need numpy 2
+        "scikit-learn",  # PCA of the verification protocol
+        "scikit-image",
+        "easydict",
+        "matplotlib",  # curves and reports
+        "tqdm",  # progress bars
+        "tomli; python_version < '3.11'",  # tomllib came with 3.11
+        "setuptools<81; python_version >= '3.12'",  # MXNet imports distutils
+    ],
+    extras_require={
+        "cpu": ["mxnet==1.9.1"],
+        "cu112": ["mxnet-cu112==1.9.1", *CUDA_WHEELS],
+        "export": ["onnx", "onnxruntime"],
+        "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client"],
+        "tensorboard": ["tensorboardX"],
+        "test": ["pytest", "ruff==0.17.6", "onnx", "onnxruntime"],
+    },
+    entry_points={
+        "console_scripts": [
+            "arcface-train = arcface_mxnet.train_softmax:main",
+            "arcface-face2rec = arcface_mxnet.data.face2rec2:main",
+            "arcface-verify = arcface_mxnet.eval.verification:main",
+        ]
+    },
+)

@@ -1,0 +1,39 @@
+"""LResNet-IR and ArcFace on MXNet: records, networks, losses, training, evaluation.
+
+Importing this package makes MXNet 1.9.1 importable and is the one place where its
+process-wide settings are decided.  MXNet itself is imported only by the modules that need
+it, so reading records, feature files and protocols works without it.
+"""
+
+import os
+
+import numpy
+
+__version__ = "0.1.0"
+
+# MXNet 1.9.1 reads numpy.bool while it is imported; numpy removed that alias in 1.24.
+if "bool" not in numpy.__dict__:
+    numpy.bool = numpy.bool_
+
+# The oneDNN subgraph backend aborts on some inference graphs ("IsMKLDNNData").
+os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "NONE")
+
+
+def _preload_cuda_wheels() -> None:
+    """Load the CUDA 11 libraries of the nvidia-*-cu11 wheels, where mxnet-cu112 is installed.
+
+    MXNet links them by bare name and the wheels are on no loader path; once they are in the
+    process, the loader takes them from there.  Does nothing for the CPU build.
+    """
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        distribution("mxnet-cu112")
+    except PackageNotFoundError:
+        return
+    from .cuda import preload
+
+    preload()
+
+
+_preload_cuda_wheels()

@@ -1,0 +1,240 @@
+"""TrainConfig: every option of training, one field = one flag = one default = one help text.
+
+The fields with group "loss" or "network" are handed to the losses and networks that declare
+a field of the same name; all defaults live here alone.  Flags, names and defaults are those
+of the published train_softmax.py in its widest form, where it had them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from dataclasses import dataclass
+from typing import Any
+
+# Published flags that belong to things this version does not have: given, they are refused
+# with the reason.  The value says why.
+UNAVAILABLE = {
+    "--retrain": "was never used by the published script; use --pretrained or --resume",
+    "--use-deformable": "was never used by the published script",
+    "--patch": "was never used by the published script",
+    "--noise-sgd": "crashed in the published script and is not built",
+    "--c2c-threshold": "needs close-to-centre files, which are not built",
+    "--c2c-mode": "needs close-to-centre files, which are not built",
+    "--output-c2c": "needs close-to-centre files, which are not built",
+    "--train-limit": "is not built; pack fewer images with face2rec2.py instead",
+}
+
+
+def option(default: Any, help: str, *, group: str = "train", choices: tuple | None = None) -> Any:
+    """Return a dataclass field that is also a flag.  help states the unit."""
+    return dataclasses.field(
+        default=default, metadata={"help": help, "group": group, "choices": choices}
+    )
+
+
+def _loss(default: Any, help: str, **more: Any) -> Any:
+    return option(default, help, group="loss", **more)
+
+
+def _network(default: Any, help: str, **more: Any) -> Any:
+    return option(default, help, group="network", **more)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All options of one training run.  Raises ValueError that lists every fault at once."""
+
+    # data and files
+    data_dir: str = option("", "dataset folder with train.rec, train.idx, property and packs")
+    prefix: str = option("../model/model", "checkpoint prefix; its folder is made if absent")
+    pretrained: str = option("", "start from the parameters of checkpoint PREFIX,NUMBER")
+    ckpt: int = option(
+        1,
+        "when to save a numbered checkpoint: 0 never, 1 when it is good, 2 at every "
+        "verification, 3 when it is good, over number 1; the last state is kept always",
+        choices=(0, 1, 2, 3),
+    )
+    target: tuple[str, ...] = option(
+        ("lfw", "cfp_fp", "agedb_30"),
+        "pair sets to verify on, comma separated; TARGET.bin in --data-dir, absent ones are named",
+    )
+    image_size: tuple[int, ...] = option(
+        (), "crop size HEIGHT,WIDTH in pixels; overrides property (empty: as property says)"
+    )
+    images_filter: int = option(0, "leave out identities with fewer images than this")
+
+    # network
+    network: str = option("r50", "network name, as `python -m arcface_mxnet.networks` lists them")
+    emb_size: int = _network(512, "embedding size D")
+    version_se: int = _network(0, "squeeze-excitation in every unit", choices=(0, 1))
+    version_input: int = _network(1, "stem: 1 keeps 112x112 (the L in LResNet), 0, 2 as published")
+    version_output: str = _network("E", "head after the last convolution")
+    version_unit: str = _network("3", "residual unit; 3 is the improved one (IR)")
+    version_act: str = _network("prelu", "activation", choices=("prelu", "relu"))
+    version_multiplier: float = _network(1.0, "width multiplier of MobileNet")
+    bn_mom: float = _network(0.9, "momentum of batch normalisation statistics")
+
+    # loss
+    loss_type: str = option("4", "loss by published number or by name")
+    margin_s: float = _loss(64.0, "scale s of the logits")
+    margin_m: float = _loss(0.5, "margin m (radians for ArcFace, cosine units for CosFace)")
+    margin_a: float = _loss(1.0, "factor a on the angle of the combined margin")
+    margin_b: float = _loss(0.0, "cosine margin b of the combined margin")
+    easy_margin: int = _loss(0, "1: margin only where the angle is below 90 degrees", choices=(0, 1))
+    fc7_wd_mult: float = option(1.0, "weight decay multiplier of the classifier")
+    fc7_lr_mult: float = option(1.0, "learning rate multiplier of the classifier")
+    fc7_no_bias: bool = _loss(False, "no bias in the plain softmax classifier")
+
+    # optimizer and schedule
+    lr: float = option(0.1, "initial learning rate")
+    lr_steps: tuple[int, ...] = option(
+        (), "steps at which the rate drops to a tenth, comma separated, used as given (empty: "
+        "the published milestones of the loss, scaled by 512 / batch)"
+    )
+    wd: float = option(0.0005, "weight decay")
+    mom: float = option(0.9, "momentum of SGD")
+    apply_mult: int = option(
+        0,
+        "0: every parameter decays and learns alike, as published (its optimizer ignored all "
+        "multipliers); 1: honour lr and wd multipliers and spare biases, beta and gamma",
+        choices=(0, 1),
+    )
+    per_batch_size: int = option(128, "images per device and step")
+    end_epoch: int = option(100000, "stop after this many epochs")
+    max_steps: int = option(0, "stop after this many steps (0: no limit)")
+    verbose: int = option(2000, "steps between verifications")
+    frequent: int = option(20, "steps between progress lines")
+    seed: int = option(727, "seed of every random choice")
+
+    # augmentation
+    rand_mirror: int = option(1, "mirror half of the images", choices=(0, 1))
+    rand_shift: int = option(0, "shift each image by up to this many pixels in x and y")
+    cutoff: int = option(0, "side in pixels of the square blanked in half of the images (0: off)")
+    color: int = option(
+        0, "1: jitter brightness, contrast and saturation; 2: JPEG re-compression too",
+        choices=(0, 1, 2),
+    )
+
+    # execution
+    gpus: str = option(
+        "", "GPU numbers, comma separated (empty: CUDA_VISIBLE_DEVICES; without any, the CPU)"
+    )
+    num_threads: int = option(2, "threads that decode and augment images")
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{flag_of(f.name)} {getattr(self, f.name)!r}: allowed are "
+            + ", ".join(map(str, f.metadata["choices"]))
+            for f in dataclasses.fields(self)
+            if f.metadata["choices"] and getattr(self, f.name) not in f.metadata["choices"]
+        ]
+        faults += self._range_faults()
+        if faults:
+            raise ValueError("\n".join(faults))
+
+    def _range_faults(self) -> list[str]:
+        at_least = {
+            "emb_size": 1, "per_batch_size": 1, "end_epoch": 1, "max_steps": 0, "verbose": 1,
+            "frequent": 1, "rand_shift": 0, "cutoff": 0, "num_threads": 1, "images_filter": 0,
+            "seed": 0, "lr": 0, "wd": 0, "mom": 0,
+        }  # fmt: skip
+        faults = [
+            f"{flag_of(name)} {getattr(self, name)}: must be at least {low}"
+            for name, low in at_least.items()
+            if getattr(self, name) < low
+        ]
+        if self.image_size and len(self.image_size) != 2:
+            faults.append(f"--image-size {self.image_size}: give HEIGHT,WIDTH, such as 112,112")
+        if list(self.lr_steps) != sorted(set(self.lr_steps)):
+            faults.append(f"--lr-steps {self.lr_steps}: must ascend")
+        return faults
+
+
+def flag_of(name: str) -> str:
+    """Return the flag of a field: margin_m -> --margin-m."""
+    return "--" + name.replace("_", "-")
+
+
+def _comma_list(of: type) -> Any:
+    def parse(text: str) -> tuple:
+        return tuple(of(part.strip()) for part in text.split(",") if part.strip())
+
+    parse.__name__ = f"comma separated list of {of.__name__}"
+    return parse
+
+
+_PARSERS = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "tuple[int, ...]": _comma_list(int),
+    "tuple[str, ...]": _comma_list(str),
+}
+
+
+class _Refuse(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        parser.error(f"{self.option_strings[0]} {self.const}")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add one flag for every field of TrainConfig, and the refusal of the unavailable ones."""
+    groups = {
+        "train": parser.add_argument_group("training"),
+        "network": parser.add_argument_group("network"),
+        "loss": parser.add_argument_group("loss"),
+    }
+    for field in dataclasses.fields(TrainConfig):
+        group, text = groups[field.metadata["group"]], field.metadata["help"]
+        if field.type == "bool":
+            group.add_argument(flag_of(field.name), action="store_true", help=text)
+            continue
+        shown = field.default
+        if isinstance(shown, tuple):
+            shown = ",".join(map(str, shown))
+        group.add_argument(
+            flag_of(field.name),
+            type=_PARSERS[field.type],
+            default=field.default,
+            choices=field.metadata["choices"],
+            metavar=None if field.metadata["choices"] else field.name.upper(),
+            help=f"{text} (default: {shown if shown != '' else 'empty'})".replace("%", "%%"),
+        )
+    for flag, reason in UNAVAILABLE.items():
+        parser.add_argument(
+            flag, nargs="?", action=_Refuse, const=reason, help=argparse.SUPPRESS
+        )
+
+
+def from_namespace(namespace: argparse.Namespace) -> TrainConfig:
+    """Return the TrainConfig of parsed arguments.  Raises ValueError listing every fault."""
+    names = [field.name for field in dataclasses.fields(TrainConfig)]
+    return TrainConfig(**{name: getattr(namespace, name) for name in names})
+
+
+def ignored_options(config: TrainConfig, group: str, used: set[str], by: str) -> list[str]:
+    """Return a fault for each option of a group that was changed and is not among those used."""
+    return [
+        f"{flag_of(f.name)} {getattr(config, f.name)}: {by} does not use it; leave it out"
+        for f in dataclasses.fields(config)
+        if f.metadata["group"] == group
+        and f.name not in used
+        and getattr(config, f.name) != f.default
+    ]
+
+
+def visible_gpus(config: TrainConfig) -> list[int]:
+    """Return the GPU numbers to use: --gpus, else all of CUDA_VISIBLE_DEVICES, else none.
+
+    CUDA numbers the visible devices from 0, so its entries count but do not name.
+    Raises ValueError if --gpus is not a list of numbers.
+    """
+    if config.gpus:
+        try:
+            return [int(part) for part in config.gpus.split(",")]
+        except ValueError:
+            raise ValueError(f"--gpus {config.gpus!r}: give numbers, such as 0,1") from None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return list(range(len([part for part in visible.split(",") if part.strip()])))
