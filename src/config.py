@@ -82,7 +82,9 @@ class TrainConfig:
     margin_m: float = _loss(0.5, "margin m (radians for ArcFace, cosine units for CosFace)")
     margin_a: float = _loss(1.0, "factor a on the angle of the combined margin")
     margin_b: float = _loss(0.0, "cosine margin b of the combined margin")
-    easy_margin: int = _loss(0, "1: margin only where the angle is below 90 degrees", choices=(0, 1))
+    easy_margin: int = _loss(
+        0, "1: margin only where the angle is below 90 degrees", choices=(0, 1)
+    )
     fc7_wd_mult: float = option(1.0, "weight decay multiplier of the classifier")
     fc7_lr_mult: float = option(1.0, "learning rate multiplier of the classifier")
     fc7_no_bias: bool = _loss(False, "no bias in the plain softmax classifier")
@@ -90,8 +92,9 @@ class TrainConfig:
     # optimizer and schedule
     lr: float = option(0.1, "initial learning rate")
     lr_steps: tuple[int, ...] = option(
-        (), "steps at which the rate drops to a tenth, comma separated, used as given (empty: "
-        "the published milestones of the loss, scaled by 512 / batch)"
+        (),
+        "steps at which the rate drops to a tenth, comma separated, used as given (empty: "
+        "the published milestones of the loss, scaled by 512 / batch)",
     )
     wd: float = option(0.0005, "weight decay")
     mom: float = option(0.9, "momentum of SGD")
@@ -113,7 +116,8 @@ class TrainConfig:
     rand_shift: int = option(0, "shift each image by up to this many pixels in x and y")
     cutoff: int = option(0, "side in pixels of the square blanked in half of the images (0: off)")
     color: int = option(
-        0, "1: jitter brightness, contrast and saturation; 2: JPEG re-compression too",
+        0,
+        "1: jitter brightness, contrast and saturation; 2: JPEG re-compression too",
         choices=(0, 1, 2),
     )
 
@@ -203,9 +207,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"{text} (default: {shown if shown != '' else 'empty'})".replace("%", "%%"),
         )
     for flag, reason in UNAVAILABLE.items():
-        parser.add_argument(
-            flag, nargs="?", action=_Refuse, const=reason, help=argparse.SUPPRESS
-        )
+        parser.add_argument(flag, nargs="?", action=_Refuse, const=reason, help=argparse.SUPPRESS)
 
 
 def from_namespace(namespace: argparse.Namespace) -> TrainConfig:

@@ -1,0 +1,15 @@
+"""Fixtures that every test may use."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real faces and original records, or skip."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real faces and original records are absent: no folder {SHARED_DATA}")
+    return SHARED_DATA
