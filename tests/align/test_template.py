@@ -1,0 +1,20 @@
+import numpy as np
+import pytest
+from arcface_mxnet.align.template import template
+
+
+def test_published_points_of_both_sizes():
+    narrow, square = template((112, 96)), template((112, 112))
+    assert narrow[0].tolist() == [30.2946, 51.6963]
+    assert square[:, 0] == pytest.approx([38.2946, 73.5318, 56.0252, 41.5493, 70.7299])
+    assert np.array_equal(narrow[:, 1], square[:, 1])
+
+
+def test_another_size_is_refused():
+    with pytest.raises(ValueError, match=r"crop size \(96, 112\).*112,112 and 112,96"):
+        template((96, 112))
+
+
+def test_each_caller_gets_its_own_points():
+    template()[:] = 0
+    assert template().min() > 30
