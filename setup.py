@@ -1,7 +1,7 @@
 """Package arcface_mxnet: the folder src/ is the import package."""
 
-import re
 from pathlib import Path
+import re
 
 from setuptools import find_packages, setup
 
@@ -33,6 +33,7 @@ setup(
         "opencv-python<4.12",  # newer ones need numpy 2
         "scikit-learn",  # PCA of the verification protocol
         "scikit-image",
+        "scipy<2",  # MXNet 1.9.1 uses names that 2 drops
         "easydict",
         "matplotlib",  # curves and reports
         "tqdm",  # progress bars

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 import difflib
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 

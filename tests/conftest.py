@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import arcface_mxnet  # noqa: F401  (first: it makes MXNet importable)
 import pytest
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
