@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 from dataclasses import dataclass
+import os
 from typing import Any
 
 # Published flags that belong to things this version does not have: given, they are refused
@@ -85,8 +85,10 @@ class TrainConfig:
     easy_margin: int = _loss(
         0, "1: margin only where the angle is below 90 degrees", choices=(0, 1)
     )
-    fc7_wd_mult: float = option(1.0, "weight decay multiplier of the classifier")
-    fc7_lr_mult: float = option(1.0, "learning rate multiplier of the classifier")
+    margin_warmup: int = _loss(0, "steps over which the margin grows from 0 to its value (0: off)")
+    ce_loss: bool = _loss(False, "report the cross entropy too")
+    fc7_wd_mult: float = _loss(1.0, "weight decay multiplier of the classifier")
+    fc7_lr_mult: float = _loss(1.0, "learning rate multiplier of the classifier")
     fc7_no_bias: bool = _loss(False, "no bias in the plain softmax classifier")
 
     # optimizer and schedule
