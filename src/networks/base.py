@@ -32,12 +32,14 @@ class Network:
 
     build(options) returns the symbol from "data" (N, 3, 112, 112), raw RGB 0..255, to "fc1"
     (N, D).  uses names the fields of NetworkOptions that it reads.  initializer makes the
-    published initializer of its family.
+    published initializer of its family.  published are the options it was published with
+    where they are not the defaults: they document, build_network never puts them in.
     """
 
     build: Callable[[NetworkOptions], mx.sym.Symbol]
     initializer: Callable[[], mx.init.Initializer]
     uses: frozenset[str]
+    published: NetworkOptions = NetworkOptions()
 
 
 def build_network(name: str, options: NetworkOptions) -> mx.sym.Symbol:
