@@ -50,6 +50,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
+            "arcface-fetch = arcface_mxnet.data.sources:main",
+            "arcface-align = arcface_mxnet.align.align:main",
             "arcface-train = arcface_mxnet.train_softmax:main",
             "arcface-face2rec = arcface_mxnet.data.face2rec2:main",
             "arcface-verify = arcface_mxnet.eval.verification:main",
