@@ -106,7 +106,14 @@ class TrainConfig:
         "multipliers); 1: honour lr and wd multipliers and spare biases, beta and gamma",
         choices=(0, 1),
     )
+    grad_clip: float = option(0.0, "largest L2 norm of an update's gradients together (0: off)")
+    lr_warmup: int = option(0, "steps over which the learning rate grows linearly to --lr (0: off)")
     per_batch_size: int = option(128, "images per device and step")
+    accumulate: int = option(
+        1,
+        "batches whose gradients make one update; batch statistics stay those of one device's "
+        "batch, so 4 x 128 is not quite 512",
+    )
     end_epoch: int = option(100000, "stop after this many epochs")
     max_steps: int = option(0, "stop after this many steps (0: no limit)")
     verbose: int = option(2000, "steps between verifications")
@@ -128,6 +135,10 @@ class TrainConfig:
         "", "GPU numbers, comma separated (empty: CUDA_VISIBLE_DEVICES; without any, the CPU)"
     )
     num_threads: int = option(2, "threads that decode and augment images")
+    resume: bool = option(
+        False, "continue the run of --prefix where it stopped; start it if there is none"
+    )
+    tensorboard: bool = option(False, "write metrics to PREFIX-tensorboard too")
 
     def __post_init__(self) -> None:
         faults = [
@@ -144,7 +155,7 @@ class TrainConfig:
         at_least = {
             "emb_size": 1, "per_batch_size": 1, "end_epoch": 1, "max_steps": 0, "verbose": 1,
             "frequent": 1, "rand_shift": 0, "cutoff": 0, "num_threads": 1, "images_filter": 0,
-            "seed": 0, "lr": 0, "wd": 0, "mom": 0,
+            "seed": 0, "lr": 0, "wd": 0, "mom": 0, "accumulate": 1, "grad_clip": 0, "lr_warmup": 0,
         }  # fmt: skip
         faults = [
             f"{flag_of(name)} {getattr(self, name)}: must be at least {low}"

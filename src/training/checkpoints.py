@@ -7,8 +7,8 @@ too.  A checkpoint's number counts verifications (it is published as "epoch").  
 
 from __future__ import annotations
 
-from pathlib import Path
 import json
+from pathlib import Path
 import re
 
 import mxnet as mx

@@ -1,0 +1,96 @@
+"""From options to what is trained: dataset, devices, network, loss, symbol, schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mxnet as mx
+
+from ..config import TrainConfig, visible_gpus
+from ..data.dataset import FaceDataset
+from ..losses import Loss, build_loss
+from ..networks import NETWORKS, Network, NetworkOptions, build_network
+from .schedule import milestones
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is fixed before the first step."""
+
+    config: TrainConfig
+    ctx: list[mx.Context]
+    datasets: list[FaceDataset]
+    network: Network
+    embedding: mx.sym.Symbol
+    loss: Loss
+    symbol: mx.sym.Symbol
+    shapes: dict[str, tuple[int, ...]]  # of every input, for one device
+    drops: tuple[int, ...]
+
+    @property
+    def images_per_batch(self) -> int:
+        """Images of one pass over all devices."""
+        return self.config.per_batch_size * len(self.ctx)
+
+    @property
+    def images_per_step(self) -> int:
+        """Images that make one update."""
+        return self.images_per_batch * self.config.accumulate
+
+
+def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Plan:
+    """Return the plan of a run.  Raises ValueError or FileNotFoundError for what is wrong."""
+    devices = list(ctx) if ctx else contexts(config)
+    network = NETWORKS[config.network]
+    embedding = build_network(config.network, network_options(config))
+    datasets = [
+        FaceDataset(folder, image_size=config.image_size, images_filter=config.images_filter)
+        for folder in config.data_dir.split(",")
+    ]
+    loss = build_loss(config.loss_type, config, datasets[0].num_classes)
+    if len(datasets) > 1 and loss.batch_plan != "triplets":
+        raise ValueError(
+            f"--data-dir {config.data_dir}: several folders serve the triplet losses alone, since "
+            "their identities have no common numbering; merge them or name one"
+        )
+    symbol = loss.symbol(embedding, mx.sym.Variable("softmax_label"))
+    batch = config.per_batch_size
+    shapes = {"data": (batch, 3, *datasets[0].image_shape), "softmax_label": (batch,)}
+    shapes |= {name: (batch,) for name, _ in loss.step_inputs(1)}
+    images = batch * len(devices) * config.accumulate
+    drops = milestones(config.lr_steps, loss.base_milestones, images)
+    return Plan(config, devices, datasets, network, embedding, loss, symbol, shapes, drops)
+
+
+def contexts(config: TrainConfig) -> list[mx.Context]:
+    """Return the devices to train on: GPUs if any are named or visible, else the CPU.
+
+    Raises ValueError if a GPU is named that MXNet cannot use.
+    """
+    wanted = visible_gpus(config)
+    if not wanted:
+        return [mx.cpu()]
+    present = mx.context.num_gpus()
+    missing = [number for number in wanted if number >= present]
+    if missing:
+        raise ValueError(
+            f"GPU {', '.join(map(str, missing))} not found: MXNet sees {present}. Install the "
+            "CUDA build (pip install 'arcface_mxnet[cu112]') and a driver, or unset --gpus and "
+            "CUDA_VISIBLE_DEVICES to train on the CPU"
+        )
+    return [mx.gpu(number) for number in wanted]
+
+
+def network_options(config: TrainConfig) -> NetworkOptions:
+    """Return the network's options as the flags give them."""
+    return NetworkOptions(
+        emb_size=config.emb_size,
+        se=config.version_se,
+        input=config.version_input,
+        output=config.version_output,
+        unit=config.version_unit,
+        act=config.version_act,
+        multiplier=config.version_multiplier,
+        bn_mom=config.bn_mom,
+    )

@@ -1,0 +1,147 @@
+"""One training step on any number of devices: forward, backward, reduce, update.
+
+Data parallel, as published: each device sees a contiguous share of the batch, keeps its own
+batch normalisation statistics, and has the same weights.  Gradients are summed over devices
+(and machines, with a distributed kvstore) and every device makes the same update, so weights,
+momentum and learning rate are all at hand here and nothing is hidden in a parameter server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import mxnet as mx
+
+from .optimizer import SGD
+
+Params = dict[str, mx.nd.NDArray]
+
+
+class Stepper:
+    """Executors of one symbol, one per device.
+
+    shapes: per-device input shapes by name, such as {"data": (128, 3, 112, 112),
+    "softmax_label": (128,)}.  The batch of a step holds len(ctx) shares of them, in order.
+    accumulate: how many batches run before each update; their gradients add up.
+    """
+
+    def __init__(
+        self,
+        symbol: mx.sym.Symbol,
+        ctx: Sequence[mx.Context],
+        shapes: Mapping[str, tuple[int, ...]],
+        arg_params: Params,
+        aux_params: Params,
+        optimizer: SGD,
+        *,
+        kvstore: str = "device",
+        accumulate: int = 1,
+    ):
+        self.ctx = list(ctx)
+        self.shapes = dict(shapes)
+        self.param_names = [n for n in symbol.list_arguments() if n not in self.shapes]
+        self._accumulate = accumulate
+        self._kvstore = _kvstore(kvstore, len(self.ctx))
+        self.num_workers = self._kvstore.num_workers if self._kvstore else 1
+        self.rank = self._kvstore.rank if self._kvstore else 0
+        grad_req = dict.fromkeys(self.param_names, "add" if accumulate > 1 else "write")
+        grad_req |= dict.fromkeys(self.shapes, "null")
+        self._executors = [
+            symbol.simple_bind(context, grad_req=grad_req, **self.shapes) for context in self.ctx
+        ]
+        self.output_names = symbol.list_outputs()
+        self._optimizers = [
+            optimizer.bound(
+                {name: executor.arg_dict[name] for name in self.param_names},
+                {name: executor.grad_dict[name] for name in self.param_names},
+                rescale_grad=1.0 / (len(self.ctx) * self.num_workers * accumulate),
+            )
+            for executor in self._executors
+        ]
+        self._set_params(arg_params, aux_params)
+        if self._kvstore:
+            for name in self.param_names:
+                self._kvstore.init(name, self._executors[0].arg_dict[name])
+            if self.num_workers > 1:  # all machines begin with the weights of rank 0
+                for name in self.param_names:
+                    self._kvstore.pull(name, out=[e.arg_dict[name] for e in self._executors])
+
+    def _set_params(self, arg_params: Params, aux_params: Params) -> None:
+        for executor in self._executors:
+            executor.copy_params_from(arg_params, aux_params)
+
+    def forward_backward(self, inputs: Mapping[str, mx.nd.NDArray]) -> None:
+        """Run one batch: inputs by name, (len(ctx) * per-device, ...)."""
+        for device, executor in enumerate(self._executors):
+            for name, shape in self.shapes.items():
+                share = inputs[name][device * shape[0] : (device + 1) * shape[0]]
+                share.copyto(executor.arg_dict[name])
+            executor.forward(is_train=True)
+        for executor in self._executors:
+            executor.backward()
+
+    def update(self, lr: float) -> None:
+        """Apply the gradients of the last `accumulate` batches together."""
+        if self._kvstore:
+            for priority, name in enumerate(self.param_names):
+                gradients = [executor.grad_dict[name] for executor in self._executors]
+                self._kvstore.push(name, gradients, priority=-priority)
+                self._kvstore.pull(name, out=gradients, priority=-priority)
+        for optimizer in self._optimizers:
+            optimizer.update(lr)
+        if self._accumulate > 1:
+            for executor in self._executors:
+                for name in self.param_names:
+                    executor.grad_dict[name][:] = 0
+
+    def outputs(self) -> list[list[mx.nd.NDArray]]:
+        """Return the outputs of the last batch, device by device."""
+        return [executor.outputs for executor in self._executors]
+
+    def first_bad_output(self) -> str | None:
+        """Return the name of the first output that holds NaN or Inf, or None."""
+        flags = [
+            [mx.nd.contrib.all_finite(output) for output in executor.outputs]
+            for executor in self._executors
+        ]  # all are queued before the first is waited for
+        for index, name in enumerate(self.output_names):
+            if any(device[index].asscalar() == 0 for device in flags):
+                return name
+        return None
+
+    def params(self) -> tuple[Params, Params]:
+        """Return (arg_params, aux_params) in CPU memory; statistics averaged over devices."""
+        first = self._executors[0]
+        arg_params = {name: first.arg_dict[name].copyto(mx.cpu()) for name in self.param_names}
+        aux_params = {}
+        for name in first.aux_dict:
+            copies = [executor.aux_dict[name].copyto(mx.cpu()) for executor in self._executors]
+            aux_params[name] = copies[0] if len(copies) == 1 else mx.nd.add_n(*copies) / len(copies)
+        return arg_params, aux_params
+
+    def state(self) -> Params:
+        """Return what a resumed run needs besides the parameters, by name, in CPU memory.
+
+        The momentum, and each further device's own statistics.
+        """
+        state = {f"mom:{k}": v.copyto(mx.cpu()) for k, v in self._optimizers[0].momenta.items()}
+        for device, executor in enumerate(self._executors):
+            for name, array in executor.aux_dict.items():
+                state[f"aux{device}:{name}"] = array.copyto(mx.cpu())
+        return state
+
+    def restore(self, state: Params) -> None:
+        """Continue from state(); the number of devices must be the same."""
+        for key, array in state.items():
+            kind, _, name = key.partition(":")
+            if kind == "mom":
+                for optimizer in self._optimizers:
+                    array.copyto(optimizer.momenta[name])
+            elif kind.startswith("aux"):
+                array.copyto(self._executors[int(kind[3:])].aux_dict[name])
+
+
+def _kvstore(kind: str, num_devices: int) -> mx.kvstore.KVStore | None:
+    if "dist" in kind:
+        return mx.kvstore.create(kind)
+    return mx.kvstore.create(kind) if num_devices > 1 else None
