@@ -54,6 +54,8 @@ setup(
             "arcface-align = arcface_mxnet.align.align:main",
             "arcface-train = arcface_mxnet.train_softmax:main",
             "arcface-face2rec = arcface_mxnet.data.face2rec2:main",
+            "arcface-onnx = arcface_mxnet.export.to_onnx:main",
+            "arcface-slim = arcface_mxnet.export.slim:main",
             "arcface-verify = arcface_mxnet.eval.verification:main",
         ]
     },

@@ -1,0 +1,83 @@
+"""Slim a training checkpoint to what an embedding needs.
+
+    python -m arcface_mxnet.export.slim --model ../models/model-r50,12
+    python -m arcface_mxnet.export.slim --model ../models/model-r50,12 --output ../models/r50
+
+The symbol is cut at fc1_output and the classifier (fc7*) is dropped.  The result is written
+under another prefix as number 0; the training symbol and its parameters stay as they are.
+(As published, model_slim.py wrote over the training symbol.)
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from arcface_mxnet.cli import run
+from arcface_mxnet.embedder import embedding_symbol
+from arcface_mxnet.training.checkpoints import Params, load_checkpoint, save_checkpoint
+import mxnet as mx
+
+SLIM_NUMBER = 0
+
+
+def slim(
+    symbol: mx.sym.Symbol, arg_params: Params, aux_params: Params
+) -> tuple[mx.sym.Symbol, Params, Params]:
+    """Return the embedding's symbol and just the parameters that it reads.
+
+    Raises ValueError if the symbol has no embedding, or names parameters that are missing.
+    """
+    symbol = embedding_symbol(symbol)
+    args = [name for name in symbol.list_arguments() if name != "data"]
+    auxs = symbol.list_auxiliary_states()
+    missing = [n for n in args if n not in arg_params] + [n for n in auxs if n not in aux_params]
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise ValueError(
+            f"the parameters lack {', '.join(missing[:5])}{more}, which the symbol reads: the "
+            "symbol and the parameters belong to different networks"
+        )
+    return symbol, {n: arg_params[n] for n in args}, {n: aux_params[n] for n in auxs}
+
+
+def load_slim(checkpoint: str) -> tuple[mx.sym.Symbol, Params, Params]:
+    """Return slim() of the checkpoint "prefix,number"."""
+    return slim(*load_checkpoint(checkpoint))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Cut a checkpoint at the embedding and drop its classifier."
+    )
+    parser.add_argument("--model", required=True, metavar="PREFIX,NUMBER", help="checkpoint")
+    parser.add_argument(
+        "--output",
+        default="",
+        metavar="PREFIX",
+        help="prefix of the slim checkpoint, number 0 (default: PREFIX-slim)",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+
+    def work() -> None:
+        prefix = args.model.rpartition(",")[0]
+        output = args.output or f"{prefix}-slim"
+        if Path(output).absolute() == Path(prefix).absolute():
+            raise ValueError(
+                f"--output {output}: is the prefix of --model, whose training symbol would be "
+                "overwritten; give another one"
+            )
+        symbol, arg_params, aux_params = load_slim(args.model)
+        save_checkpoint(output, SLIM_NUMBER, symbol, arg_params, aux_params)
+        values = sum(array.size for array in [*arg_params.values(), *aux_params.values()])
+        print(f"{output},{SLIM_NUMBER}: {values / 1e6:.2f} M values, {values * 4 / 2**20:.1f} MiB")
+
+    return run(work)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,82 @@
+"""Each family of networks gives in onnxruntime what it gives in MXNet, and the file says how."""
+
+from arcface_mxnet.export.parity import Parity, compare, read_crops
+from arcface_mxnet.export.slim import load_slim
+from arcface_mxnet.export.to_onnx import checkpoint_to_onnx, main, parse_size, to_onnx
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+FAMILIES = {
+    "r18": {"se": 1}, "m05": {}, "y1": {"output": "GDC"}, "y2": {"output": "GNAP"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_family_agrees(name, initialised, crops):
+    network = initialised(name, **FAMILIES[name])
+    model = to_onnx(*network)
+    assert compare(*network, model, crops).min_cosine > Parity.REQUIRED
+
+
+def test_published_slope_shape_and_free_batch(checkpoint):
+    model = checkpoint_to_onnx(checkpoint)
+    constants = {c.name: tuple(c.dims) for c in model.graph.initializer}
+    assert constants["conv_1_relu_gamma"] == (64, 1, 1)
+    assert not [name for name in constants if name.startswith("fc7")]
+    (data,), (embedding,) = model.graph.input, model.graph.output
+    assert data.type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert embedding.type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert embedding.type.tensor_type.shape.dim[1].dim_value == 16
+
+
+def test_metadata_say_what_goes_in_and_comes_out(checkpoint):
+    facts = {p.key: p.value for p in checkpoint_to_onnx(checkpoint).metadata_props}
+    assert facts["input_range"] == "0..255"
+    assert facts["color_order"] == "RGB"
+    assert facts["embedding_size"] == "16"
+    assert facts["template"].startswith("38.2946,51.6963;73.5318,51.5014;")
+
+
+def test_command_writes_a_checked_file(checkpoint, crops, tmp_path, capsys):
+    for i, crop in enumerate(crops):
+        (tmp_path / "crops" / str(i)).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "crops" / str(i) / "a.png"), crop[:, :, ::-1])
+    np.testing.assert_array_equal(read_crops(tmp_path / "crops", (112, 112), limit=9), crops)
+    output = tmp_path / "y1.onnx"
+    arguments = ["--model", checkpoint, "--output", str(output), "--check", str(tmp_path / "crops")]
+    assert main(arguments) == 0
+    onnx.checker.check_model(str(output), full_check=True)
+    assert "on 3 images: lowest cosine 1.00000" in capsys.readouterr().out
+
+
+def test_errors_say_what_to_do(checkpoint, crops, tmp_path, capsys):
+    network = load_slim(checkpoint)
+    with pytest.raises(
+        ValueError, match=r"pre_fc1_weight is \(3, 4\), the symbol reads \(16, 512\)"
+    ):
+        to_onnx(
+            network[0],
+            network[1] | {"pre_fc1_weight": network[1]["pre_fc1_weight"][:3, :4]},
+            network[2],
+        )
+    with pytest.raises(ValueError, match=r"does not take images of shape \(3, 20, 20\)"):
+        to_onnx(*network, (20, 20))
+    with pytest.raises(ValueError, match="give HEIGHT,WIDTH in pixels"):
+        parse_size("112")
+    assert main(["--model", checkpoint, "--check", str(tmp_path)]) == 2
+    assert "no images (" in capsys.readouterr().err
+    cv2.imwrite(str(tmp_path / "small.png"), crops[0][:50])
+    with pytest.raises(ValueError, match="50,112 pixels, not 112,112: align"):
+        read_crops(tmp_path, (112, 112), limit=9)
+    (tmp_path / "small.png").write_bytes(b"not a png")
+    with pytest.raises(ValueError, match="not an image that can be read"):
+        read_crops(tmp_path, (112, 112), limit=9)
+
+
+def test_a_disagreement_is_seen(checkpoint, crops):
+    network = load_slim(checkpoint)
+    model = to_onnx(*network)
+    changed = {**network[1], "pre_fc1_weight": network[1]["pre_fc1_weight"] * 0.5 + 0.01}
+    assert compare(network[0], changed, network[2], model, crops).min_cosine < Parity.REQUIRED
