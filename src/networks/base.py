@@ -11,6 +11,12 @@ from ..registry import Registry
 
 NETWORKS = Registry("network")
 
+ACTIVATIONS = ("prelu", "relu", "sigmoid", "softrelu", "softsign", "tanh")
+
+# Published names whose layers are not known well enough to say: this is that network.
+_UNKNOWN_LAYERS = "what is published of it does not settle its layers; m05, m2, y1 and y2 are built"
+NOT_BUILT = dict.fromkeys(("mnas", "mnas05", "mnas025", "vargfacenet"), _UNKNOWN_LAYERS)
+
 
 @dataclass(frozen=True)
 class NetworkOptions:
@@ -32,8 +38,8 @@ class Network:
 
     build(options) returns the symbol from "data" (N, 3, 112, 112), raw RGB 0..255, to "fc1"
     (N, D).  uses names the fields of NetworkOptions that it reads.  initializer makes the
-    published initializer of its family.  published are the options it was published with
-    where they are not the defaults: they document, build_network never puts them in.
+    published initializer of its family.  published are the options it was published with:
+    they document it and serve its tables, but build_network never puts them in by itself.
     """
 
     build: Callable[[NetworkOptions], mx.sym.Symbol]
@@ -45,19 +51,35 @@ class Network:
 def build_network(name: str, options: NetworkOptions) -> mx.sym.Symbol:
     """Return the symbol of a registered network, ending in "fc1" (N, options.emb_size).
 
-    Raises ValueError for an unknown name, and for options that the network does not have:
-    one that is not the default and would be ignored is an error.
+    Raises ValueError for an unknown name, for a value that no network has, and for options
+    that this network does not have: one that was changed and would be ignored is an error.
     """
+    if name in NOT_BUILT:
+        raise ValueError(f"network {name!r} is not built: {NOT_BUILT[name]}")
     network = NETWORKS[name]
-    defaults = NetworkOptions()
+    faults = _faults(name, network, options)
+    if faults:
+        raise ValueError("\n".join(faults))
+    return network.build(options)
+
+
+def _faults(name: str, network: Network, options: NetworkOptions) -> list[str]:
+    faults = []
+    if options.emb_size < 1:
+        faults.append(f"--emb-size {options.emb_size}: give at least 1")
+    if options.se not in (0, 1):
+        faults.append(f"--version-se {options.se}: there are 0 and 1")
+    if options.act not in ACTIVATIONS:
+        faults.append(f"--version-act {options.act!r}: there are {', '.join(ACTIVATIONS)}")
     ignored = [
         f"{f.name} {getattr(options, f.name)!r}"
         for f in fields(options)
-        if f.name not in network.uses and getattr(options, f.name) != getattr(defaults, f.name)
+        if f.name not in network.uses
+        and getattr(options, f.name) not in (f.default, getattr(network.published, f.name))
     ]
     if ignored:
-        raise ValueError(
+        faults.append(
             f"network {name!r} has no option {', '.join(ignored)}; "
             f"it uses {', '.join(sorted(network.uses))}"
         )
-    return network.build(options)
+    return faults

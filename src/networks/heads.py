@@ -16,6 +16,7 @@ from ..registry import Registry
 from .base import NetworkOptions
 from .blocks import (
     DEFAULT_EPS,
+    RESNET_EPS,
     activation,
     batch_norm,
     conv_block,
@@ -28,6 +29,7 @@ HEADS = Registry("head")
 E_DROPOUT = 0.4
 X_DROPOUT = 0.2
 FEATURE_SIZE = 7  # a crop of 112x112 ends in 7x7 places
+IMAGENET_FEATURE_SIZE = 4  # and in 4x4 after a stem that halves it (input 0)
 
 Head = Callable[[mx.sym.Symbol, NetworkOptions, int], mx.sym.Symbol]
 
@@ -97,7 +99,8 @@ def _j(body, options, channels):
 @HEADS.register("Z")
 def _z(body, options, channels):
     """BN and dropout alone: every value of the feature map, flattened."""
-    _check_size(options, channels * FEATURE_SIZE * FEATURE_SIZE)
+    side = IMAGENET_FEATURE_SIZE if options.input == 0 else FEATURE_SIZE
+    _check_size(options, channels * side * side)
     dropped = mx.sym.Dropout(_bn1(body), p=E_DROPOUT, name="dropout0")
     return mx.sym.Flatten(dropped, name="fc1")
 
@@ -139,7 +142,7 @@ def _d(pooled, options, channels):
         mx.sym.Variable("fc1_moving_mean"),
         mx.sym.Variable("fc1_moving_var"),
         fix_gamma=True,
-        eps=2e-5,
+        eps=RESNET_EPS,
         momentum=0.9,
         name="fc1_bn",
     )

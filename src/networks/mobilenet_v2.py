@@ -1,0 +1,71 @@
+"""MobileNet v2: `m2`.  Source: arXiv 1801.04381.
+
+As published it came from a framework that made up its parameter names anew in every process,
+so published checkpoints fit only their own symbol file.  The names here are ours.  The stem
+keeps 112x112 and the fourth stage has stride 1, so the last feature map is 7x7.
+"""
+
+from __future__ import annotations
+
+import mxnet as mx
+
+from .base import NETWORKS, Network, NetworkOptions
+from .blocks import add, conv_block, convolution, scaled_data
+from .heads import add_head
+from .initializers import uniform_in
+
+STEM = 32
+LAST = 1280
+
+# Per stage: expansion, channels, units, stride of the first unit.
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 1),
+    (6, 96, 3, 2),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+def _unit(data, name, channels, expansion, filters, stride):
+    """Return 1x1, depthwise 3x3, linear 1x1 on a shortcut, which a unit of stride 2 has not.
+
+    Where the channels change, a 1x1 without BatchNorm carries the input over.
+    """
+    wide = channels * expansion
+    body = conv_block(data, f"{name}_conv_sep", wide, act="relu")
+    body = conv_block(
+        body,
+        f"{name}_conv_dw",
+        wide,
+        act="relu",
+        kernel=(3, 3),
+        stride=(stride, stride),
+        pad=(1, 1),
+        num_group=wide,
+    )
+    body = conv_block(body, f"{name}_conv_proj", filters, act=None)
+    if stride > 1:
+        return body
+    shortcut = data if channels == filters else convolution(data, f"{name}_conv_res", filters)
+    return add(body, shortcut, f"{name}_plus")
+
+
+def build_mobilenet_v2(options: NetworkOptions) -> mx.sym.Symbol:
+    """Return a MobileNet v2 of width 1."""
+    body = conv_block(scaled_data(), "b0", STEM, act="relu", kernel=(3, 3), pad=(1, 1))
+    channels = STEM
+    for stage, (expansion, filters, units, stride) in enumerate(STAGES, start=1):
+        for number in range(units):
+            step = stride if number == 0 else 1
+            body = _unit(body, f"b{stage}_{number}", channels, expansion, filters, step)
+            channels = filters
+    body = conv_block(body, "conv_last", LAST, act="relu")
+    return add_head(body, options, LAST)
+
+
+NETWORKS.register("m2")(
+    Network(build=build_mobilenet_v2, initializer=uniform_in, uses=frozenset({"emb_size"}))
+)
