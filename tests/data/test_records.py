@@ -138,7 +138,9 @@ def test_headers_of_many_equal_the_records_read_singly(tmp_path):
         headers = reader.headers(keys)
         for key, header in zip(keys, headers, strict=True):
             record = reader.read(key)
-            assert (header["flag"], header["label"]) == (record.flag, record.first_label)
+            assert (header["flag"], header["labels"][0]) == (record.flag, record.first_label)
+            assert header["labels"][1] == (record.label[1] if record.flag else 0)
+            assert header["size"] == len(record.payload)
             assert (header["id"], header["id2"]) == (record.id, record.id2)
 
 
