@@ -5,6 +5,7 @@ from pathlib import Path
 import arcface_mxnet  # noqa: F401  (first: it makes MXNet importable)
 import pytest
 
+ROOT = Path(__file__).parents[1]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -14,3 +15,16 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real faces and original records are absent: no folder {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """Return the folder of the pretrained networks, fetched once into models/, or skip."""
+    pytest.importorskip("onnx")
+    from arcface_mxnet.data.sources import fetch
+
+    try:
+        fetch(["sface", "mtcnn"], ROOT)
+    except OSError as error:
+        pytest.skip(f"pretrained networks are absent: {error}")
+    return ROOT / "models"

