@@ -29,6 +29,11 @@ class Plan:
     drops: tuple[int, ...]
 
     @property
+    def image_shape(self) -> tuple[int, int]:
+        """(height, width) of every crop."""
+        return self.datasets[0].image_shape
+
+    @property
     def images_per_batch(self) -> int:
         """Images of one pass over all devices."""
         return self.config.per_batch_size * len(self.ctx)

@@ -101,7 +101,7 @@ class Stepper:
     def first_bad_output(self) -> str | None:
         """Return the name of the first output that holds NaN or Inf, or None."""
         flags = [
-            [mx.nd.contrib.all_finite(output) for output in executor.outputs]
+            [mx.nd.all_finite(output) for output in executor.outputs]
             for executor in self._executors
         ]  # all are queued before the first is waited for
         for index, name in enumerate(self.output_names):

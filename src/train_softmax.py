@@ -1,0 +1,50 @@
+"""Train a face recognition network; one script for every loss.
+
+    train_softmax.py --network r100 --loss-type 4 --margin-m 0.5 --data-dir D --prefix P
+    train_softmax.py --network m1 --loss-type 12 --lr 0.005 --mom 0.0 --per-batch-size 150 \\
+        --data-dir D --pretrained P,50 --prefix T
+
+Installed as arcface-train.  --data-dir holds train.rec, train.idx, property and the pair sets
+of --target; checkpoints appear as PREFIX-symbol.json and PREFIX-0001.params.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import sys
+
+from arcface_mxnet.cli import INTERRUPTED, run
+from arcface_mxnet.config import add_arguments, from_namespace
+from arcface_mxnet.training.loop import train
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser: one flag per field of TrainConfig."""
+    head, _, usage = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=head, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train; return 0, 2 for bad input, 130 if a signal ended the run."""
+    arguments = build_parser().parse_args(argv)
+
+    def work() -> int:
+        result = train(from_namespace(arguments))
+        if result.stopped_by:
+            print(f"{result.stopped_by}: saved at step {result.steps}; go on with --resume")
+            return INTERRUPTED
+        for score in result.results:
+            print(f"{score.target}: {score.accuracy:.5f} +- {score.std:.5f}")
+        print(f"{result.steps} steps; last state: {result.checkpoint}")
+        return 0
+
+    return run(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

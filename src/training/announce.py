@@ -1,0 +1,62 @@
+"""What a run is about to do, said before its first step."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .plan import Plan
+from .runlog import data_fingerprint
+
+logger = logging.getLogger(__name__)
+
+
+def announce(plan: Plan, batches_per_epoch: int | None, last_step: int, done: int) -> None:
+    """Log data, geometry, schedule and end."""
+    config = plan.config
+    for dataset in plan.datasets:
+        logger.info(
+            "data: %s, %d identities, %d images of %dx%d",
+            dataset.folder,
+            dataset.num_classes,
+            len(dataset.image_keys),
+            *dataset.image_shape,
+        )
+    logger.info(
+        "network %s, loss %s, embedding %d, on %s",
+        config.network,
+        config.loss_type,
+        config.emb_size,
+        ", ".join(map(str, plan.ctx)),
+    )
+    per_step = f"{config.per_batch_size} images x {len(plan.ctx)} device(s)"
+    if config.accumulate > 1:
+        per_step += f" x {config.accumulate} accumulated"
+    logger.info("batch: %s = %d images per step", per_step, plan.images_per_step)
+    steps_per_epoch = batches_per_epoch / config.accumulate if batches_per_epoch else None
+    drops = ", ".join(_when(step, steps_per_epoch) for step in plan.drops)
+    logger.info("learning rate %g, a tenth after step %s", config.lr, drops)
+    end = "no end set" if last_step >= 2**62 else _when(last_step, steps_per_epoch)
+    logger.info("ends at step %s%s", end, f", going on from step {done}" if done else "")
+
+
+def _when(step: int, steps_per_epoch: float | None) -> str:
+    return f"{step} (epoch {step / steps_per_epoch:.1f})" if steps_per_epoch else str(step)
+
+
+def run_facts(plan: Plan) -> dict[str, Any]:
+    """Return what run.json says of data and geometry."""
+    return {
+        "data": [
+            {
+                "folder": str(dataset.folder),
+                "identities": dataset.num_classes,
+                "images": len(dataset.image_keys),
+                "sha256": data_fingerprint(str(dataset.folder)),
+            }
+            for dataset in plan.datasets
+        ],
+        "devices": [str(context) for context in plan.ctx],
+        "images_per_step": plan.images_per_step,
+        "learning_rate_drops": list(plan.drops),
+    }

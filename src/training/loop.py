@@ -1,0 +1,221 @@
+"""The training loop, in reading order; one for every loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+import logging
+
+import mxnet as mx
+import numpy as np
+
+from ..config import TrainConfig
+from ..data.batches import batches
+from ..embedder import Embedder
+from ..ops import fast_graph
+from .announce import announce, run_facts
+from .checkpoints import LAST, save_checkpoint, save_symbol
+from .initial import initial_params
+from .optimizer import SGD
+from .plan import Plan, make_plan
+from .progress import Progress
+from .resume import Position, as_record, earlier_run
+from .runlog import RunLog
+from .schedule import learning_rate
+from .signals import stop_request
+from .state import LastState, save_last
+from .stepper import Stepper
+from .validation import TargetResult, find_targets, number_to_save, validate
+
+logger = logging.getLogger(__name__)
+
+# MXNet's generators cannot be saved, so every step begins with a seed of its own: a resumed
+# run draws what the uninterrupted one would have drawn.
+SEED_STRIDE = 1_000_003
+SEED_LIMIT = 2**31
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended.
+
+    steps: updates made in all.  checkpoint: "prefix,last".  results: of the last verification,
+    in the order of the targets.  stopped_by: the signal that ended it early, or None.
+    """
+
+    steps: int
+    checkpoint: str
+    results: tuple[TargetResult, ...]
+    stopped_by: str | None
+
+
+class DivergedError(ValueError):
+    """An output of the network became NaN or infinite."""
+
+
+def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> TrainResult:
+    """Train as configured, on ctx or the devices that config names; return how it ended.
+
+    Raises ValueError or FileNotFoundError for options and files that are wrong, DivergedError
+    at the first output that is not finite.  What was saved before stays.
+    """
+    plan = make_plan(config, ctx)
+    earlier = earlier_run(config, len(plan.ctx))
+    position = Position.of(earlier.record["position"]) if earlier else Position()
+    mx.random.seed(config.seed)
+    arg_params, aux_params = (
+        (earlier.arg_params, earlier.aux_params)
+        if earlier
+        else initial_params(plan.symbol, plan.shapes, plan.network.initializer(), config.pretrained)
+    )
+    stepper = make_stepper(plan, arg_params, aux_params)
+    embedder = Embedder.from_parameters(
+        plan.embedding, arg_params, aux_params, plan.ctx, batch_size=plan.images_per_batch
+    )
+
+    def embed(images: np.ndarray) -> mx.nd.NDArray:
+        """Return embeddings (N, D), on the first device, of float32 (N, 3, H, W) images."""
+        embedder.set_parameters(*stepper.params())
+        size = embedder.batch_size
+        parts = [embedder.forward(images[i : i + size]) for i in range(0, len(images), size)]
+        return mx.nd.array(np.concatenate(parts), ctx=plan.ctx[0])
+
+    rng = np.random.default_rng(config.seed)
+    source = batches(plan.loss.batch_plan, plan.datasets, config, rng, embed, len(plan.ctx))
+    if earlier:
+        stepper.restore(earlier.state)
+        source.restore(earlier.record["batches"])
+    pair_sets = find_targets(config.data_dir.split(","), config.target)
+    metric = plan.loss.metric()
+    last_step = final_step(config, source.batches_per_epoch)
+    progress = Progress(plan.images_per_step, last_step)
+    results: list[TargetResult] = []
+
+    def keep_last() -> None:
+        record = {
+            "position": position.record(),
+            "batches": source.state(),
+            "config": as_record(config),
+            "num_devices": len(plan.ctx),
+        }
+        save_last(config.prefix, LastState(*stepper.params(), stepper.state(), record))
+
+    def verify_and_save() -> None:
+        embedder.set_parameters(*stepper.params())
+        results[:] = validate(embedder, pair_sets, plan.image_shape)
+        position.verifications += 1
+        number = number_to_save(config.ckpt, position.best.take(results), position.verifications)
+        for result in results:
+            values = asdict(result)
+            log.validation(position.step, source.epoch, values.pop("target"), values)
+            print_result(position.step, result)
+        if number is not None:
+            path = save_checkpoint(config.prefix, number, plan.symbol, *stepper.params())
+            logger.info("[%d]saved %s", position.step, path)
+        if results:
+            logger.info("[%d]Accuracy-Highest: %1.5f", position.step, position.best.accuracy)
+
+    announce(plan, source.batches_per_epoch, last_step, position.step)
+    save_symbol(config.prefix, plan.symbol)
+    log = RunLog(config, run_facts(plan), position.step)
+    progress.start(position.step, source.wait_seconds)
+    with stop_request() as stop:
+        while position.step < last_step and not stop.received:
+            step = position.step + 1
+            lr = learning_rate(step, config.lr, plan.drops, config.lr_warmup)
+            extra = plan.loss.step_inputs(step)
+            mx.random.seed((config.seed * SEED_STRIDE + step) % SEED_LIMIT)
+            for _ in range(config.accumulate):
+                batch = next(source)
+                stepper.forward_backward(inputs_of(batch, extra, plan.images_per_batch))
+                refuse_divergence(stepper, step, lr, config)
+                update_metric(metric, stepper, batch.label[0])
+            stepper.update(lr)
+            position.step = step
+            if step % config.frequent == 0 or step == last_step:
+                values = dict(metric.get_name_value())
+                metric.reset()
+                line = progress.line(step, source.wait_seconds)
+                log.metrics(step, source.epoch, values | {"lr": lr})
+                print_progress(step, source.epoch, values, lr, line)
+            if step % config.verbose == 0 or step == last_step:
+                verify_and_save()
+                keep_last()
+                progress.start(step, source.wait_seconds)
+    if stop.received:
+        keep_last()
+    log.close()
+    return TrainResult(position.step, f"{config.prefix},{LAST}", tuple(results), stop.received)
+
+
+def make_stepper(plan: Plan, arg_params: dict, aux_params: dict) -> Stepper:
+    """Return the step of a plan, with its optimizer."""
+    config = plan.config
+    optimizer = SGD(
+        momentum=config.mom,
+        wd=config.wd,
+        attributes=plan.symbol.attr_dict(),
+        apply_mult=bool(config.apply_mult),
+        grad_clip=config.grad_clip,
+    )
+    return Stepper(
+        fast_graph(plan.symbol, plan.ctx),
+        plan.ctx,
+        plan.shapes,
+        arg_params,
+        aux_params,
+        optimizer,
+        accumulate=config.accumulate,
+    )
+
+
+def final_step(config: TrainConfig, batches_per_epoch: int | None) -> int:
+    """Return the step at which the run ends: --max-steps or --end-epoch, whichever is first.
+
+    batches_per_epoch is None where an epoch has no fixed length; then --max-steps alone counts.
+    """
+    ends = [config.max_steps] if config.max_steps else []
+    if batches_per_epoch:
+        ends.append(config.end_epoch * batches_per_epoch // config.accumulate)
+    return max(1, min(ends)) if ends else 2**62
+
+
+def inputs_of(
+    batch: mx.io.DataBatch, extra: Sequence[tuple[str, float]], rows: int
+) -> dict[str, mx.nd.NDArray]:
+    """Return every input of the graph by name."""
+    inputs = {"data": batch.data[0], "softmax_label": batch.label[0]}
+    return inputs | {name: mx.nd.full((rows,), value) for name, value in extra}
+
+
+def update_metric(metric: mx.metric.EvalMetric, stepper: Stepper, label: mx.nd.NDArray) -> None:
+    """Add the outputs of every device, each with its share of the labels."""
+    rows = stepper.shapes["softmax_label"][0]
+    for device, outputs in enumerate(stepper.outputs()):
+        labels = {"softmax_label": label[device * rows : (device + 1) * rows]}
+        metric.update_dict(labels, dict(zip(stepper.output_names, outputs, strict=True)))
+
+
+def refuse_divergence(stepper: Stepper, step: int, lr: float, config: TrainConfig) -> None:
+    """Raise DivergedError if an output is not finite; the weights are those of the last step."""
+    bad = stepper.first_bad_output()
+    if bad is None:
+        return
+    raise DivergedError(
+        f"step {step}: output {bad!r} is NaN or infinite at learning rate {lr:g}; training "
+        f"stops and what was saved stays. Try --lr {lr / 10:g}, --lr-warmup 1000, --grad-clip 5 "
+        f"or a smaller margin, from --pretrained {config.prefix},{LAST} if that was saved"
+    )
+
+
+def print_progress(step: int, epoch: int, values: dict[str, float], lr: float, line: str) -> None:
+    """Log one progress line."""
+    shown = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
+    logger.info("step %d, epoch %d: %s, lr %g, %s", step, epoch, shown, lr, line)
+
+
+def print_result(step: int, result: TargetResult) -> None:
+    """Log one verification as the published script words it."""
+    name = result.target
+    logger.info("[%s][%d]XNorm: %f", name, step, result.xnorm)
+    logger.info("[%s][%d]Accuracy-Flip: %1.5f+-%1.5f", name, step, result.accuracy, result.std)

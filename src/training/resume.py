@@ -1,0 +1,75 @@
+"""Where a run stands, and whether another command line may go on from there."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+import json
+from typing import Any
+
+from ..config import TrainConfig, flag_of
+from .checkpoints import LAST, params_path
+from .state import LastState, has_last, load_last
+from .validation import Best
+
+# What may change when a run goes on; everything else decides which numbers come out.
+FREE_TO_CHANGE = frozenset(
+    {"max_steps", "end_epoch", "verbose", "frequent", "ckpt", "target", "num_threads"}
+    | {"resume", "tensorboard", "gpus", "pretrained", "prefix", "data_dir", "memory_limit"}
+)
+
+
+@dataclass
+class Position:
+    """How far a run has come: steps and verifications done, and the best scores."""
+
+    step: int = 0
+    verifications: int = 0
+    best: Best = field(default_factory=Best)
+
+    def record(self) -> dict[str, Any]:
+        """Return the position as JSON takes it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Position:
+        """Return the position that record() gave."""
+        return cls(record["step"], record["verifications"], Best(**record["best"]))
+
+
+def earlier_run(config: TrainConfig, num_devices: int) -> LastState | None:
+    """Return the last state to go on from, None for a new run.
+
+    Raises ValueError if there is a run that --resume was not given for, or if the options or
+    the number of devices would make it another run.
+    """
+    if not has_last(config.prefix):
+        return None
+    last = load_last(config.prefix)
+    step = last.record["position"]["step"]
+    if not config.resume:
+        raise ValueError(
+            f"--prefix {config.prefix} already holds a run that has come to step {step}; give "
+            f"--resume to continue it, another --prefix, or delete "
+            f"{params_path(config.prefix, LAST)}"
+        )
+    now = as_record(config)
+    changed = [
+        f"  {flag_of(name)}: was {before}, now {now.get(name)}"
+        for name, before in last.record["config"].items()
+        if name not in FREE_TO_CHANGE and now.get(name) != before
+    ]
+    if last.record["num_devices"] != num_devices:
+        changed.append(f"  devices: were {last.record['num_devices']}, now {num_devices}")
+    if changed:
+        raise ValueError(
+            "--resume continues the same run, but these options changed; give them as before, "
+            "or start another --prefix from it with --pretrained "
+            f"{config.prefix},{LAST}:\n" + "\n".join(changed)
+        )
+    return last
+
+
+def as_record(config: TrainConfig) -> dict[str, Any]:
+    """Return the options as they look after a round through JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
