@@ -1,0 +1,86 @@
+"""Read and rewrite the graph of a symbol, node by node.
+
+A symbol's JSON lists its nodes in topological order: {"op", "name", "attrs", "inputs"}; an
+input or head is an entry [node, output, version].  Variables have op "null".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+import json
+from typing import Any
+
+import mxnet as mx
+
+# MXNET_EXEC_INPLACE_GRAD_SUM_CAP: gradients of so many uses are added one by one, in place.
+SUMMED_AT_ONCE = 8
+
+Node = dict[str, Any]
+Entry = list[int]
+
+
+class Rewriter:
+    """Copies a graph; a rule may put other nodes in the place of one.
+
+    rule(rewriter, node, inputs) gets a node of the old graph with the entries of its inputs
+    in the new one.  It returns the new entry of the node's output 0, or None to have the
+    node copied as it is.
+    """
+
+    def __init__(self, symbol: mx.sym.Symbol):
+        self._graph = json.loads(symbol.tojson())
+        self.old: list[Node] = self._graph["nodes"]
+        self.new: list[Node] = []
+        self._uses = Counter(tuple(entry[:2]) for node in self.old for entry in node["inputs"])
+
+    def add(self, op: str, name: str, inputs: list[Entry], attrs: dict[str, str]) -> Entry:
+        """Append a node; return the entry of its output 0."""
+        return self._append({"op": op, "name": name, "attrs": attrs, "inputs": inputs})
+
+    def may_add_gradients(self, entry: Entry) -> bool:
+        """Tell whether a user of this entry of the old graph may be asked to add to a gradient.
+
+        That happens to variables bound with grad_req "add" and to entries of many users.
+        """
+        return self.old[entry[0]]["op"] == "null" or self._uses[tuple(entry[:2])] >= SUMMED_AT_ONCE
+
+    def run(self, rule: Callable[[Rewriter, Node, list[Entry]], Entry | None]) -> mx.sym.Symbol:
+        """Return the symbol of the rewritten graph."""
+        entries: list[Entry] = []  # of output 0 of every old node
+        for node in self.old:
+            inputs = [self._moved(entries, entry) for entry in node["inputs"]]
+            entry = rule(self, node, inputs)
+            if entry is None:
+                copy = dict(node, inputs=inputs)
+                if "control_deps" in node:
+                    copy["control_deps"] = [entries[i][0] for i in node["control_deps"]]
+                entry = self._append(copy)
+            entries.append(entry)
+        graph = {
+            "nodes": self.new,
+            "arg_nodes": [i for i, node in enumerate(self.new) if node["op"] == "null"],
+            "heads": [self._moved(entries, head) for head in self._graph["heads"]],
+            "attrs": self._graph["attrs"],
+        }
+        return mx.sym.load_json(json.dumps(graph))
+
+    def _append(self, node: Node) -> Entry:
+        self.new.append(node)
+        return [len(self.new) - 1, 0, 0]
+
+    @staticmethod
+    def _moved(entries: list[Entry], entry: Entry) -> Entry:
+        node, output, version = entry
+        start = entries[node]
+        return [start[0], start[1] + output, version]
+
+
+def attrs_of(node: Node) -> dict[str, str]:
+    """Return the attributes of a node; nodes without any have no such key."""
+    return node.get("attrs", {})
+
+
+def user_attrs(node: Node) -> dict[str, str]:
+    """Return the attributes that are not parameters of the operator, like __lr_mult__."""
+    return {key: value for key, value in attrs_of(node).items() if key.startswith("__")}
