@@ -3,11 +3,10 @@
 import pickle
 import pickletools
 
+from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set, write_pair_set
 import cv2
 import numpy as np
 import pytest
-
-from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set, write_pair_set
 
 
 def jpeg(value=100, size=(112, 112)):

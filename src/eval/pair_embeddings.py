@@ -1,0 +1,71 @@
+"""A pair set embedded by a network, and its scores as the published script reports them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .pair_sets import PairSet
+from .protocols import VerificationResult, verify_pairs
+
+
+class Embeds(Protocol):
+    """What an Embedder offers to this module."""
+
+    def plain_and_flipped(self, images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class PairEmbeddings:
+    """Raw embeddings of a pair set: plain and flipped float32 (2P, D), is_genuine bool (P,)."""
+
+    plain: np.ndarray
+    flipped: np.ndarray
+    is_genuine: np.ndarray
+
+    @property
+    def xnorm(self) -> float:
+        """Mean L2 norm of all raw embeddings of both passes, as published."""
+        norms = [np.linalg.norm(part, axis=1) for part in (self.plain, self.flipped)]
+        return float(np.mean(norms))
+
+    @property
+    def flip_sum(self) -> np.ndarray:
+        """Sum of both embeddings of each image, float32 (2P, D): the published embedding."""
+        return self.plain + self.flipped
+
+
+@dataclass(frozen=True)
+class PairSetScores:
+    """What the published script reports of a pair set: Accuracy-Flip, its std, and XNorm."""
+
+    accuracy: float
+    std: float
+    xnorm: float
+    result: VerificationResult
+
+
+def embed_pair_set(
+    embed: Embeds, pair_set: PairSet, image_size: tuple[int, int] | None = None
+) -> PairEmbeddings:
+    """Return the embeddings of all images of a pair set, decoded while the network works.
+
+    image_size: (height, width) that all images are scaled to; None demands one size.
+    Raises ValueError naming the pair if an image does not decode or has another size.
+    """
+    plain, flipped = embed.plain_and_flipped(pair_set.decoded(image_size))
+    return PairEmbeddings(plain, flipped, pair_set.is_genuine)
+
+
+def verification_scores(embed: Embeds, pair_set: PairSet, *, folds: int = 10) -> PairSetScores:
+    """Return the published figures of a pair set: k-fold accuracy of plain + flipped, XNorm.
+
+    Raises ValueError as verify_pairs() and embed_pair_set() do.
+    """
+    embeddings = embed_pair_set(embed, pair_set)
+    both = embeddings.flip_sum
+    result = verify_pairs(both[0::2], both[1::2], pair_set.is_genuine, folds=folds)
+    return PairSetScores(result.accuracy, result.std, embeddings.xnorm, result)
