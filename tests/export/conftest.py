@@ -2,6 +2,7 @@
 
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
 from arcface_mxnet.training.checkpoints import save_checkpoint
+from arcface_mxnet.training.initial import initial_params
 import mxnet as mx
 import numpy as np
 import pytest
@@ -21,24 +22,13 @@ def initialised(name, size=SIZE, **options):
     The running statistics are random, because those of an untrained network are 0 and 1.
     """
     symbol = build_network(name, NetworkOptions(**options))
-    arg_shapes, _, aux_shapes = symbol.infer_shape(data=(1, 3, *size))
-    args = dict(zip(symbol.list_arguments(), arg_shapes, strict=True))
-    auxs = dict(zip(symbol.list_auxiliary_states(), aux_shapes, strict=True))
-    del args["data"]
-    rng = np.random.default_rng(5)
     mx.random.seed(5)
-    initialize, attributes, arg_params = NETWORKS[name].initializer(), symbol.attr_dict(), {}
-    for key, shape in args.items():
-        arg_params[key] = mx.nd.zeros(shape)
-        initialize(mx.init.InitDesc(key, attributes.get(key, {})), arg_params[key])
-        if key.endswith(("_gamma", "_beta")):
-            arg_params[key] += mx.nd.array(rng.uniform(-0.2, 0.2, shape))
-    aux_params = {
-        key: mx.nd.array(
-            rng.uniform(0.5, 1.5, shape) if key.endswith("_var") else rng.normal(0, 0.1, shape)
-        )
-        for key, shape in auxs.items()
-    }
+    shapes = {"data": (1, 3, *size)}
+    arg_params, aux_params = initial_params(symbol, shapes, NETWORKS[name].initializer())
+    rng = np.random.default_rng(5)
+    for key, value in [*arg_params.items(), *aux_params.items()]:
+        if key.endswith(("_gamma", "_beta", "_moving_mean", "_moving_var")):
+            value += mx.nd.array(rng.uniform(-0.2, 0.2, value.shape))
     return symbol, arg_params, aux_params
 
 
