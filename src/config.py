@@ -1,7 +1,8 @@
 """TrainConfig: every option of training, one field = one flag = one default = one help text.
 
 The fields with group "loss" or "network" are handed to the losses and networks that declare
-a field of the same name; all defaults live here alone.  Flags, names and defaults are those
+a field of the same name, those of group "sampling" are read by batch plans; all defaults
+live here alone.  Flags, names and defaults are those
 of the published train_softmax.py in its widest form, where it had them.
 """
 
@@ -36,6 +37,10 @@ def option(default: Any, help: str, *, group: str = "train", choices: tuple | No
 
 def _loss(default: Any, help: str, **more: Any) -> Any:
     return option(default, help, group="loss", **more)
+
+
+def _sampling(default: Any, help: str, **more: Any) -> Any:
+    return option(default, help, group="sampling", **more)
 
 
 def _network(default: Any, help: str, **more: Any) -> Any:
@@ -120,6 +125,23 @@ class TrainConfig:
     frequent: int = option(20, "steps between progress lines")
     seed: int = option(727, "seed of every random choice")
 
+    # sampling
+    images_per_identity: int = _sampling(
+        0,
+        "images of one identity drawn together by losses 9 to 13 (0: 16; 2 by loss 11, 5 by 12 and 13)",
+    )
+    triplet_bag_size: int = _sampling(3600, "images embedded before triplets are mined from them")
+    triplet_mining: str = _sampling(
+        "semi-hard",
+        "which negative a pair gets among those nearer than d(anchor, positive) + alpha: any "
+        "that is farther than the positive, the nearest, or any at random",
+        choices=("semi-hard", "hardest", "random"),
+    )
+    triplet_max_ap: float = _sampling(
+        0.0, "leave out pairs of a larger squared distance than this, 0..4 (0: off)"
+    )
+    triplet_alpha: float = _loss(0.3, "margin alpha between squared distances, 0..4")
+
     # augmentation
     rand_mirror: int = option(1, "mirror half of the images", choices=(0, 1))
     rand_shift: int = option(0, "shift each image by up to this many pixels in x and y")
@@ -155,6 +177,7 @@ class TrainConfig:
         at_least = {
             "emb_size": 1, "per_batch_size": 1, "end_epoch": 1, "max_steps": 0, "verbose": 1,
             "frequent": 1, "rand_shift": 0, "cutoff": 0, "num_threads": 1, "images_filter": 0,
+            "images_per_identity": 0, "triplet_bag_size": 3, "triplet_max_ap": 0, "triplet_alpha": 0,
             "seed": 0, "lr": 0, "wd": 0, "mom": 0, "accumulate": 1, "grad_clip": 0, "lr_warmup": 0,
         }  # fmt: skip
         faults = [
@@ -202,6 +225,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "train": parser.add_argument_group("training"),
         "network": parser.add_argument_group("network"),
         "loss": parser.add_argument_group("loss"),
+        "sampling": parser.add_argument_group("sampling of the losses 9 to 13"),
     }
     for field in dataclasses.fields(TrainConfig):
         group, text = groups[field.metadata["group"]], field.metadata["help"]
