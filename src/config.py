@@ -24,6 +24,7 @@ UNAVAILABLE = {
     "--c2c-threshold": "needs close-to-centre files, which are not built",
     "--c2c-mode": "needs close-to-centre files, which are not built",
     "--output-c2c": "needs close-to-centre files, which are not built",
+    "--scale": "had no effect in the published script, where --gamma and --power set beta",
     "--train-limit": "is not built; pack fewer images with face2rec2.py instead",
 }
 
@@ -84,17 +85,56 @@ class TrainConfig:
     # loss
     loss_type: str = option("4", "loss by published number or by name")
     margin_s: float = _loss(64.0, "scale s of the logits")
-    margin_m: float = _loss(0.5, "margin m (radians for ArcFace, cosine units for CosFace)")
+    margin_m: float = _loss(
+        0.5, "margin m: radians for ArcFace, cosine units for CosFace, a factor for loss 3"
+    )
     margin_a: float = _loss(1.0, "factor a on the angle of the combined margin")
-    margin_b: float = _loss(0.0, "cosine margin b of the combined margin")
+    margin_b: float = _loss(
+        0.0, "cosine margin b of the combined margin; weight of the second loss in 6 and 7"
+    )
     easy_margin: int = _loss(
         0, "1: margin only where the angle is below 90 degrees", choices=(0, 1)
     )
     margin_warmup: int = _loss(0, "steps over which the margin grows from 0 to its value (0: off)")
+    margin: int = _loss(4, "factor on the angle of SphereFace, lsoftmax, fnorm-sphereface")
+    beta: float = _loss(1000.0, "SphereFace: weight of the plain cosine at the start")
+    beta_min: float = _loss(5.0, "SphereFace: the smallest that beta becomes")
+    beta_freeze: int = _loss(0, "SphereFace: steps before beta falls")
+    gamma: float = _loss(0.12, "SphereFace: beta falls as (1 + gamma * steps) ^ -power")
+    power: float = _loss(1.0, "SphereFace: see --gamma")
+    incay: float = _loss(0.0, "losses 0, 1, 8: weight of a loss asking for long embeddings")
+    center_alpha: float = _loss(0.5, "center loss: share by which a centre follows its images")
+    center_scale: float = _loss(0.003, "center loss: weight")
+    images_per_identity: int = _loss(
+        0,
+        "images of an identity drawn together, losses 9 to 13 (0: as published, 16 for 9 and "
+        "10, 2 for 11, at most 5 for 12 and 13)",
+    )
+    triplet_bag_size: int = _loss(3600, "images embedded before triplets are chosen among them")
+    triplet_alpha: float = _loss(0.3, "triplet margin, squared distance of unit embeddings")
+    triplet_max_ap: float = _loss(
+        0.0, "leave out positives farther than this squared distance (0: none)"
+    )
+    subcenters: int = _loss(3, "subcenter-arcface: centres per identity")
+    adaface_h: float = _loss(0.333, "adaface: share of length deviations that is margin")
+    running_decay: float = _loss(
+        0.99, "adaface, curricularface: the old value's share in running statistics"
+    )
+    mag_min_length: float = _loss(10.0, "magface: embedding length of the smallest margin")
+    mag_max_length: float = _loss(110.0, "magface: embedding length of the largest margin")
+    mag_min_margin: float = _loss(0.45, "magface: smallest margin, radians")
+    mag_max_margin: float = _loss(0.8, "magface: largest margin, radians")
+    mag_weight: float = _loss(35.0, "magface: weight of its loss on the length")
     ce_loss: bool = _loss(False, "report the cross entropy too")
+    margin_verbose: int = _loss(
+        0, "log the mean target angle before and after the margin every so many steps (0: off)"
+    )
+    logits_verbose: int = _loss(
+        0, "log the target probability's lowest and highest tenth every so many steps (0: off)"
+    )
     fc7_wd_mult: float = _loss(1.0, "weight decay multiplier of the classifier")
     fc7_lr_mult: float = _loss(1.0, "learning rate multiplier of the classifier")
-    fc7_no_bias: bool = _loss(False, "no bias in the plain softmax classifier")
+    fc7_no_bias: bool = _loss(False, "no bias in the softmax classifier of losses 0 and 8")
 
     # optimizer and schedule
     lr: float = option(0.1, "initial learning rate")
@@ -128,7 +168,7 @@ class TrainConfig:
     # sampling
     images_per_identity: int = _sampling(
         0,
-        "images of one identity drawn together by losses 9 to 13 (0: 16; 2 by loss 11, 5 by 12 and 13)",
+        "images of one identity drawn together by losses 9 to 13 (0: 16, loss 11 2, 12 and 13 5)",
     )
     triplet_bag_size: int = _sampling(3600, "images embedded before triplets are mined from them")
     triplet_mining: str = _sampling(
@@ -177,8 +217,9 @@ class TrainConfig:
         at_least = {
             "emb_size": 1, "per_batch_size": 1, "end_epoch": 1, "max_steps": 0, "verbose": 1,
             "frequent": 1, "rand_shift": 0, "cutoff": 0, "num_threads": 1, "images_filter": 0,
-            "images_per_identity": 0, "triplet_bag_size": 3, "triplet_max_ap": 0, "triplet_alpha": 0,
-            "seed": 0, "lr": 0, "wd": 0, "mom": 0, "accumulate": 1, "grad_clip": 0, "lr_warmup": 0,
+            "images_per_identity": 0, "triplet_bag_size": 3, "triplet_max_ap": 0,
+            "triplet_alpha": 0, "seed": 0, "lr": 0, "wd": 0, "mom": 0, "accumulate": 1,
+            "grad_clip": 0, "lr_warmup": 0,
         }  # fmt: skip
         faults = [
             f"{flag_of(name)} {getattr(self, name)}: must be at least {low}"

@@ -1,8 +1,9 @@
 """In which order images are drawn: batch plans that need nothing but keys.
 
 A plan is a class PLANS[name](setting) with batches_per_epoch, draws(state), an endless
-iterator of Draw, and uses, the options of group "sampling" that it reads.  Each Draw carries the state from which draws() goes on after it, and all
-randomness comes from (seed, epoch, ...), so that a resumed run draws what it would have drawn.
+iterator of Draw, and uses, the options of group "sampling" that it reads.  Each Draw carries
+the state from which draws() goes on after it, and all randomness comes from (seed, epoch,
+...), so that a resumed run draws what it would have drawn.
 """
 
 from __future__ import annotations
