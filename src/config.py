@@ -105,16 +105,6 @@ class TrainConfig:
     incay: float = _loss(0.0, "losses 0, 1, 8: weight of a loss asking for long embeddings")
     center_alpha: float = _loss(0.5, "center loss: share by which a centre follows its images")
     center_scale: float = _loss(0.003, "center loss: weight")
-    images_per_identity: int = _loss(
-        0,
-        "images of an identity drawn together, losses 9 to 13 (0: as published, 16 for 9 and "
-        "10, 2 for 11, at most 5 for 12 and 13)",
-    )
-    triplet_bag_size: int = _loss(3600, "images embedded before triplets are chosen among them")
-    triplet_alpha: float = _loss(0.3, "triplet margin, squared distance of unit embeddings")
-    triplet_max_ap: float = _loss(
-        0.0, "leave out positives farther than this squared distance (0: none)"
-    )
     subcenters: int = _loss(3, "subcenter-arcface: centres per identity")
     adaface_h: float = _loss(0.333, "adaface: share of length deviations that is margin")
     running_decay: float = _loss(

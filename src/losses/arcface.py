@@ -8,7 +8,7 @@ import math
 import mxnet as mx
 
 from .base import LOSSES
-from .classifier import MarginSoftmax, inside
+from .margin import MarginSoftmax, inside
 
 
 @LOSSES.register(4, "arcface")
@@ -16,27 +16,42 @@ from .classifier import MarginSoftmax, inside
 class ArcFace(MarginSoftmax):
     """Additive angular margin: the target's cosine becomes cos(theta + m), m in radians.
 
-    Past theta + m = pi that would rise again, so there, as published, the cosine gets the
-    linear tail c - m sin(m): a margin in cosine units, continuous in slope but not in value.
-    With the easy margin, angles of 90 degrees and more keep their cosine instead.
-    Source: ArcFace, arXiv 1801.07698, eq. 3 (eq. 9 of its first version, with the tail).
+    With the easy margin, angles of 90 degrees and more keep their cosine.
+    Source: ArcFace, arXiv 1801.07698, eq. 3; the branches are the published script's.
     """
 
     margin_m: float
     easy_margin: int
 
     def faults(self) -> list[str]:
-        faults = super().faults()
-        if not 0 <= self.margin_m < math.pi / 2:
-            faults.append(f"--margin-m {self.margin_m}: must be in [0, pi/2) radians")
-        return faults
+        return super().faults() + angular_faults(self.margin_m)
 
     def target_cosine(self, cosine: mx.sym.Symbol, growth: mx.sym.Symbol) -> mx.sym.Symbol:
         margin = self.margin_m * growth
-        cos_m, sin_m = mx.sym.cos(margin), mx.sym.sin(margin)
-        c = inside(cosine)
-        with_margin = c * cos_m - mx.sym.sqrt(1 - c * c) * sin_m  # cos(theta + m)
         if self.easy_margin:
-            return mx.sym.where(cosine > 0, with_margin, cosine)
-        # cos(pi - m) = -cos(m); the published ">" is strict
-        return mx.sym.where(cosine > -cos_m, with_margin, cosine - margin * sin_m)
+            return mx.sym.where(cosine > 0, cosine_of_sum(cosine, margin), cosine)
+        return add_angle(cosine, margin)
+
+
+def angular_faults(margin_m: float) -> list[str]:
+    """Return what is wrong with an angular margin in radians."""
+    if 0 <= margin_m < math.pi / 2:
+        return []
+    return [f"--margin-m {margin_m}: an angle in radians, from 0 to below pi/2"]
+
+
+def cosine_of_sum(cosine: mx.sym.Symbol, margin: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Return cos(theta + margin) of cosine = cos(theta), both (N,)."""
+    c = inside(cosine)
+    return c * mx.sym.cos(margin) - mx.sym.sqrt(1 - c * c) * mx.sym.sin(margin)
+
+
+def add_angle(cosine: mx.sym.Symbol, margin: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Return cos(theta + margin) while theta + margin < pi, else a linear tail.
+
+    Past pi the cosine would rise again.  As published, the cosine gets the margin
+    m sin(m) in cosine units there, and the comparison is a strict "cos(theta) > cos(pi - m)".
+    """
+    limit = -mx.sym.cos(margin)  # cos(pi - m)
+    tail = cosine - margin * mx.sym.sin(margin)
+    return mx.sym.where(cosine > limit, cosine_of_sum(cosine, margin), tail)

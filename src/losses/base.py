@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import mxnet as mx
 
-from ..config import TrainConfig, ignored_options
+from ..config import TrainConfig, flag_of, ignored_options
 from ..registry import Registry
 
 LOSSES = Registry("loss")
@@ -45,6 +45,14 @@ class Loss:
     def faults(self) -> list[str]:
         """Return one line for each option out of range."""
         return []
+
+    def below(self, low: float, *names: str) -> list[str]:
+        """Return a fault for each of these options that is below low."""
+        return [
+            f"{flag_of(name)} {getattr(self, name)}: must be at least {low}"
+            for name in names
+            if getattr(self, name) < low
+        ]
 
     def symbol(self, embedding: mx.sym.Symbol, label: mx.sym.Symbol) -> mx.sym.Group:
         raise TypeError(f"{type(self).__name__} has no symbol")

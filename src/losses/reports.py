@@ -1,0 +1,68 @@
+"""What a loss tells about itself while training: averages, and lines every so many steps."""
+
+from __future__ import annotations
+
+import logging
+
+import mxnet as mx
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+
+def mean_of(output: str, name: str = "") -> mx.metric.EvalMetric:
+    """Return the metric that averages an output over samples, under the output's own name."""
+    return mx.metric.Loss(name=name or output, output_names=[f"{output}_output"])
+
+
+class LineEvery(mx.metric.EvalMetric):
+    """Logs a line about some outputs every so many steps; adds no number to the metrics.
+
+    A step's outputs arrive once per device; line(arrays) gets each output of the whole step.
+    """
+
+    def __init__(self, every: int, *outputs: str):
+        super().__init__("", output_names=[f"{name}_output" for name in outputs])
+        self._every = every
+        self._steps = 0
+        self._first_device = None
+        self._parts: list[list[np.ndarray]] = []
+
+    def line(self, arrays: list[np.ndarray]) -> str:
+        raise NotImplementedError
+
+    def update(self, labels: list[mx.nd.NDArray], preds: list[mx.nd.NDArray]) -> None:
+        if self._first_device in (None, preds[0].context):  # a new step begins
+            self._first_device = preds[0].context
+            self._tell()
+            self._steps += 1
+        if self._steps % self._every == 0:
+            self._parts.append([pred.asnumpy().ravel() for pred in preds])
+
+    def _tell(self) -> None:
+        if self._parts:
+            arrays = [np.concatenate(parts) for parts in zip(*self._parts, strict=True)]
+            logger.info("%s", self.line(arrays))
+            self._parts = []
+
+    def get(self) -> tuple[list[str], list[float]]:
+        return [], []
+
+
+class AnglesEvery(LineEvery):
+    """The mean angle to the own class, before and after the margin."""
+
+    def line(self, arrays: list[np.ndarray]) -> str:
+        before, after = (np.degrees(np.arccos(np.clip(a, -1, 1))).mean() for a in arrays)
+        cosines = ", ".join(f"{a.mean():.4f}" for a in arrays)
+        return f"target angle {before:.2f} degrees, with margin {after:.2f}; cosines {cosines}"
+
+
+class DecilesEvery(LineEvery):
+    """The mean probability of the own class among the worst and the best tenth of a batch."""
+
+    def line(self, arrays: list[np.ndarray]) -> str:
+        ranked = np.sort(arrays[0])
+        tenth = max(1, len(ranked) // 10)
+        low, high = ranked[:tenth].mean(), ranked[-tenth:].mean()
+        return f"target probability: lowest tenth {low:.4f}, highest tenth {high:.4f}"
