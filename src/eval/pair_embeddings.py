@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from tqdm import tqdm
 
 from .pair_sets import PairSet
 from .protocols import VerificationResult, verify_pairs
@@ -49,14 +50,23 @@ class PairSetScores:
 
 
 def embed_pair_set(
-    embed: Embeds, pair_set: PairSet, image_size: tuple[int, int] | None = None
+    embed: Embeds,
+    pair_set: PairSet,
+    image_size: tuple[int, int] | None = None,
+    *,
+    progress: str = "",
 ) -> PairEmbeddings:
     """Return the embeddings of all images of a pair set, decoded while the network works.
 
     image_size: (height, width) that all images are scaled to; None demands one size.
+    progress: what to call it in a progress bar; none without.
     Raises ValueError naming the pair if an image does not decode or has another size.
     """
-    plain, flipped = embed.plain_and_flipped(pair_set.decoded(image_size))
+    images = pair_set.decoded(image_size)
+    if progress:
+        # disable=None: no bar where stderr is not a terminal
+        images = tqdm(images, progress, len(pair_set.images), unit=" images", disable=None)
+    plain, flipped = embed.plain_and_flipped(images)
     return PairEmbeddings(plain, flipped, pair_set.is_genuine)
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pickle
 from typing import Any
 
-import cv2
 import numpy as np
 
+from ..data.decode import decode_rgb, fit_height
 from ..data.files import replace_file
 from .pair_pickle import ForbiddenPickle, ImageArray, PairSetUnpickler
 
@@ -66,21 +66,26 @@ class PairSet:
     def decoded(self, image_size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
         """Yield each image decoded, uint8 RGB (H, W, 3), one at a time.
 
-        image_size: (height, width) to scale all images to; None demands that all are alike.
+        image_size: (height, width) that others are scaled to, as published, by their shorter side;
+        None demands that all are alike.
         Raises ValueError naming the pair if one does not decode or has another size.
         """
         size = image_size
         for number, image in enumerate(self.images):
+            where = self.describe(number)
             try:
-                rgb = _decode_rgb(image)
-            except ValueError as error:
-                raise ValueError(f"{self.describe(number)}: {error}") from None
+                rgb = decode_rgb(image, where)
+            except ValueError:
+                raise ValueError(
+                    f"{where}: {len(image)} bytes that do not decode as an image; "
+                    "pack the set again without this pair"
+                ) from None
             if image_size is not None:
-                rgb = cv2.resize(rgb, image_size[::-1]) if rgb.shape[:2] != image_size else rgb
+                rgb = fit_height(rgb, image_size, where)
             size = size or rgb.shape[:2]
             if rgb.shape[:2] != size:
                 raise ValueError(
-                    f"{self.describe(number)} is {rgb.shape[0]}x{rgb.shape[1]}, the first image "
+                    f"{where} is {rgb.shape[0]}x{rgb.shape[1]}, the first image "
                     f"is {size[0]}x{size[1]} (height x width); pack crops of one size"
                 )
             yield rgb
@@ -89,13 +94,6 @@ class PairSet:
         """Return words for image number 0..2P-1: which pair, which side, which file if known."""
         where = f"pair {number // 2}, {'left' if number % 2 == 0 else 'right'} image"
         return where + (f" ({self.paths[number]})" if self.paths else "")
-
-
-def _decode_rgb(image: bytes) -> np.ndarray:
-    bgr = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
-    if bgr is None:
-        raise ValueError(f"{len(image)} bytes that do not decode as an image")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def read_pair_set(path: str | os.PathLike) -> PairSet:

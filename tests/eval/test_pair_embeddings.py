@@ -1,12 +1,11 @@
 """The published figures of a pair set, with a known function in place of a network."""
 
-import cv2
-import numpy as np
-import pytest
-
 from arcface_mxnet.eval.pair_embeddings import embed_pair_set, verification_scores
 from arcface_mxnet.eval.pair_sets import PairSet
 from arcface_mxnet.eval.protocols import verify_pairs
+import cv2
+import numpy as np
+import pytest
 
 
 class Corners:
@@ -22,8 +21,8 @@ def pair_set(num_pairs=40):
     images = []
     flags = np.arange(num_pairs) % 2 == 0
     for flag in flags:
-        left = rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)
-        right = left if flag else rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)
+        left = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        right = left if flag else rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
         images += [cv2.imencode(".png", image)[1].tobytes() for image in (left, right)]
     return PairSet(images, flags)
 
