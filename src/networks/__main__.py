@@ -13,6 +13,7 @@ import sys
 from arcface_mxnet.cli import run
 from arcface_mxnet.networks import NETWORKS, build_network
 from arcface_mxnet.networks.cost import network_cost
+import mxnet as mx
 
 COLUMNS = ("network", "parameters", "multiply-adds", "embedding", "head")
 
@@ -41,7 +42,10 @@ def rows(names: list[str], side: int) -> list[tuple[str, str, str, str, str]]:
     found = []
     for name in names:
         options = NETWORKS[name].published
-        cost = network_cost(build_network(name, options), side, side)
+        try:
+            cost = network_cost(build_network(name, options), side, side)
+        except mx.MXNetError:
+            raise ValueError(f"{name}: a picture of {side}x{side} pixels does not fit it") from None
         found.append(
             (
                 name,
