@@ -63,16 +63,30 @@ class PairSet:
     def __len__(self) -> int:
         return len(self.is_genuine)
 
-    def decoded(self, image_size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return which images differ and which each one is: int (U,) numbers of images, and
+        int (2P,) rows of that list.
+
+        A photo stands in several pairs; equal bytes need embedding once (LFW: 7,701 of 12,000).
+        """
+        row_of: dict[bytes, int] = {}
+        rows = np.array([row_of.setdefault(image, len(row_of)) for image in self.images])
+        return np.unique(rows, return_index=True)[1], rows
+
+    def decoded(
+        self, image_size: tuple[int, int] | None = None, numbers: Sequence[int] | None = None
+    ) -> Iterator[np.ndarray]:
         """Yield each image decoded, uint8 RGB (H, W, 3), one at a time.
+
+        numbers: which images, None for all.
 
         image_size: (height, width) that others are scaled to, as published, by their shorter side;
         None demands that all are alike.
         Raises ValueError naming the pair if one does not decode or has another size.
         """
         size = image_size
-        for number, image in enumerate(self.images):
-            where = self.describe(number)
+        for number in range(len(self.images)) if numbers is None else numbers:
+            image, where = self.images[number], self.describe(number)
             try:
                 rgb = decode_rgb(image, where)
             except ValueError:

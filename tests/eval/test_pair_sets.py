@@ -195,3 +195,11 @@ def test_images_of_several_sizes():
 def test_decoded_is_rgb():
     red = cv2.imencode(".png", np.full((8, 8, 3), (0, 0, 255), np.uint8))[1].tobytes()
     assert next(PairSet([red, red], [True]).decoded())[0, 0].tolist() == [255, 0, 0]
+
+
+def test_equal_images_are_told_once():
+    pairs = PairSet([b"a", b"b", b"c", b"a", b"b", b"b"], np.array([True, False, True]))
+    numbers, rows = pairs.distinct()
+    assert numbers.tolist() == [0, 1, 2]
+    assert rows.tolist() == [0, 1, 2, 0, 1, 1]
+    assert [pairs.images[numbers[row]] for row in rows] == list(pairs.images)
