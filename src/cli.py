@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import logging
 import sys
-from collections.abc import Callable
 
 USAGE_ERROR = 2
 INTERRUPTED = 130

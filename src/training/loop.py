@@ -11,11 +11,11 @@ import numpy as np
 
 from ..config import TrainConfig
 from ..data.batches import batches
-from ..embedder import Embedder
 from ..ops import fast_graph
 from .announce import announce, run_facts
 from .checkpoints import LAST, save_checkpoint, save_symbol
 from .initial import initial_params
+from .live import LiveEmbedder
 from .optimizer import SGD
 from .plan import Plan, make_plan
 from .progress import Progress
@@ -69,19 +69,11 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
         else initial_params(plan.symbol, plan.shapes, plan.network.initializer(), config.pretrained)
     )
     stepper = make_stepper(plan, arg_params, aux_params)
-    embedder = Embedder.from_parameters(
-        plan.embedding, arg_params, aux_params, plan.ctx, batch_size=plan.images_per_batch
-    )
-
-    def embed(images: np.ndarray) -> mx.nd.NDArray:
-        """Return embeddings (N, D), on the first device, of float32 (N, 3, H, W) images."""
-        embedder.set_parameters(*stepper.params())
-        size = embedder.batch_size
-        parts = [embedder.forward(images[i : i + size]) for i in range(0, len(images), size)]
-        return mx.nd.array(np.concatenate(parts), ctx=plan.ctx[0])
-
+    embedder = LiveEmbedder(plan, stepper)
     rng = np.random.default_rng(config.seed)
-    source = batches(plan.loss.batch_plan, plan.datasets, config, rng, embed, len(plan.ctx))
+    source = batches(
+        plan.loss.batch_plan, plan.datasets, config, rng, embedder.embed, len(plan.ctx)
+    )
     if earlier:
         stepper.restore(earlier.state)
         source.restore(earlier.record["batches"])
@@ -101,7 +93,6 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
         save_last(config.prefix, LastState(*stepper.params(), stepper.state(), record))
 
     def verify_and_save() -> None:
-        embedder.set_parameters(*stepper.params())
         results[:] = validate(embedder, pair_sets, plan.image_shape)
         position.verifications += 1
         number = number_to_save(config.ckpt, position.best.take(results), position.verifications)

@@ -94,6 +94,18 @@ class Stepper:
                 for name in self.param_names:
                     executor.grad_dict[name][:] = 0
 
+    def share(
+        self, device: int, symbol: mx.sym.Symbol, shapes: Mapping[str, tuple[int, ...]]
+    ) -> mx.executor.Executor:
+        """Return an executor of another symbol on a device that uses the parameters there."""
+        executor, context = self._executors[device], self.ctx[device]
+        arguments = {
+            name: mx.nd.zeros(shapes[name], context) if name in shapes else executor.arg_dict[name]
+            for name in symbol.list_arguments()
+        }
+        states = {name: executor.aux_dict[name] for name in symbol.list_auxiliary_states()}
+        return symbol.bind(context, arguments, grad_req="null", aux_states=states)
+
     def outputs(self) -> list[list[mx.nd.NDArray]]:
         """Return the outputs of the last batch, device by device."""
         return [executor.outputs for executor in self._executors]
