@@ -1,7 +1,7 @@
-import numpy as np
-import pytest
 from arcface_mxnet.align.crop import align_face, crop_box
 from arcface_mxnet.align.template import template
+import numpy as np
+import pytest
 
 
 def spots(points, shape=(240, 320)):

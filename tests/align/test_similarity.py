@@ -1,7 +1,7 @@
-import numpy as np
-import pytest
 from arcface_mxnet.align.similarity import fit_similarity, similarity_transform
 from arcface_mxnet.align.template import template
+import numpy as np
+import pytest
 from skimage.transform import SimilarityTransform
 
 

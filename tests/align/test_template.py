@@ -1,6 +1,6 @@
+from arcface_mxnet.align.template import template
 import numpy as np
 import pytest
-from arcface_mxnet.align.template import template
 
 
 def test_published_points_of_both_sizes():

@@ -1,0 +1,189 @@
+"""MtcnnDetector: faces and their five landmarks in an image.
+
+PNet proposes boxes on every level of an image pyramid, RNet and ONet judge and correct them;
+ONet also finds the landmarks.  Source: MTCNN, arXiv 1604.02878; thresholds and the handling
+of boxes as in the published MXNet detector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import os
+from pathlib import Path
+
+import cv2
+import mxnet as mx
+import numpy as np
+
+from .bound import BoundNetwork
+from .boxes import refine, sides, square, suppress
+from .face import Face
+from .images import as_bgr
+
+WINDOW, STRIDE = 12, 2  # pixels of a level that one PNet cell looks at; between two cells
+TILE = 1024  # larger levels are searched in tiles, so memory does not grow with the image
+BATCH = 128  # candidates in one pass of RNet or ONet
+MEAN, SCALE = 127.5, 1 / 128
+# Limited mode trusts that a face is there.  Source: the published face model.
+LIMITED_THRESHOLDS = (0.0, 0.2)
+FORCED_SCORE = 0.3  # Source: the published MegaFace alignment.
+
+
+class MtcnnDetector:
+    """A detector, safe to share between threads.
+
+    min_size: pixels, smallest face looked for.  thresholds: scores that a candidate must
+    exceed after PNet, RNet and ONet, 0..1.  factor: from one pyramid level to the next.
+    model_dir: folder with the checkpoints det1, det2, det3, number 1; the published ones do.
+    Raises FileNotFoundError if they are absent, ValueError for options out of range.
+    """
+
+    def __init__(
+        self,
+        ctx: mx.Context,
+        *,
+        min_size: int = 20,
+        thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8),
+        factor: float = 0.709,
+        model_dir: str | os.PathLike = "models/mtcnn",
+    ):
+        if min_size < 1 or not 0 < factor < 1 or len(thresholds) != 3:
+            raise ValueError(
+                f"min_size {min_size}, factor {factor}, thresholds {thresholds}: give at least 1, "
+                "a number between 0 and 1, and three scores"
+            )
+        if not (Path(model_dir) / "det1-symbol.json").is_file():
+            raise FileNotFoundError(
+                f"no detector in {Path(model_dir).absolute()}; "
+                "fetch it with `arcface-fetch fetch mtcnn`, or name the folder of det1 to det3"
+            )
+        self.min_size, self.thresholds, self.factor = min_size, thresholds, factor
+        self._pnet, self._rnet, self._onet = (
+            BoundNetwork(f"{model_dir}/det{number},1", ctx) for number in (1, 2, 3)
+        )
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return all faces of an image, best score first.
+
+        image: any size; BGR, BGRA or grey, uint8 or uint16.  Raises ValueError for another.
+        """
+        bgr = as_bgr(image)
+        boxes = self._judge(bgr, self._propose(bgr), self.thresholds[1])
+        return self._locate(bgr, boxes, self.thresholds[2])
+
+    def detect_limited(self, image: np.ndarray, *, judge: bool = True) -> list[Face]:
+        """Return the face of an image that is one face box already, as an empty or longer list.
+
+        judge: let RNet correct the box first.  Source: the published deploy/test.py.
+        """
+        bgr = as_bgr(image)
+        height, width = bgr.shape[:2]
+        boxes = np.array([[0, 0, width - 1, height - 1]], float)
+        if judge:
+            boxes = self._judge(bgr, boxes, LIMITED_THRESHOLDS[0])
+        return self._locate(bgr, boxes, LIMITED_THRESHOLDS[1])
+
+    def detect_in_box(
+        self, image: np.ndarray, box: np.ndarray, *, min_score: float = FORCED_SCORE
+    ) -> Face | None:
+        """Return the face that ONet finds in a given box, or None below min_score.
+
+        box: x1, y1, x2, y2 in pixels.  Source: the published MegaFace alignment.
+        """
+        faces = self._locate(as_bgr(image), square(np.array([box], float)), min_score)
+        return faces[0] if faces else None
+
+    def _propose(self, bgr: np.ndarray) -> np.ndarray:
+        """Stage 1: return the squares (N, 4) that PNet takes for faces."""
+        found = [np.zeros((0, 9))]
+        for scale in pyramid(bgr.shape, self.min_size, self.factor):
+            for tile, corner in _tiles(bgr, scale):
+                outputs = self._pnet.run(_normalised([tile]))
+                windows = _windows(outputs, corner, scale, self.thresholds[0])
+                found.append(windows[suppress(windows[:, :4], windows[:, 4], 0.5)])
+        windows = np.concatenate(found)
+        windows = windows[suppress(windows[:, :4], windows[:, 4], 0.7)]
+        return square(refine(windows[:, :4], windows[:, 5:]))
+
+    def _judge(self, bgr: np.ndarray, boxes: np.ndarray, threshold: float) -> np.ndarray:
+        """Stage 2: return the squares that RNet still takes for faces, corrected."""
+        outputs = _in_batches(self._rnet, bgr, boxes, 24)
+        passed = outputs[2][:, 1] > threshold
+        boxes, scores, regression = boxes[passed], outputs[2][passed, 1], outputs[4][passed]
+        kept = suppress(boxes, scores, 0.7)
+        return square(refine(boxes[kept], regression[kept]))
+
+    def _locate(self, bgr: np.ndarray, boxes: np.ndarray, threshold: float) -> list[Face]:
+        """Stage 3: return the faces, with landmarks, that ONet finds in the boxes."""
+        outputs = _in_batches(self._onet, bgr, boxes, 48)
+        passed = outputs[2][:, 1] > threshold
+        boxes, scores, regression = boxes[passed], outputs[2][passed, 1], outputs[4][passed]
+        points = outputs[10][passed].reshape(-1, 2, 5).transpose(0, 2, 1)  # (N, 5, 2), 0..1
+        points = boxes[:, None, :2] + points * sides(boxes)[:, None]
+        boxes = refine(boxes, regression)
+        return [
+            Face(boxes[i].astype(np.float32), points[i].astype(np.float32), float(scores[i]))
+            for i in suppress(boxes, scores, 0.7, by_smaller=True)
+        ]
+
+
+def pyramid(shape: tuple[int, ...], min_size: int, factor: float) -> Iterator[float]:
+    """Yield the scales at which faces from min_size pixels up to the whole image fit PNet."""
+    scale = WINDOW / min_size
+    while min(shape[:2]) * scale > WINDOW:
+        yield scale
+        scale *= factor
+
+
+def _tiles(bgr: np.ndarray, scale: float) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
+    """Yield the parts of one pyramid level, each with its corner (x, y) in the level."""
+    height, width = (int(np.ceil(side * scale)) for side in bgr.shape[:2])
+    level = cv2.resize(bgr, (width, height))
+    step = TILE - WINDOW + STRIDE  # the next tile begins at the next cell
+    for y in range(0, max(height - WINDOW, 0) + 1, step):
+        for x in range(0, max(width - WINDOW, 0) + 1, step):
+            yield level[y : y + TILE, x : x + TILE], (x, y)
+
+
+def _windows(
+    outputs: dict[int, np.ndarray], corner: tuple[int, int], scale: float, threshold: float
+) -> np.ndarray:
+    """Return the cells of a tile above threshold: (N, 9) of box, score, regression."""
+    scores = outputs[2][0, 1]
+    rows, columns = np.nonzero(scores > threshold)
+    low = STRIDE * np.stack([columns, rows], 1) + corner  # (N, 2), x and y in the level
+    # As published: a window reaches from one past its first pixel to one past its end.
+    low, high = np.rint((low + 1) / scale), np.rint((low + 1 + WINDOW) / scale)
+    score, regression = scores[rows, columns, None], outputs[4][0, :, rows, columns]
+    return np.hstack([low, high, score, regression])
+
+
+def _in_batches(
+    network: BoundNetwork, bgr: np.ndarray, boxes: np.ndarray, size: int
+) -> dict[int, np.ndarray]:
+    """Return the outputs of a network for the image in each box, brought to size x size."""
+    parts = [
+        network.run(_normalised([_cut(bgr, box, size) for box in boxes[i : i + BATCH]]))
+        for i in range(0, len(boxes), BATCH)
+    ]
+    if not parts:
+        return {channels: np.zeros((0, channels)) for channels in (2, 4, 10)}
+    return {channels: np.concatenate([part[channels] for part in parts]) for channels in parts[0]}
+
+
+def _cut(bgr: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
+    """Return the image in a box of whole numbers, black beyond its edges, size x size."""
+    height, width = bgr.shape[:2]
+    left, top, right, bottom = (int(side) for side in box + (0, 0, 1, 1))
+    part = bgr[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if part.size == 0:
+        return np.zeros((size, size, 3), np.uint8)
+    beyond = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
+    if any(beyond):
+        part = cv2.copyMakeBorder(part, *beyond, cv2.BORDER_CONSTANT)
+    return cv2.resize(part, (size, size))
+
+
+def _normalised(images: list[np.ndarray]) -> np.ndarray:
+    """Return images of one size, BGR, as the networks want them: float32 (N, 3, H, W)."""
+    return cv2.dnn.blobFromImages(images, SCALE, mean=(MEAN, MEAN, MEAN))
