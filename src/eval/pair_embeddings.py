@@ -62,12 +62,13 @@ def embed_pair_set(
     progress: what to call it in a progress bar; none without.
     Raises ValueError naming the pair if an image does not decode or has another size.
     """
-    images = pair_set.decoded(image_size)
+    numbers, rows = pair_set.distinct()
+    images = pair_set.decoded(image_size, numbers)
     if progress:
         # disable=None: no bar where stderr is not a terminal
-        images = tqdm(images, progress, len(pair_set.images), unit=" images", disable=None)
+        images = tqdm(images, progress, len(numbers), unit=" images", disable=None)
     plain, flipped = embed.plain_and_flipped(images)
-    return PairEmbeddings(plain, flipped, pair_set.is_genuine)
+    return PairEmbeddings(plain[rows], flipped[rows], pair_set.is_genuine)
 
 
 def verification_scores(embed: Embeds, pair_set: PairSet, *, folds: int = 10) -> PairSetScores:
