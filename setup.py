@@ -44,17 +44,19 @@ setup(
         "cpu": ["mxnet==1.9.1"],
         "cu112": ["mxnet-cu112==1.9.1", *CUDA_WHEELS],
         "export": ["onnx", "onnxruntime"],
-        "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client"],
+        "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client", "pillow"],
         "tensorboard": ["tensorboardX"],
-        "test": ["pytest", "ruff==0.17.6", "onnx", "onnxruntime"],
+        "test": ["pytest", "ruff==0.17.6", "onnx", "onnxruntime", "httpx"],
     },
     entry_points={
         "console_scripts": [
             "arcface-fetch = arcface_mxnet.data.sources:main",
             "arcface-align = arcface_mxnet.align.align:main",
             "arcface-train = arcface_mxnet.train_softmax:main",
+            "arcface-rec = arcface_mxnet.data.rec:main",
             "arcface-face2rec = arcface_mxnet.data.face2rec2:main",
             "arcface-onnx = arcface_mxnet.export.to_onnx:main",
+            "arcface-quantize = arcface_mxnet.export.quantize:main",
             "arcface-slim = arcface_mxnet.export.slim:main",
             "arcface-verify = arcface_mxnet.eval.verification:main",
         ]

@@ -66,7 +66,8 @@ class RecordReader:
     """Records of a .rec file by key.  Reading is safe from several threads at once.
 
     Without idx_path the whole file is walked instead, and the keys are the records' ids
-    (their order, from 0, where ids repeat).  keys: int64 (N,) in the order of the index.
+    (their order, from 0, where ids repeat).  keys, offsets (bytes): int64 (N,) in the order
+    of the index.
     Raises FileNotFoundError; ValueError if the file is empty or cut off, if its size does not
     fit the index, or if a record is damaged.
     """
@@ -81,9 +82,9 @@ class RecordReader:
         self._bytes = np.frombuffer(self._map, np.uint8)
         try:
             if idx_path is None:
-                self.keys, self._offsets = self._scan()
+                self.keys, self.offsets = self._scan()
             else:
-                self.keys, self._offsets = read_index(idx_path)
+                self.keys, self.offsets = read_index(idx_path)
                 self._check_ends(Path(idx_path))
             self._by_key = np.argsort(self.keys, kind="stable")
             self._sorted_keys = self.keys[self._by_key]
@@ -149,7 +150,7 @@ class RecordReader:
                 f"{self.rec_path}: no record with key {keys[absent][0]}; keys go from "
                 f"{self._sorted_keys[0]} to {self._sorted_keys[-1]}"
             )
-        return self._offsets[self._by_key[inside]]
+        return self.offsets[self._by_key[inside]]
 
     def _unpack(self, offset: int, name: str) -> Record:
         content, _ = self._content(offset, name)
@@ -195,11 +196,11 @@ class RecordReader:
 
     def _check_ends(self, idx_path: Path) -> None:
         """Raise ValueError unless the index begins and ends where the .rec does."""
-        last = int(self._offsets.argmax())
-        _, end = self._content(int(self._offsets[last]), f"record {self.keys[last]}")
-        if end != self._size or self._offsets.min() != 0:
+        last = int(self.offsets.argmax())
+        _, end = self._content(int(self.offsets[last]), f"record {self.keys[last]}")
+        if end != self._size or self.offsets.min() != 0:
             raise ValueError(
-                f"{idx_path}: covers bytes {self._offsets.min()} to {end}, but {self.rec_path} "
+                f"{idx_path}: covers bytes {self.offsets.min()} to {end}, but {self.rec_path} "
                 f"has {self._size}; the index belongs to another .rec or is cut off; {REBUILD}"
             )
 

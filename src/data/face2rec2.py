@@ -1,0 +1,198 @@
+"""Pack face images into train.rec, train.idx and property.
+
+    python face2rec2.py DATASET                      packs every DATASET/*.lst
+    python face2rec2.py DATASET/train                packs DATASET/train*.lst
+    python face2rec2.py DATASET --folder PHOTOS      packs PHOTOS/IDENTITY/IMAGE as train
+
+property (NUM_CLASSES,HEIGHT,WIDTH) is read for the size of the crops if it is there, and
+written.  docs/datasets.md describes the list, the records and what can go wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from pathlib import Path
+import sys
+
+from arcface_mxnet.cli import run
+from arcface_mxnet.data.dataset import read_property
+from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.data.lists import (
+    Entry,
+    check_numbers,
+    group,
+    list_folder,
+    read_list,
+    relabel,
+)
+from arcface_mxnet.data.packing import Packed, PackOptions, pack
+
+DEFAULT_SIZE = (112, 112)
+
+# Published flags that did nothing there.  They are taken, with their value, and named.
+WITHOUT_EFFECT = (
+    "--list", "--exts", "--chunks", "--train-ratio", "--test-ratio", "--recursive", "--shuffle",
+    "--pack-label",
+)  # fmt: skip
+SHOWN_FAULTS = 20
+
+log = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="face2rec2.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("prefix", help="dataset folder, or the beginning of the lists' paths")
+    parser.add_argument("--folder", help="pack this folder, with one folder per identity, as train")
+    parser.add_argument(
+        "--identities", help="with --folder: pack just these, comma separated, in this order"
+    )
+    parser.add_argument(
+        "--root", help="folder that the paths of a list are relative to and must lie in "
+        "(default: the folder of the list)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--image-size", type=_size, help="HEIGHT,WIDTH of the crops in pixels "
+        "(default: as property says, else 112,112)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fit", choices=("none", "pad"), default="none", help="what to do with aligned images "
+        "of another size: none stores the file as it is, pad scales it in on black (default: none)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--relabel", action="store_true", help="number the identities of a list anew from 0 "
+        "without gaps; LIST.names keeps the old numbers",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out images that cannot be packed and name "
+        "them in the end, instead of stopping at the first",
+    )  # fmt: skip
+    parser.add_argument(
+        "--quality", type=int, default=95, help="of images that are written anew: JPEG 1..100, "
+        "PNG compression 1..9 (default: 95)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--encoding", choices=(".jpg", ".png"), default=".jpg", help="of images that are written "
+        "anew, aligned or padded (default: .jpg)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--color", type=int, choices=(-1, 0, 1), default=1, help="how images to align are read: 1 "
+        "colour, 0 grey, -1 as they are (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--num-thread", type=int, default=os.cpu_count() or 1, help="threads that read and encode; "
+        "the result is the same for any number (default: the processors)",
+    )  # fmt: skip
+    for flag in WITHOUT_EFFECT:
+        nargs = "+" if flag == "--exts" else 1
+        parser.add_argument(flag, nargs=nargs, help=argparse.SUPPRESS)
+    return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, width = (int(part) for part in text.split(","))
+    if min(height, width) < 1:
+        raise ValueError
+    return height, width
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = build_parser().parse_args(argv)
+    return run(lambda: _work(arguments))
+
+
+def _work(arguments: argparse.Namespace) -> None:
+    for flag in WITHOUT_EFFECT:
+        if getattr(arguments, flag.strip("-").replace("-", "_")) is not None:
+            log.warning("%s has no effect, as published", flag)
+    if arguments.num_thread < 1:
+        raise ValueError(f"--num-thread {arguments.num_thread}: must be at least 1")
+    if arguments.identities and not arguments.folder:
+        raise ValueError("--identities: goes with --folder; a list names its images itself")
+    prefix = Path(arguments.prefix).absolute()
+    folder = prefix if prefix.is_dir() or arguments.folder else prefix.parent
+    size, is_new = arguments.image_size or DEFAULT_SIZE, True
+    if (folder / "property").is_file():
+        _, known_size = read_property(folder / "property")
+        size, is_new = arguments.image_size or known_size, False
+    options = PackOptions(
+        size, arguments.fit, arguments.color, arguments.encoding, arguments.quality,
+        arguments.num_thread, arguments.skip_bad,
+    )  # fmt: skip
+    num_classes = 0
+    for stem, entries, names in _sources(arguments, prefix, folder):
+        packed = pack(entries, stem, options, progress=sys.stderr.isatty())
+        if names:
+            with replace_file(f"{stem}.names", "w", encoding="utf-8") as file:
+                file.writelines(f"{number}\t{name}\n" for number, name in enumerate(names))
+        print("\n".join(_statement(stem, packed)))
+        if is_new or stem.name == "train":  # another file beside train.rec changes no classes
+            num_classes = max(num_classes, 1 + max(entry.identity for entry in entries))
+    if num_classes:
+        text = f"{num_classes},{size[0]},{size[1]}\n"
+        with replace_file(folder / "property", "w") as file:
+            file.write(text)
+        print(f"wrote {folder / 'property'}: {text.strip()} (identities, height, width)")
+
+
+def _sources(
+    arguments: argparse.Namespace, prefix: Path, folder: Path
+) -> list[tuple[Path, list[Entry], list[str]]]:
+    """Return (path without ending, entries, names of the identities) of each file to write."""
+    if arguments.folder:
+        chosen = arguments.identities.split(",") if arguments.identities else None
+        entries, names = list_folder(arguments.folder, chosen)
+        return [(folder / "train", entries, names)]
+    lists = sorted(
+        path
+        for path in (folder.iterdir() if folder.is_dir() else [])
+        if path.suffix == ".lst" and str(path).startswith(str(prefix))
+    )
+    if not lists:
+        raise FileNotFoundError(
+            f"no list {prefix}*.lst or {prefix / '*.lst'}; write one (docs/datasets.md) or give "
+            "--folder PHOTOS, a folder with one folder per identity"
+        )
+    sources = []
+    for path in lists:
+        names: list[str] = []
+        entries = read_list(path, arguments.root)
+        if arguments.relabel:
+            entries, names = relabel(entries)
+        check_numbers(entries, path)
+        entries, was_moved = group(entries)
+        if was_moved:
+            log.warning("%s: was not grouped by identity; packed in the order of identities", path)
+        sources.append((path.with_suffix(""), entries, names))
+    return sources
+
+
+def _statement(stem: Path, packed: Packed) -> list[str]:
+    images, identities = packed.num_images, packed.num_identities
+    lines = [
+        f"wrote {stem}.rec and .idx: {images} images of {identities} identities, "
+        f"{packed.smallest} to {packed.largest} images each",
+        f"  {packed.num_records} records = {images} images + 1 header + {identities} identity "
+        "records, which say where each identity's images are; no image stands there twice",
+    ]
+    if packed.num_left_out:
+        lines.append(
+            f"  left out: {packed.num_left_out} images marked 0 (not aligned) without landmarks"
+        )
+    if packed.faults:
+        lines.append(f"  left out: {len(packed.faults)} images that could not be packed")
+        lines += [f"    {fault}" for fault in packed.faults[:SHOWN_FAULTS]]
+        if len(packed.faults) > SHOWN_FAULTS:
+            lines.append("    ...")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Images into the records of a face dataset: headers, ranges, fitted and aligned images."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ..align.crop import align_face
+from .decode import fit_height
+from .lists import Entry
+from .ranges import range_record
+from .records import RecordWriter
+
+AHEAD = 64  # images per thread that are read before the first of them is written
+
+
+@dataclass(frozen=True)
+class PackOptions:
+    """size: (height, width) of the crops.  fit: "none" stores the bytes of aligned images
+    untouched; "pad" scales each into the size on a black ground.  color: how images to align
+    are read, cv2.imread's flag.  encoding, quality: of the images that are written anew.
+    """
+
+    size: tuple[int, int] = (112, 112)
+    fit: str = "none"
+    color: int = 1
+    encoding: str = ".jpg"
+    quality: int = 95
+    num_threads: int = 1
+    skip_bad: bool = False
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was written.  faults: what is wrong with the images that were skipped."""
+
+    num_images: int
+    num_identities: int
+    smallest: int
+    largest: int
+    num_left_out: int
+    faults: tuple[str, ...]
+
+    @property
+    def num_records(self) -> int:
+        return self.num_images + 1 + self.num_identities
+
+
+def pack(
+    entries: Sequence[Entry],
+    stem: str | os.PathLike,
+    options: PackOptions,
+    *,
+    progress: bool = False,
+) -> Packed:
+    """Write STEM.rec and STEM.idx from entries grouped by identity; both or neither appear.
+
+    The result does not depend on the number of threads.  Raises ValueError that names the
+    first image that cannot be packed, unless options.skip_bad; OSError when the disk is full.
+    """
+    kept = [entry for entry in entries if not entry.is_left_out]
+    rec = Path(f"{stem}.rec")
+    starts: list[int] = []  # first key of each identity
+    faults: list[str] = []
+    key, before = 1, None
+    with (
+        ThreadPoolExecutor(options.num_threads) as pool,
+        RecordWriter(rec, f"{stem}.idx") as writer,
+        tqdm(total=len(kept), unit=" images", desc=rec.name, disable=not progress) as bar,
+    ):
+        payloads = _in_order(pool, kept, options)
+        for entry, payload in zip(kept, payloads, strict=True):
+            bar.update()
+            if isinstance(payload, ValueError):
+                if not options.skip_bad:
+                    raise payload
+                faults.append(str(payload))
+                continue
+            if entry.identity != before:
+                starts.append(key)
+                before = entry.identity
+            writer.write(key, [entry.identity, int(entry.is_aligned)], payload)
+            key += 1
+        if not starts:
+            raise ValueError(f"{rec}: no image is left to pack; {'; '.join(faults[:3])}")
+        edges = [*starts, key]
+        _write_range(writer, 0, key, key + len(starts))
+        for number, (first, past_last) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+            _write_range(writer, key + number, first, past_last)
+    counts = np.diff(edges)
+    return Packed(
+        num_images=key - 1,
+        num_identities=len(starts),
+        smallest=int(counts.min()),
+        largest=int(counts.max()),
+        num_left_out=len(entries) - len(kept),
+        faults=tuple(faults),
+    )
+
+
+def _write_range(writer: RecordWriter, key: int, first: int, past_last: int) -> None:
+    labels, id2 = range_record(first, past_last)
+    writer.write(key, labels, id2=id2)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, entries: Sequence[Entry], options: PackOptions
+) -> Iterator[bytes | ValueError]:
+    """Yield what _payload gives for each entry, in their order, read by threads ahead."""
+    waiting: deque[Future] = deque()
+    try:
+        for entry in entries:
+            waiting.append(pool.submit(_payload, entry, options))
+            if len(waiting) >= AHEAD * options.num_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _payload(entry: Entry, options: PackOptions) -> bytes | ValueError:
+    """Return the bytes to store for an image, or what is wrong with it."""
+    try:
+        data = entry.path.read_bytes()
+    except OSError as error:
+        return ValueError(f"{entry.place}: cannot read {entry.path}: {error.strerror}")
+    try:
+        flag = cv2.IMREAD_COLOR if entry.is_aligned else options.color
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+        if image is None:
+            raise ValueError(f"{entry.path}: is no image that can be decoded")
+        if not entry.is_aligned:
+            return _encode(align_face(image, entry.landmarks, options.size), options)
+        if options.fit == "pad" and image.shape[:2] != options.size:
+            return _encode(padded(image, options.size), options)
+        fit_height(image, options.size, str(entry.path))  # training could not use another shape
+        return data
+    except ValueError as error:
+        return ValueError(f"{entry.place}: {error}")
+
+
+def padded(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the image scaled to fit into size (height, width), centred, black around it."""
+    scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
+    height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+    if (height, width) != image.shape[:2]:
+        shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        image = cv2.resize(image, (width, height), interpolation=shrink)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    result = np.zeros((*size, *image.shape[2:]), np.uint8)
+    result[top : top + height, left : left + width] = image
+    return result
+
+
+def _encode(image: np.ndarray, options: PackOptions) -> bytes:
+    if options.encoding == ".png":
+        how = [cv2.IMWRITE_PNG_COMPRESSION, min(options.quality, 9)]
+    else:
+        how = [cv2.IMWRITE_JPEG_QUALITY, options.quality]
+    return cv2.imencode(options.encoding, image, how)[1].tobytes()

@@ -1,0 +1,271 @@
+"""Packing: the original's bytes, any number of threads, and every kind of bad list."""
+
+import shutil
+import subprocess
+import sys
+
+from arcface_mxnet.data import packing
+from arcface_mxnet.data.dataset import FaceDataset
+from arcface_mxnet.data.face2rec2 import build_parser, main
+from arcface_mxnet.data.records import RecordReader
+import cv2
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def photos(tmp_path, image_of, encode):
+    """Three people with 3, 1 and 2 images of 16x16."""
+    folder = tmp_path / "photos"
+    for number, (name, count) in enumerate([("ann", 3), ("bob", 1), ("cyd", 2)]):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            (folder / name / f"{i}.png").write_bytes(encode(image_of(i, number)))
+    (folder / "ann" / "notes.txt").write_text("no image")
+    (folder / "stray.png").write_bytes(encode(image_of(0, 0)))
+    return folder
+
+
+@pytest.fixture
+def listed(tmp_path, photos):
+    """A dataset folder with property and a function that writes its list and packs it."""
+
+    def write(lines, *arguments):
+        (tmp_path / "property").write_text("9,16,16")
+        (tmp_path / "train.lst").write_text("".join(line + "\n" for line in lines))
+        return main([str(tmp_path), *arguments])
+
+    return write
+
+
+def line(name, identity, aligned=1):
+    return f"{aligned}\tphotos/{name}.png\t{identity}"
+
+
+GROUPED = [line("ann/0", 0), line("ann/1", 0), line("bob/0", 1), line("cyd/1", 2)]
+
+
+def test_the_original_list_gives_the_original_records(tmp_path, shared_data):
+    original = shared_data / "original_records"
+    for name in ("property", "train.lst"):
+        shutil.copyfile(original / name, tmp_path / name)
+    assert main([str(tmp_path), "--root", str(original)]) == 0
+    assert (tmp_path / "property").read_bytes() == (original / "property").read_bytes()
+    ours = RecordReader(tmp_path / "train.rec", tmp_path / "train.idx")
+    theirs = RecordReader(original / "train.rec", original / "train.idx")
+    assert list(ours.keys) == list(theirs.keys)
+    for key in theirs.keys:
+        one, other = ours.read(key), theirs.read(key)
+        assert (one.flag, one.id, one.id2) == (other.flag, other.id, other.id2)
+        assert np.array_equal(one.label, other.label)
+        if key not in range(37, 41):  # these four were aligned and encoded anew
+            assert one.payload == other.payload
+            continue
+        images = [cv2.imdecode(np.frombuffer(r.payload, np.uint8), 1) for r in (one, other)]
+        assert images[0].shape == (112, 112, 3)
+        difference = cv2.absdiff(*images)
+        # The last digit of the fitted matrix may move a pixel by a JPEG step.
+        assert difference.max() <= 4 and difference.mean() < 0.02
+
+
+def test_the_size_of_the_first_part_is_that_of_the_original(tmp_path, shared_data):
+    original = shared_data / "original_records"
+    lines = (original / "train.lst").read_text().splitlines()[:36]
+    (tmp_path / "train.lst").write_text("\n".join(lines))
+    assert main([str(tmp_path), "--root", str(original)]) == 0
+    images = 317076  # where record 37 begins in the original
+    assert (tmp_path / "train.rec").read_bytes()[:images] == (
+        (original / "train.rec").read_bytes()[:images]
+    )
+
+
+def test_a_folder_of_identities(tmp_path, photos, capsys, image_of):
+    out = tmp_path / "out"
+    assert main([str(out), "--folder", str(photos), "--image-size", "16,16"]) == 0
+    dataset = FaceDataset(out)
+    assert dataset.num_classes == 3
+    assert dataset.identity_ranges.tolist() == [[1, 4], [4, 5], [5, 7]]
+    assert np.array_equal(dataset.sample(6)[0], image_of(1, 2))
+    assert (out / "property").read_text() == "3,16,16\n"
+    assert (out / "train.names").read_text() == "0\tann\n1\tbob\n2\tcyd\n"
+    said = capsys.readouterr().out
+    assert "6 images of 3 identities, 1 to 3 images each" in said
+    assert "10 records = 6 images + 1 header + 3 identity records" in said
+    assert f"wrote {out / 'property'}: 3,16,16" in said
+
+
+def test_chosen_identities_in_their_order(tmp_path, photos):
+    arguments = ["--folder", str(photos), "--image-size", "16,16", "--identities", "cyd,ann"]
+    assert main([str(tmp_path), *arguments]) == 0
+    assert FaceDataset(tmp_path).identity_ranges.tolist() == [[1, 3], [3, 6]]
+    assert (tmp_path / "train.names").read_text() == "0\tcyd\n1\tann\n"
+
+
+def test_the_number_of_threads_changes_nothing(tmp_path, listed):
+    lines = [line(f"{name}/0", i) for i, name in enumerate(("ann", "bob", "cyd"))] * 40
+    files = []
+    for threads in (1, 8):
+        assert listed(sorted(lines, key=lambda text: text[-1]), "--num-thread", str(threads)) == 0
+        files.append([(tmp_path / f"train.{end}").read_bytes() for end in ("rec", "idx")])
+    assert files[0] == files[1]
+
+
+def test_a_list_that_is_not_grouped_is_grouped(tmp_path, listed, caplog, image_of):
+    assert listed([line("cyd/1", 1), line("ann/0", 0), line("cyd/0", 1), line("ann/1", 0)]) == 0
+    dataset = FaceDataset(tmp_path)
+    assert dataset.identity_ranges.tolist() == [[1, 3], [3, 5]]
+    expected = [image_of(0, 0), image_of(1, 0), image_of(1, 2), image_of(0, 2)]
+    for key, image in enumerate(expected, start=1):
+        assert np.array_equal(dataset.sample(key)[0], image), "order within an identity stays"
+    assert "was not grouped by identity" in caplog.text
+
+
+def test_gaps_in_the_numbers(tmp_path, listed, capsys):
+    lines = [line("ann/0", 3), line("bob/0", 7)]
+    assert listed(lines) == 2
+    assert "2 identities up to number 7, but none with number 0" in capsys.readouterr().err
+    assert not (tmp_path / "train.rec").exists()
+    assert listed(lines, "--relabel") == 0
+    assert FaceDataset(tmp_path).num_classes == 2
+    assert (tmp_path / "train.names").read_text() == "0\t3\n1\t7\n"
+
+
+def test_lines_without_alignment_and_landmarks_are_left_out(tmp_path, listed, capsys):
+    assert listed([*GROUPED, line("cyd/0", 2, aligned=0) + "\t1\t2\t3\t4"]) == 0
+    assert "left out: 1 images marked 0 (not aligned) without landmarks" in capsys.readouterr().out
+    assert len(FaceDataset(tmp_path).image_keys) == 4
+
+
+def test_all_lists_of_a_prefix(tmp_path, listed):
+    listed(GROUPED)
+    (tmp_path / "train.rec").unlink()
+    (tmp_path / "val.lst").write_text(line("ann/0", 0))
+    assert main([str(tmp_path / "va")]) == 0
+    assert (tmp_path / "val.rec").exists() and not (tmp_path / "train.rec").exists()
+    assert (tmp_path / "property").read_text() == "3,16,16\n", "still that of train"
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("1\tphotos/ann/0.png", "has 2 fields separated by TAB"),
+        ("1 photos/ann/0.png 0", "has 1 fields"),
+        ("2\tphotos/ann/0.png\t0", "begins with '2'; 1 means aligned"),
+        ("1\tphotos/ann/0.png\tann", "needs numbers after the path.*'ann'"),
+        ("0\tphotos/ann/0.png\t0\t1\t2\t3\tx", "needs numbers"),
+        ("1\tphotos/ann/0.png\t-1", "identity -1: must be from 0 to 16777215"),
+        ("1\tphotos/ann/0.png\t16777216", "must be from 0 to"),
+        ("1\t\t0", "has no path"),
+        ("1\t../other.png\t0", "leaves .*--root"),
+        ("1\t/etc/passwd\t0", "leaves .*--root"),
+        ("1\tphotos/../../x.png\t0", "leaves .*--root"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, listed, capsys, bad, message):
+    assert listed([GROUPED[0], bad, *GROUPED[1:]]) == 2
+    said = capsys.readouterr().err
+    assert "train.lst line 2: " in said
+    import re
+
+    assert re.search(message, said), said
+    assert not (tmp_path / "train.rec").exists()
+
+
+def test_a_link_out_of_the_root_is_not_followed(tmp_path, listed, capsys):
+    outside = tmp_path.parent / f"{tmp_path.name}-outside.png"
+    outside.write_bytes(b"secret")
+    (tmp_path / "photos" / "link.png").symlink_to(outside)
+    assert listed([line("link", 0)]) == 2
+    assert "leaves" in capsys.readouterr().err
+
+
+def test_all_faults_are_told_together(listed, capsys):
+    assert listed(["x"] * 15) == 2
+    said = capsys.readouterr().err
+    assert "line 1:" in said and "line 10:" in said and "line 11:" not in said
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", None])
+def test_an_image_that_cannot_be_packed(tmp_path, listed, photos, capsys, content):
+    path = photos / "bob" / "0.png"
+    path.unlink() if content is None else path.write_bytes(content)
+    assert listed(GROUPED) == 2
+    said = capsys.readouterr().err
+    assert "train.lst line 3: " in said and "bob/0.png" in said
+    assert not (tmp_path / "train.rec").exists() and not (tmp_path / "train.idx").exists()
+    lines = [GROUPED[0], *GROUPED[2:], line("ann/1", 1)]
+    assert listed(lines, "--skip-bad") == 0
+    said = capsys.readouterr().out
+    assert "left out: 1 images that could not be packed" in said and "bob/0.png" in said
+    assert FaceDataset(tmp_path).identity_ranges.tolist() == [[1, 2], [2, 3], [3, 4]]
+
+
+def test_an_image_of_another_shape(tmp_path, listed, photos, capsys, encode):
+    wide = np.full((20, 40, 3), 200, np.uint8)
+    (photos / "bob" / "0.png").write_bytes(encode(wide))
+    assert listed(GROUPED) == 2
+    assert "bob/0.png: is 32 wide and 16 high after resizing" in capsys.readouterr().err
+    assert listed(GROUPED, "--fit", "pad", "--encoding", ".png") == 0
+    image, _ = FaceDataset(tmp_path).sample(3)
+    assert image.shape == (16, 16, 3)
+    assert (image[4:12] == 200).all() and not image[:4].any() and not image[12:].any()
+
+
+@pytest.mark.parametrize("shape", [(112, 92), (50, 200, 3), (300, 10), (16, 16, 3), (7, 9, 3)])
+def test_padding_keeps_the_proportions_and_the_centre(shape):
+    image = np.full(shape, 255, np.uint8)
+    result = packing.padded(image, (112, 112))
+    assert result.shape == (112, 112, *shape[2:])
+    rows, columns = (np.flatnonzero(result.reshape(112, 112, -1).any((2, axis))) for axis in (1, 0))
+    assert max(len(rows), len(columns)) == 112
+    assert len(columns) / len(rows) == pytest.approx(shape[1] / shape[0], rel=0.2)
+    for found in (rows, columns):
+        assert abs(found[0] - (111 - found[-1])) <= 1
+
+
+def test_missing_things(tmp_path, capsys):
+    assert main([str(tmp_path / "nowhere")]) == 2
+    assert "no list" in capsys.readouterr().err
+    assert main([str(tmp_path), "--folder", str(tmp_path / "nobody")]) == 2
+    assert "nobody: no such folder" in capsys.readouterr().err
+    (tmp_path / "train.lst").write_text("\n\n")
+    assert main([str(tmp_path)]) == 2
+    assert "holds no image" in capsys.readouterr().err
+    assert main([str(tmp_path), "--identities", "a"]) == 2
+    assert "--identities: goes with --folder" in capsys.readouterr().err
+
+
+def test_a_property_with_two_fields_is_not_guessed_at(tmp_path, listed, capsys):
+    (tmp_path / "property").write_text("9,16")
+    (tmp_path / "train.lst").write_text(GROUPED[0])
+    assert main([str(tmp_path)]) == 2
+    assert "expected a line NUM_CLASSES,HEIGHT,WIDTH" in capsys.readouterr().err
+
+
+def test_published_flags_are_taken(tmp_path, listed, caplog):
+    flags = ["--quality", "90", "--num-thread", "2", "--color", "1", "--encoding", ".jpg"]
+    dead = ["--list", "False", "--exts", ".jpeg", ".jpg", "--chunks", "1", "--shuffle", "True"]
+    assert listed(GROUPED, *flags, *dead) == 0
+    assert "--chunks has no effect, as published" in caplog.text
+    assert build_parser().parse_args(["p", "--recursive", "True", "--pack-label", "1"]).prefix
+
+
+FULL_DISK = """
+import resource, signal, sys
+from arcface_mxnet.data.face2rec2 import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path, listed):
+    pytest.importorskip("resource")
+    assert listed(GROUPED) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("train.*")}
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True
+    )
+    assert run.returncode == 2
+    assert "nothing was left behind, make room" in run.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("train.*")} == before

@@ -1,0 +1,101 @@
+"""The tool that looks into records, on whole and on damaged files."""
+
+from arcface_mxnet.data.dataset import FaceDataset
+from arcface_mxnet.data.rec import main
+from arcface_mxnet.data.records import RecordReader
+import numpy as np
+import pytest
+
+IDENTITIES = [0, 0, 1, 2, 2, 2]
+
+
+@pytest.fixture
+def folder(tmp_path, make_dataset):
+    return make_dataset(tmp_path / "set", IDENTITIES)
+
+
+def test_info(folder, capsys):
+    assert main(["info", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "images      6, 16 high and 16 wide" in said
+    assert "identities  3 with images, 3 in property" in said
+    assert "1 to 3, median 2, 1 with a single image" in said
+    assert "records     10 = images + 4 (1 header + identity records)" in said
+    assert FaceDataset(folder).fingerprint() in said
+
+
+def test_info_of_other_files(tmp_path, make_plain, make_dataset, capsys):
+    assert main(["info", str(make_plain(tmp_path / "plain", IDENTITIES))]) == 0
+    assert "records     6 = images + 0 (plain im2rec file" in capsys.readouterr().out
+    assert main(["info", str(make_dataset(tmp_path / "mixed", [0, 1, 0]))]) == 0
+    assert "3 runs for 2 identities: the list was not grouped" in capsys.readouterr().out
+
+
+def test_check_of_a_whole_file(folder, capsys):
+    assert main(["check", str(folder)]) == 0
+    assert "10 of 10 records read, 0 faults" in capsys.readouterr().out
+    assert main(["check", str(folder), "--sample", "4"]) == 0
+    assert "4 of 10 records read, 0 faults" in capsys.readouterr().out
+
+
+def damage(folder, key, at, byte):
+    rec = folder / "train.rec"
+    with RecordReader(rec, folder / "train.idx") as reader:
+        offset = reader.offsets[list(reader.keys).index(key)] + at
+    content = bytearray(rec.read_bytes())
+    content[offset] = byte
+    rec.write_bytes(content)
+
+
+def test_check_names_every_bad_record(folder, capsys):
+    damage(folder, 2, 0, 0)  # the magic word
+    damage(folder, 4, 8 + 24 + 8 + 1, 0)  # the image's own first bytes
+    damage(folder, 5, 8 + 24 + 3, 0x42)  # the label: 2.0 becomes 32.0
+    damage(folder, 8, 8, 9)  # labels of an identity record
+    assert main(["check", str(folder)]) == 1
+    said = capsys.readouterr().out
+    assert "where record 2 should be" in said
+    assert "record 4: " in said and "no image" in said
+    assert "record 5: identity 32, but property says 3" in said
+    assert "record 8 is too short for its 9 labels" in said
+    assert "10 of 10 records read, 4 faults" in said
+
+
+def test_extract_gives_the_files_back(folder, tmp_path, capsys, encode, image_of):
+    out = tmp_path / "out"
+    assert main(["extract", str(folder), str(out)]) == 0
+    files = sorted(str(path.relative_to(out)) for path in out.rglob("*.*"))
+    assert files == [f"{i:06d}/{key:08d}.png" for key, i in enumerate(IDENTITIES, start=1)]
+    assert (out / files[3]).read_bytes() == encode(image_of(4, 2))
+    assert "wrote 6 images" in capsys.readouterr().out
+    assert main(["extract", str(folder), str(tmp_path / "b"), "--identities", "1,0"]) == 0
+    assert "wrote 3 images" in capsys.readouterr().out
+
+
+def test_index_is_made_anew(folder, capsys):
+    before = (folder / "train.idx").read_bytes()
+    (folder / "train.idx").write_text("1\t4\n")
+    assert main(["check", str(folder)]) == 2
+    assert "rec index" in capsys.readouterr().err
+    assert main(["index", str(folder / "train.rec")]) == 0
+    assert (folder / "train.idx").read_bytes() == before
+    assert main(["check", str(folder)]) == 0
+
+
+def test_index_of_a_cut_off_file_is_refused(folder, capsys):
+    rec = folder / "train.rec"
+    rec.write_bytes(rec.read_bytes()[:-8])
+    assert main(["index", str(rec)]) == 2
+    assert "cut off" in capsys.readouterr().err
+
+
+def test_the_original_records(shared_data, capsys):
+    folder = shared_data / "original_records"
+    assert main(["check", str(folder)]) == 0
+    assert "51 of 51 records read, 0 faults" in capsys.readouterr().out
+
+
+def test_missing_folder(tmp_path, capsys):
+    assert main(["info", str(tmp_path / "nowhere")]) == 2
+    assert "no dataset folder" in capsys.readouterr().err
+    assert np.size(list(tmp_path.iterdir())) == 0
