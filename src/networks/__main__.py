@@ -13,7 +13,6 @@ import sys
 from arcface_mxnet.cli import run
 from arcface_mxnet.networks import NETWORKS, build_network
 from arcface_mxnet.networks.cost import network_cost
-import mxnet as mx
 
 COLUMNS = ("network", "parameters", "multiply-adds", "embedding", "head")
 
@@ -44,8 +43,8 @@ def rows(names: list[str], side: int) -> list[tuple[str, str, str, str, str]]:
         options = NETWORKS[name].published
         try:
             cost = network_cost(build_network(name, options), side, side)
-        except mx.MXNetError:
-            raise ValueError(f"{name}: a picture of {side}x{side} pixels does not fit it") from None
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
         found.append(
             (
                 name,

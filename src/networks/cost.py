@@ -21,10 +21,13 @@ def network_cost(symbol: mx.sym.Symbol, height: int = 112, width: int = 112) -> 
 
     A multiply-add is one multiplication and one addition; some papers count it as 2 FLOPs.
     BatchNorm, activations, pools and sums are left out, as is usual.
-    Raises mxnet.MXNetError if the picture does not fit the network.
+    Raises ValueError if the picture is too small for the network.
     """
     data = {"data": (1, 3, height, width)}
-    arguments, outputs, _ = symbol.infer_shape(**data)
+    try:
+        arguments, outputs, _ = symbol.infer_shape(**data)
+    except mx.MXNetError:
+        raise ValueError(f"a picture of {height}x{width} pixels does not fit the network") from None
     named = dict(zip(symbol.list_arguments(), arguments, strict=True))
     parameters = sum(prod(shape) for name, shape in named.items() if name != "data")
     return Cost(parameters, _multiply_adds(symbol, data), outputs[0][1])

@@ -55,3 +55,9 @@ def test_picture_size_counts():
     symbol = build_network("r18", NetworkOptions())
     convolutions = [network_cost(symbol, s, s).multiply_adds for s in (112, 224)]
     assert convolutions[1] == 4 * convolutions[0]  # its dense layer grows with the picture too
+
+
+def test_picture_too_small():
+    symbol = build_network("y1", NetworkOptions(output="GDC"))
+    with pytest.raises(ValueError, match="a picture of 96x80 pixels does not fit the network"):
+        network_cost(symbol, 96, 80)

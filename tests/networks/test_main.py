@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from arcface_mxnet.networks import NETWORKS
 from arcface_mxnet.networks.__main__ import main
 import pytest
@@ -24,5 +26,11 @@ def test_unknown():
 
 
 def test_picture_too_small_for_the_head():
-    with pytest.raises(ValueError, match="y1: a picture of 64x64 pixels does not fit"):
+    with pytest.raises(ValueError, match="y1: a picture of 64x64 pixels does not fit the network"):
         main(["y1", "--image-size", "64"])
+
+
+def test_the_document_shows_this_table(capsys):
+    main(["--markdown"])
+    document = Path(__file__).parents[2] / "docs" / "networks.md"
+    assert capsys.readouterr().out in document.read_text()
