@@ -1,0 +1,180 @@
+"""Whole runs: what they write, that they resume exactly, how they stop."""
+
+from contextlib import contextmanager
+import csv
+import json
+import os
+from pathlib import Path
+import signal
+
+from arcface_mxnet.config import TrainConfig
+from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
+from arcface_mxnet.training import loop
+from arcface_mxnet.training.checkpoints import checkpoint_numbers, load_checkpoint
+from arcface_mxnet.training.loop import DivergedError, train
+from arcface_mxnet.training.state import load_last
+import mxnet as mx
+import numpy as np
+import pytest
+
+
+def params_of(checkpoint):
+    _, args, aux = load_checkpoint(checkpoint)
+    return {name: array.asnumpy() for name, array in (args | aux).items()}
+
+
+def read_run(options):
+    return json.loads(Path(f"{options['prefix']}-run.json").read_text())
+
+
+def read_metrics(options):
+    with Path(f"{options['prefix']}-metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def assert_equal(left, right):
+    assert left.keys() == right.keys()
+    for name, array in left.items():
+        np.testing.assert_array_equal(right[name], array, err_msg=name)
+
+
+@contextmanager
+def stopped_after(monkeypatch, step):
+    """Let a run receive SIGTERM while it makes this step."""
+    seen = []
+    update = loop.Stepper.update
+
+    def counted(self, lr):
+        update(self, lr)
+        seen.append(lr)
+        if len(seen) == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Stepper, "update", counted)
+        yield
+
+
+def test_a_run_leaves_checkpoints_and_logs(options):
+    result = train(TrainConfig(**options, max_steps=10, ckpt=2))
+    assert (result.steps, result.stopped_by) == (10, None)
+    assert [score.target for score in result.results] == ["held"]
+    numbers = [1, 2, 3]  # steps 4, 8 and the end
+    for number in numbers:
+        symbol, args, _ = load_checkpoint(f"{options['prefix']},{number}")
+        assert args["fc7_weight"].shape == (6, 8)
+    assert symbol.list_outputs()[0] == "embedding_output"
+    assert '"LeakyReLU"' in symbol.tojson()
+    run = read_run(options)
+    assert [entry["step"] for entry in run["validation"]] == [4, 8, 10]
+    assert run["config"]["margin_s"] == 8.0
+    assert run["data"][0]["images"] == 24
+    rows = read_metrics(options)
+    assert [int(row["step"]) for row in rows if row["metric"] == "acc"] == [2, 4, 6, 8, 10]
+
+
+def test_same_seed_same_parameters_other_seed_others(options, tmp_path):
+    ends = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run = options | {"prefix": str(tmp_path / name), "seed": seed}
+        ends.append(params_of(train(TrainConfig(**run, max_steps=4)).checkpoint))
+    assert_equal(ends[0], ends[1])
+    assert not np.array_equal(ends[0]["fc7_weight"], ends[2]["fc7_weight"])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_resumed_equals_never_stopped_bit_for_bit(options, tmp_path, monkeypatch, threads):
+    run = options | {"max_steps": 11, "rand_shift": 2, "cutoff": 4, "color": 1}
+    straight = train(TrainConfig(**run | {"prefix": str(tmp_path / "straight")}))
+    with stopped_after(monkeypatch, 5):
+        first = train(TrainConfig(**run))
+    assert (first.steps, first.stopped_by) == (5, "SIGTERM")
+    second = train(TrainConfig(**run, resume=True, num_threads=threads))
+    assert second.steps == 11
+    assert_equal(params_of(straight.checkpoint), params_of(second.checkpoint))
+    left, right = load_last(str(tmp_path / "straight")), load_last(options["prefix"])
+    assert left.record["position"] == right.record["position"]
+    assert left.record["batches"] == right.record["batches"]
+    for name, array in left.state.items():
+        np.testing.assert_array_equal(right.state[name].asnumpy(), array.asnumpy())
+
+
+def test_metrics_of_a_resumed_run_are_not_doubled(options):
+    train(TrainConfig(**options, max_steps=4))
+    train(TrainConfig(**options, max_steps=8, resume=True))
+    rows = read_metrics(options)
+    assert [int(row["step"]) for row in rows if row["metric"] == "acc"] == [2, 4, 6, 8]
+    run = read_run(options)
+    assert [entry["step"] for entry in run["validation"]] == [4, 8]
+
+
+def test_resume_of_nothing_starts(options):
+    assert train(TrainConfig(**options, max_steps=2, resume=True)).steps == 2
+
+
+def test_a_second_run_of_a_prefix_is_refused(options):
+    train(TrainConfig(**options, max_steps=2))
+    with pytest.raises(ValueError, match="already holds a run that has come to step 2; give"):
+        train(TrainConfig(**options, max_steps=4))
+
+
+def test_resume_with_other_options_is_refused_and_says_which(options):
+    train(TrainConfig(**options, max_steps=2))
+    changed = options | {"lr": 0.02, "margin_m": 0.2}
+    with pytest.raises(ValueError, match=r"(?s)--margin-m: was 0.1, now 0.2.*--lr: was 0.01"):
+        train(TrainConfig(**changed, max_steps=4, resume=True))
+
+
+def test_several_devices(options):
+    run = options | {"per_batch_size": 3}
+    result = train(TrainConfig(**run, max_steps=3), [mx.cpu(0), mx.cpu(1)])
+    assert result.steps == 3
+    with pytest.raises(ValueError, match="devices: were 2, now 1"):
+        train(TrainConfig(**run, max_steps=4, resume=True))
+
+
+def test_accumulated_batches_count_as_one_step(options, caplog):
+    caplog.set_level("INFO")
+    train(TrainConfig(**options, accumulate=2, end_epoch=1))
+    assert "5 images x 1 device(s) x 2 accumulated = 10 images per step" in caplog.text
+    assert "ends at step 2 " in caplog.text  # 24 images: 4 batches of 5
+
+
+def test_divergence_names_the_output_and_keeps_what_was_saved(options, monkeypatch):
+    train(TrainConfig(**options, max_steps=4))
+    before = params_of(f"{options['prefix']},last")
+    monkeypatch.setattr(loop, "learning_rate", lambda *arguments: 1e38)
+    with pytest.raises(DivergedError, match=r"step 6: output '\w+' is NaN or infinite"):
+        train(TrainConfig(**options, max_steps=20, resume=True))
+    assert_equal(before, params_of(f"{options['prefix']},last"))
+
+
+@pytest.mark.parametrize(("ckpt", "saved"), [(0, []), (1, [1, 3]), (2, [1, 2, 3]), (3, [1])])
+def test_save_rules(options, monkeypatch, ckpt, saved):
+    accuracies = iter([0.6, 0.5, 0.7])
+
+    def validate(*arguments):
+        return [loop.TargetResult("held", next(accuracies), 0.0, 1.0)]
+
+    monkeypatch.setattr(loop, "validate", validate)
+    train(TrainConfig(**options | {"verbose": 1}, max_steps=3, ckpt=ckpt))
+    assert checkpoint_numbers(options["prefix"]) == saved
+    assert load_last(options["prefix"]).record["position"]["best"]["accuracy"] == 0.7
+
+
+def test_absent_targets_are_named(options, caplog):
+    caplog.set_level("INFO")
+    run = options | {"target": ("lfw", "held")}
+    assert [r.target for r in train(TrainConfig(**run, max_steps=1)).results] == ["held"]
+    assert "verification on lfw is left out: no file" in caplog.text
+
+
+def test_a_pair_set_with_too_few_pairs_is_refused_at_once(options, dataset_dir, tmp_path):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for name in ("train.rec", "train.idx", "property"):
+        (folder / name).symlink_to(dataset_dir / name)
+    write_pair_set(folder / "held.bin", PairSet([b"x"] * 4, np.array([True, False])))
+    run = options | {"data_dir": str(folder)}
+    with pytest.raises(ValueError, match=r"held\.bin: 2 pair\(s\) cannot be cut into 10"):
+        train(TrainConfig(**run, max_steps=1))
