@@ -1,0 +1,156 @@
+"""Enrolled people in one SQLite file, and the search among them.
+
+    meta    probe: the network's embedding of a fixed pattern; embeddings of another network
+            mean nothing here, so a store is refused where the probe differs
+    photos  name, embedding float32 (D,) little endian; a person is the rows of one name
+
+What `add` and `remove` report as done is on the disk: it survives a killed process.  One
+process at a time may hold the file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import sqlite3
+import threading
+import unicodedata
+
+import numpy as np
+
+from .refusal import Refusal
+
+NAME_LENGTH = 100
+SAME_NETWORK = 0.9  # cosine of the probes; INT8 of the same network stays above
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS photos (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, embedding BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS photos_name ON photos (name);
+"""
+
+
+class People:
+    """The people enrolled in a file, which is made if it is absent.
+
+    probe: Recognizer.probe().  max_photos: in all.
+    Raises ValueError if the file is no such store, belongs to another network or is in use.
+    """
+
+    def __init__(self, path: str | os.PathLike, probe: np.ndarray, max_photos: int):
+        self._max_photos, self._lock = max_photos, threading.Lock()
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # embeddings of faces are nobody else's business
+        self._database = sqlite3.connect(path, timeout=1, check_same_thread=False)
+        try:
+            self._open(probe)
+        except sqlite3.OperationalError as error:
+            self._database.close()
+            raise ValueError(f"{path}: {error}; does another process serve this store?") from None
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise ValueError(f"{path}: not a store of people ({error})") from None
+        except ValueError as error:
+            self._database.close()
+            raise ValueError(f"{path}: {error}") from None
+
+    def _open(self, probe: np.ndarray) -> None:
+        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute("PRAGMA secure_delete = ON")  # a deleted face leaves no bytes
+        with self._database:
+            self._database.executescript(SCHEMA)
+            row = self._database.execute("SELECT value FROM meta WHERE key = 'probe'").fetchone()
+            if row is None:
+                blob = _to_bytes(probe)
+                self._database.execute("INSERT INTO meta VALUES ('probe', ?)", (blob,))
+        if row is not None:
+            known = np.frombuffer(row[0], "<f4")
+            if known.shape != probe.shape or float(known @ probe) < SAME_NETWORK:
+                raise ValueError(
+                    "was enrolled with another network, whose embeddings cannot be compared; "
+                    "give that network or another store"
+                )
+        self._load()
+
+    def _load(self) -> None:
+        """Read all embeddings into memory, a person's rows side by side."""
+        rows = self._database.execute("SELECT name, embedding FROM photos ORDER BY name, id")
+        self._by_name: dict[str, list[np.ndarray]] = {}
+        for name, blob in rows:
+            self._by_name.setdefault(name, []).append(np.frombuffer(blob, "<f4"))
+        self._index: tuple[np.ndarray, np.ndarray, list[str]] | None = None
+
+    def close(self) -> None:
+        with self._lock:
+            self._database.close()
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def names(self) -> dict[str, int]:
+        """Return how many photos each person has, by name."""
+        with self._lock:
+            return {name: len(rows) for name, rows in sorted(self._by_name.items())}
+
+    def add(self, name: str, embeddings: np.ndarray) -> int:
+        """Enrol photos (N, D) under a name; return how many it has now.
+
+        All are stored or none.  Raises Refusal if the store is full or cannot be written.
+        """
+        with self._lock:
+            total = sum(map(len, self._by_name.values())) + len(embeddings)
+            if total > self._max_photos:
+                raise Refusal(409, "store_full", f"the store takes {self._max_photos} photos")
+            rows = [(name, _to_bytes(embedding)) for embedding in embeddings]
+            self._write("INSERT INTO photos (name, embedding) VALUES (?, ?)", rows)
+            self._by_name.setdefault(name, []).extend(np.asarray(embeddings, np.float32))
+            self._index = None
+            return len(self._by_name[name])
+
+    def remove(self, name: str) -> None:
+        """Forget a person.  Raises Refusal if there is none of that name."""
+        with self._lock:
+            if name not in self._by_name:
+                raise Refusal(404, "unknown_person", f"nobody is enrolled as {name!r}")
+            self._write("DELETE FROM photos WHERE name = ?", [(name,)])
+            del self._by_name[name]
+            self._index = None
+
+    def _write(self, statement: str, rows: list[tuple]) -> None:
+        try:
+            with self._database:  # one transaction: committed, or rolled back
+                self._database.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise Refusal(507, "store_failed", f"the store cannot be written: {error}") from None
+
+    def search(self, embedding: np.ndarray, limit: int) -> list[tuple[str, float]]:
+        """Return the nearest people, best first: name and the cosine of their nearest photo."""
+        with self._lock:
+            if not self._by_name:
+                return []
+            if self._index is None:
+                counts = [len(rows) for rows in self._by_name.values()]
+                matrix = np.stack([row for rows in self._by_name.values() for row in rows])
+                self._index = matrix, np.cumsum([0, *counts[:-1]]), list(self._by_name)
+            matrix, starts, names = self._index
+        best = np.maximum.reduceat(matrix @ embedding, starts)  # (people,)
+        nearest = np.argsort(-best, kind="stable")[:limit]
+        return [(names[i], float(best[i])) for i in nearest]
+
+
+def checked_name(name: str) -> str:
+    """Return a name in its normal form.  Raises Refusal if it is none."""
+    name = unicodedata.normalize("NFC", name).strip()
+    if not name or name in (".", "..") or len(name) > NAME_LENGTH or not name.isprintable():
+        raise Refusal(
+            422, "bad_name", f"a name has 1 to {NAME_LENGTH} printable characters, and is not a dot"
+        )
+    return name
+
+
+def _to_bytes(embedding: np.ndarray) -> bytes:
+    return np.asarray(embedding, "<f4").tobytes()

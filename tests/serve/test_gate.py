@@ -1,0 +1,137 @@
+"""Who may ask, and what happens when too many do."""
+
+import asyncio
+import time
+
+from arcface_mxnet.serve.gate import Access
+from arcface_mxnet.serve.limits import Limits
+from fastapi.testclient import TestClient
+import httpx
+import pytest
+
+TOKEN = "a-token-of-some-length"
+
+
+def test_a_token_is_demanded_everywhere_but_for_the_page(make_app, photo):
+    with TestClient(make_app(access=Access(TOKEN, frozenset()))) as client:
+        files = {"image": photo(1)}
+        assert client.get("/").status_code == client.get("/health").status_code == 200
+        for path in ("/people", "/metrics", "/openapi.json"):
+            assert client.get(path).status_code == 401
+        for given in ("", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN, "Bearer \u00e9".encode()):
+            response = client.post("/embed", files=files, headers={"authorization": given})
+            assert response.status_code == 401
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        assert client.post("/embed", files=files, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:8112", None, 200),
+        ("localhost:8112", "http://localhost:8112", 200),
+        ("[::1]:8112", None, 200),
+        ("rebound.example:8112", None, 403),
+        ("127.0.0.1:8112", "http://other.example", 403),
+        ("127.0.0.1:8112", "null", 403),
+        ("[::1", None, 403),
+    ],
+)
+def test_pages_of_other_sites_are_kept_out(make_app, photo, host, origin, status):
+    headers = {"host": host} | ({"origin": origin} if origin else {})
+    with TestClient(make_app(access=Access())) as client:
+        response = client.post("/embed", files={"image": photo(1)}, headers=headers)
+        assert response.status_code == status
+
+
+def in_parallel(app, requests):
+    """Return the responses to requests (path, files) sent at once, and the metrics after."""
+
+    async def send():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            posts = [client.post(path, files=files) for path, files in requests]
+            responses = await asyncio.gather(*posts)
+            return responses, (await client.get("/metrics")).text
+
+    async def live():
+        async with app.router.lifespan_context(app):
+            return await send()
+
+    return asyncio.run(live())
+
+
+def test_more_than_may_wait_are_told_to_come_back(make_app, photo, find):
+    def slow(bgr):
+        time.sleep(0.05)
+        return find(bgr)
+
+    app = make_app(detect=slow, waiting=4)
+    responses, _ = in_parallel(app, [("/embed", {"image": photo(1)})] * 12)
+    statuses = [response.status_code for response in responses]
+    assert sorted(statuses) == [200] * 4 + [503] * 8
+    refused = next(response for response in responses if response.status_code == 503)
+    assert refused.headers["retry-after"] == "1" and refused.json()["error"] == "busy"
+
+
+def test_concurrent_requests_share_a_batch_and_keep_their_answers(make_app, photo, find):
+    calls = []
+
+    def held(bgr):
+        calls.append(bgr)
+        if len(calls) == 1:
+            time.sleep(0.3)  # until the others wait
+        return find(bgr)
+
+    app = make_app(detect=held)
+    photos = [photo(number) for number in range(8)]
+    together, metrics = in_parallel(app, [("/embed", {"image": data}) for data in photos])
+    assert "face_batch_size_count 2.0" in metrics and "face_batch_size_sum 8.0" in metrics
+    with TestClient(make_app()) as client:
+        for data, response in zip(photos, together, strict=True):
+            alone = client.post("/embed", files={"image": data}).json()
+            assert response.json()["embedding"] == pytest.approx(alone["embedding"], abs=1e-5)
+
+
+def test_a_request_that_takes_too_long_is_given_up(make_app, photo, find):
+    def stuck(bgr):
+        time.sleep(0.6)
+        return find(bgr)
+
+    app = make_app(detect=stuck, seconds=0.2)
+    (response,), _ = in_parallel(app, [("/embed", {"image": photo(1)})])
+    assert response.status_code == 503 and response.json()["error"] == "too_slow"
+
+
+def test_a_body_that_does_not_arrive_is_given_up(make_app):
+    async def trickle():
+        yield b"--x"
+        await asyncio.sleep(5)
+
+    async def send():
+        app = make_app(seconds=0.2)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            headers = {"content-type": "multipart/form-data; boundary=x"}
+            return await client.post("/embed", content=trickle(), headers=headers)
+
+    assert asyncio.run(send()).status_code == 408
+
+
+def test_a_fault_of_ours_is_answered_and_does_not_stop_the_service(make_app, photo, find):
+    calls = []
+
+    def breaks_once(bgr):
+        calls.append(bgr)
+        if len(calls) == 1:
+            raise RuntimeError("broken")
+        return find(bgr)
+
+    with TestClient(make_app(detect=breaks_once), raise_server_exceptions=False) as client:
+        assert client.post("/embed", files={"image": photo(1)}).status_code == 500
+        assert client.post("/embed", files={"image": photo(1)}).status_code == 200
+
+
+def test_limits_are_positive():
+    with pytest.raises(ValueError, match="above 0: pixels, waiting"):
+        Limits(pixels=0, waiting=-1)
