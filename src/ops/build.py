@@ -8,7 +8,9 @@ only when it is complete: any number of processes may build at once.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import logging
 import os
 from pathlib import Path
 import platform
@@ -19,6 +21,8 @@ import tempfile
 import mxnet as mx
 
 from ..data.files import replace_file
+
+logger = logging.getLogger(__name__)
 
 SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cc")))
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared")
@@ -34,7 +38,7 @@ def cached_library(cache_dir: Path | None = None) -> Path:
     """Return the path of the compiled library, compiling it when the cache has none.
 
     cache_dir: default arcface_mxnet/ in the user's cache folder.  Where that cannot be
-    written, the library is built in a temporary folder.  Raises BuildError.
+    written, the library lies in a temporary folder until the process ends.  Raises BuildError.
     """
     compiler = find_compiler()
     name = f"operators-{_key(compiler)}.so"
@@ -45,8 +49,11 @@ def cached_library(cache_dir: Path | None = None) -> Path:
     content = _compile(compiler)
     try:
         return _store(content, library)
-    except OSError:
-        return _store(content, Path(tempfile.mkdtemp(prefix="arcface_mxnet-")) / name)
+    except OSError as error:
+        private = Path(tempfile.mkdtemp(prefix="arcface_mxnet-"))
+        atexit.register(shutil.rmtree, private, ignore_errors=True)
+        logger.warning("operators cannot be kept for the next time: %s", error)
+        return _store(content, private / name)
 
 
 def user_cache_dir() -> Path:
