@@ -39,7 +39,8 @@ class Center(Softmax):
         extras = incay_loss(self.incay, embedding, logits, label)
         extras += [
             mx.sym.MakeLoss(loss, grad_scale=self.center_scale, name="center_loss"),
-            mx.sym.take(moved, label, name="own_center"),  # as an output, so that it is done
+            # as an output, so that it is computed
+            mx.sym.BlockGrad(mx.sym.take(moved, label), name="own_center"),
         ]
         return self.outputs(embedding, logits, label, extras)
 

@@ -40,12 +40,11 @@ class ClassifierLoss(Loss):
         softmax = mx.sym.SoftmaxOutput(logits, label, name="softmax", normalization="valid")
         outputs = [mx.sym.BlockGrad(embedding, name="embedding"), softmax, *extras]
         # From the logits: a probability may be 0 and its log infinite.
-        log_p = mx.sym.BlockGrad(mx.sym.log_softmax(logits))
-        log_p = mx.sym.pick(log_p, label, axis=1)  # (N,)
+        log_p = mx.sym.pick(mx.sym.log_softmax(logits), label, axis=1)  # (N,)
         if self.logits_verbose:
-            outputs.append(mx.sym.exp(log_p, name="target_probability"))
+            outputs.append(mx.sym.BlockGrad(mx.sym.exp(log_p), name="target_probability"))
         if self.ce_loss:
-            outputs.append(mx.sym.negative(log_p, name="ce_loss"))
+            outputs.append(mx.sym.BlockGrad(-log_p, name="ce_loss"))
         return mx.sym.Group(outputs)
 
     def reports(self) -> list[mx.metric.EvalMetric]:
