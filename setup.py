@@ -58,6 +58,9 @@ setup(
             "arcface-onnx = arcface_mxnet.export.to_onnx:main",
             "arcface-quantize = arcface_mxnet.export.quantize:main",
             "arcface-slim = arcface_mxnet.export.slim:main",
+            "arcface-pack-pairs = arcface_mxnet.data.pack_pairs:main",
+            "arcface-ijb = arcface_mxnet.eval.ijb:main",
+            "arcface-ytf = arcface_mxnet.eval.ytf:main",
             "arcface-verify = arcface_mxnet.eval.verification:main",
         ]
     },

@@ -1,0 +1,134 @@
+"""The main job from start to end on real faces: fetch, pack, train, verify, compare.
+
+    make quickstart
+
+Every stage is a command line that can be copied; it is printed before it runs.  A stage whose
+command and results are there already is skipped, so a second run shows the table at once, and
+one that was interrupted goes on.  Results: runs/quickstart/quickstart.png and the table.
+
+The faces are the 400 ORL photographs (40 people x 10, AT&T Laboratories Cambridge).  People
+1-30 are trained on; the pair set of people 31-40 is only ever verified on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+import shlex
+import subprocess
+import sys
+import time
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN = "runs/quickstart"
+DATA = "datasets/orl-30"
+TARGET = "people_31_40"
+TRAINED = ",".join(f"s{number}" for number in range(1, 31))
+HELD_OUT = ",".join(f"s{number}" for number in range(31, 41))
+FIT = "--image-size 112,112 --fit pad --encoding .png"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command line and the file that shows it is done."""
+
+    name: str
+    title: str
+    command: str
+    result: str
+
+
+STAGES = (
+    Stage(
+        "fetch",
+        "Fetch the ORL faces and the pretrained m1 (SFace)",
+        "arcface-fetch fetch orl sface",
+        "models/sface-m1-0000.params",
+    ),
+    Stage(
+        "pack",
+        "Pack people 1-30 into records",
+        f"arcface-face2rec {DATA} --folder datasets/orl --identities {TRAINED} {FIT}",
+        f"{DATA}/train.rec",
+    ),
+    Stage(
+        "pairs",
+        "Build the pair set of people 31-40: all 450 genuine pairs, as many impostors",
+        f"arcface-pack-pairs folder --data-dir datasets/orl --identities {HELD_OUT} {FIT} "
+        f"--seed 727 --output {DATA}/{TARGET}.bin",
+        f"{DATA}/{TARGET}.bin",
+    ),
+    Stage(
+        "scratch",
+        "Train MobileFaceNet (y1) with ArcFace from scratch",
+        "arcface-train --network y1 --version-output GDC --emb-size 128 --loss-type 4 "
+        f"--margin-s 24 --margin-m 0.3 --data-dir {DATA} --target {TARGET} "
+        f"--prefix {RUN}/y1 --per-batch-size 30 --rand-shift 4 --color 1 --cutoff 40 "
+        "--lr 0.05 --wd 0.005 --lr-steps 350 --max-steps 450 --verbose 150 --frequent 10 "
+        "--ce-loss --ckpt 3 --resume",
+        f"{RUN}/y1-last.params",
+    ),
+    Stage(
+        "finetune",
+        "Fine-tune the pretrained m1 on the same 30 people",
+        "arcface-train --network m1 --emb-size 128 --pretrained models/sface-m1,0 --loss-type 4 "
+        f"--margin-s 24 --margin-m 0.3 --data-dir {DATA} --target {TARGET} "
+        f"--prefix {RUN}/m1 --per-batch-size 30 --rand-shift 4 --color 1 "
+        "--lr 0.001 --max-steps 40 --verbose 20 --frequent 5 --ce-loss --ckpt 3 --resume",
+        f"{RUN}/m1-last.params",
+    ),
+    Stage(
+        "verify",
+        "Verify: the published 10-fold protocol on the held-out people",
+        f"arcface-verify --data-dir {DATA} --target {TARGET} --model {RUN}/y1,last "
+        f"--report {RUN}/report.html",
+        f"{RUN}/report.html",
+    ),
+    Stage(
+        "compare",
+        "Compare with raw pixels, the untrained network and the pretrained m1; draw",
+        f"{{python}} recipes/quickstart_report.py --data-dir {DATA} --target {TARGET} --run {RUN}",
+        f"{RUN}/quickstart.png",
+    ),
+)
+
+
+def arguments_of(command: str) -> list[str]:
+    """Return a command line as a list, its program taken from this Python's environment."""
+    program, *rest = shlex.split(command.format(python=sys.executable))
+    beside = Path(sys.executable).parent / program
+    return [str(beside) if beside.exists() else program, *rest]
+
+
+def is_done(stage: Stage) -> bool:
+    """Return whether this very command has left its result."""
+    stamp = ROOT / RUN / "stages" / stage.name
+    return (
+        (ROOT / stage.result).is_file()
+        and stamp.is_file()
+        and stamp.read_text(encoding="utf-8") == stage.command
+    )
+
+
+def main() -> int:
+    """Run all stages; return 0, or the exit code of the stage that failed."""
+    began = time.monotonic()
+    for number, stage in enumerate(STAGES, start=1):
+        print(f"\n[{number}/{len(STAGES)}] {stage.title}", flush=True)
+        if is_done(stage) and stage.name != "compare":
+            print("      done before: " + stage.result)
+            continue
+        print("      $ " + stage.command.format(python="python"), flush=True)
+        done = subprocess.run(arguments_of(stage.command), cwd=ROOT, check=False)
+        if done.returncode:
+            print(f"stage {stage.name!r} ended with exit code {done.returncode}", file=sys.stderr)
+            return done.returncode
+        stamp = ROOT / RUN / "stages" / stage.name
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(stage.command, encoding="utf-8")
+    print(f"\n{time.monotonic() - began:.0f} seconds; picture: {RUN}/quickstart.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
