@@ -158,10 +158,18 @@ def _mixed(
     genuine: list[ListedPair], impostor: list[ListedPair], rng: np.random.Generator
 ) -> list[ListedPair]:
     """Return both in random order, spread evenly through one another."""
-    genuine = [genuine[row] for row in rng.permutation(len(genuine))]
-    impostor = [impostor[row] for row in rng.permutation(len(impostor))]
-    places = [((row + 0.5) / len(genuine), 0, pair) for row, pair in enumerate(genuine)]
-    places += [((row + 0.5) / len(impostor), 1, pair) for row, pair in enumerate(impostor)]
+    return spread(
+        [genuine[row] for row in rng.permutation(len(genuine))]
+        + [impostor[row] for row in rng.permutation(len(impostor))]
+    )
+
+
+def spread(pairs: Sequence[ListedPair]) -> list[ListedPair]:
+    """Return the pairs with genuine and impostor ones spread evenly, each in their order."""
+    places = []
+    for kind in (True, False):
+        of_kind = [pair for pair in pairs if pair.is_genuine == kind]
+        places += [((row + 0.5) / len(of_kind), not kind, p) for row, p in enumerate(of_kind)]
     return [pair for _, _, pair in sorted(places, key=lambda place: place[:2])]
 
 

@@ -1,9 +1,8 @@
 """Pairs drawn from a folder of identities."""
 
+from arcface_mxnet.data.folder_pairs import folder_images, folder_pairs
 import numpy as np
 import pytest
-
-from arcface_mxnet.data.folder_pairs import folder_images, folder_pairs
 
 
 @pytest.fixture

@@ -1,0 +1,177 @@
+"""The published lists of pairs: LFW, CFP, AgeDB-30, CALFW, CPLFW, and `path1 path2 0|1`.
+
+Each reader takes the list and the folder of the images and returns pairs in the list's order,
+whether the images exist or not.  A path that would leave the folder is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import os
+from pathlib import Path, PurePosixPath
+import re
+
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from .folder_pairs import ListedPair
+
+
+def read_lfw(list_path: Path, root: Path) -> list[ListedPair]:
+    """Return the pairs of a pairs.txt of LFW: `name i j` genuine, `name i name j` impostor.
+
+    The first line says how many folds and pairs there are.  Files: name/name_0001.jpg.
+    """
+    pairs = []
+    for number, fields in _rows(list_path):
+        if number == 1 and len(fields) < 3:
+            continue
+        if len(fields) == 3:
+            fields = [fields[0], fields[1], fields[0], fields[2]]
+        if len(fields) != 4 or not (fields[1].isdigit() and fields[3].isdigit()):
+            raise ValueError(f"{_place(list_path, number)}: expected `name i j` or `name i name j`")
+        left, i, right, j = fields
+        files = [f"{name}/{name}_{int(k):04d}.jpg" for name, k in ((left, i), (right, j))]
+        pairs.append(
+            ListedPair(
+                _inside(root, files[0], list_path, number),
+                _inside(root, files[1], list_path, number),
+                left == right,
+                left,
+                right,
+            )
+        )
+    return _some(pairs, list_path)
+
+
+def read_flagged(list_path: Path, root: Path) -> list[ListedPair]:
+    """Return the pairs of lines `path1 path2 0|1`, split by TABs where there are any."""
+    pairs = []
+    for number, fields in _rows(list_path):
+        if len(fields) != 3 or fields[2] not in ("0", "1"):
+            raise ValueError(f"{_place(list_path, number)}: expected `path1 path2 0|1`")
+        left, right = (_inside(root, name, list_path, number) for name in fields[:2])
+        pairs.append(ListedPair(left, right, fields[2] == "1"))
+    return _some(pairs, list_path)
+
+
+def read_two_lines(list_path: Path, root: Path) -> list[ListedPair]:
+    """Return the pairs of CALFW and CPLFW: two lines `file label` each, label 0 for impostors.
+
+    Identities are the file names without their number.
+    """
+    rows = [(number, fields) for number, fields in _rows(list_path)]
+    if len(rows) % 2:
+        raise ValueError(f"{list_path}: {len(rows)} lines; two make a pair")
+    pairs = []
+    for (number, left), (_, right) in zip(rows[0::2], rows[1::2], strict=True):
+        if len(left) != 2 or len(right) != 2 or (left[1] == "0") != (right[1] == "0"):
+            raise ValueError(
+                f"{_place(list_path, number)}: expected two lines `file label` that agree"
+            )
+        names = [re.sub(r"_\d+$", "", PurePosixPath(name).stem) for name, _ in (left, right)]
+        files = [_inside(root, name, list_path, number) for name, _ in (left, right)]
+        pairs.append(ListedPair(*files, left[1] != "0", *names))
+    return _some(pairs, list_path)
+
+
+def read_cfp(list_path: Path, root: Path) -> list[ListedPair]:
+    """Return the pairs of CFP_frontal_paris.mat or CFP_profile_paris.mat.
+
+    A row is (path1, path2, fold, label), genuine where label > 0.  Identity: the folder under
+    Images/, such as 001 in Data/Images/001/frontal/01.jpg.
+    """
+    pairs = []
+    for number, row in enumerate(_mat_rows(list_path), start=1):
+        values = [_leaf(value) for value in row]
+        if len(values) < 4 or not all(isinstance(value, str) for value in values[:2]):
+            raise ValueError(f"{list_path} row {number}: expected path, path, fold, label")
+        files = [_inside(root, name, list_path, number) for name in values[:2]]
+        names = [_cfp_identity(name) for name in values[:2]]
+        pairs.append(ListedPair(*files, float(values[3]) > 0, *names))
+    return _some(pairs, list_path)
+
+
+def read_agedb(list_path: Path, root: Path) -> list[ListedPair]:
+    """Return the pairs of 04_FINAL_protocol_30_years.mat, fold after fold.
+
+    "splits" holds a table of two rows per fold, a pair in each column.  Names begin with the
+    person's number: `id_name_age_..`; equal numbers make a genuine pair.
+    """
+    content = _load_mat(list_path)
+    if "splits" not in content:
+        raise ValueError(f"{list_path}: has no variable 'splits': not AgeDB's protocol")
+    pairs = []
+    for number, split in enumerate(content["splits"].ravel(), start=1):
+        if getattr(split, "ndim", 0) != 2 or split.shape[0] != 2:
+            raise ValueError(f"{list_path} split {number}: expected two rows of names")
+        for left, right in split.T:
+            names = [str(_leaf(left)), str(_leaf(right))]
+            files = [name if PurePosixPath(name).suffix else name + ".jpg" for name in names]
+            people = [name.split("_")[0] for name in names]
+            paths = [_inside(root, name, list_path, number) for name in files]
+            pairs.append(ListedPair(*paths, people[0] == people[1], *people))
+    return _some(pairs, list_path)
+
+
+def _rows(list_path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) of each line that is not empty."""
+    with list_path.open(encoding="utf-8", errors="surrogateescape") as file:
+        for number, line in enumerate(file, start=1):
+            line = line.strip()
+            if line:
+                yield number, line.split("\t") if "\t" in line else line.split()
+
+
+def _place(list_path: Path, number: int) -> str:
+    return f"{list_path} line {number}"
+
+
+def _inside(root: Path, name: str, list_path: Path, number: int) -> Path:
+    """Return root/name.  Raises ValueError if that lies outside root."""
+    path = root / name.replace("\\", "/")
+    if os.path.commonpath([root.resolve(), path.resolve()]) != str(root.resolve()):
+        raise ValueError(f"{_place(list_path, number)}: the path {name!r} leaves {root}")
+    return path
+
+
+def _some(pairs: list[ListedPair], list_path: Path) -> list[ListedPair]:
+    if not pairs:
+        raise ValueError(f"{list_path}: holds no pairs")
+    return pairs
+
+
+def _load_mat(list_path: Path) -> dict:
+    try:
+        return {k: v for k, v in loadmat(list_path).items() if not k.startswith("__")}
+    except (MatReadError, NotImplementedError, ValueError, TypeError) as error:
+        raise ValueError(f"{list_path}: not a MATLAB file that can be read ({error})") from None
+
+
+def _mat_rows(list_path: Path) -> np.ndarray:
+    """Return the one table in a .mat file, as (rows, columns)."""
+    tables = list(_load_mat(list_path).values())
+    if len(tables) != 1:
+        raise ValueError(f"{list_path}: holds {len(tables)} variables; one table is expected")
+    table = tables[0]
+    if table.dtype.names:  # a struct array: its fields are the columns
+        table = np.array([[entry[name] for name in table.dtype.names] for entry in table.ravel()],
+                         dtype=object)  # fmt: skip
+    if table.ndim != 2:
+        raise ValueError(f"{list_path}: its table has {table.ndim} dimensions")
+    return table
+
+
+def _leaf(value: object) -> object:
+    """Return the text or number inside MATLAB's nested cells and structs."""
+    while isinstance(value, np.ndarray | np.void):
+        if isinstance(value, np.ndarray) and value.size == 0:
+            return ""
+        value = value.ravel()[0] if isinstance(value, np.ndarray) else value[0]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _cfp_identity(name: str) -> str:
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return parts[-3] if len(parts) >= 3 else ""

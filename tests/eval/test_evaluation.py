@@ -1,0 +1,124 @@
+"""The evaluation of a pair set and its intervals."""
+
+from arcface_mxnet.eval.evaluation import (
+    WeightedTar,
+    evaluate,
+    flip_embedding,
+    rates_at_fars,
+    shared_identities,
+)
+from arcface_mxnet.eval.intervals import identity_bootstrap, wilson
+from arcface_mxnet.eval.pair_embeddings import PairEmbeddings
+from arcface_mxnet.eval.protocols import verify_pairs
+from arcface_mxnet.eval.scores import tar_at_far
+import numpy as np
+import pytest
+
+
+def embeddings(num_pairs=200, noise=1.2):
+    rng = np.random.default_rng(0)
+    flags = np.arange(num_pairs) % 2 == 0
+    left = rng.normal(size=(num_pairs, 8))
+    right = np.where(flags[:, None], left, rng.normal(size=left.shape))
+    both = np.empty((2 * num_pairs, 8))
+    both[0::2], both[1::2] = left, right
+    plain, flipped = (both + rng.normal(scale=noise, size=both.shape) for _ in range(2))
+    return PairEmbeddings(plain.astype(np.float32), flipped.astype(np.float32), flags)
+
+
+def test_the_four_evaluations():
+    given = embeddings()
+    result = evaluate("lfw", given)
+    both = given.plain + given.flipped
+    assert result.published == verify_pairs(both[0::2], both[1::2], given.is_genuine)
+    plain = verify_pairs(given.plain[0::2], given.plain[1::2], given.is_genuine)
+    assert result.protocol["UnFlipL2"] == plain
+    assert list(result.protocol) == ["FlipL2", "FlipCos", "UnFlipL2", "UnFlipCos"]
+    assert result.published.accuracy > plain.accuracy  # two noisy views are better than one
+    assert abs(result.protocol["FlipCos"].accuracy - result.published.accuracy) < 0.03
+    low, high = result.accuracy_interval
+    assert low < result.published.accuracy < high
+
+
+def test_joined_embeddings_mean_the_two_cosines():
+    given = embeddings()
+    joined = flip_embedding(given, "concat")
+    assert joined.shape == (400, 16)
+    np.testing.assert_array_equal(flip_embedding(given, "sum"), given.plain + given.flipped)
+    with pytest.raises(ValueError, match="flip mode 'mean': known are sum, concat"):
+        flip_embedding(given, "mean")
+    assert evaluate("lfw", given, flip_mode="concat").auc != evaluate("lfw", given).auc
+
+
+def test_a_far_without_enough_impostors_says_how_many_it_takes():
+    result = evaluate("lfw", embeddings())
+    by_far = {rate.wanted_far: rate for rate in result.rates}
+    assert by_far[1e-2].point is not None
+    assert by_far[1e-2].interval[0] < by_far[1e-2].point.tar < by_far[1e-2].interval[1]
+    assert by_far[1e-3].point is None
+    assert by_far[1e-3].impostors_needed == 1000
+    assert by_far[1e-6].impostors_needed == 1_000_000
+
+
+def test_weights_of_one_give_the_plain_tar():
+    rng = np.random.default_rng(1)
+    cosines = np.round(rng.normal(size=300), 1)  # with ties
+    flags = rng.random(300) < 0.5
+    for far in (0.01, 0.1, 0.3):
+        expected = tar_at_far(cosines[flags], cosines[~flags], far).tar
+        assert WeightedTar(cosines, flags, far)(np.ones(300)) == pytest.approx(expected)
+    doubled = tar_at_far(np.repeat(cosines[flags], 2), np.repeat(cosines[~flags], 2), 0.1).tar
+    assert WeightedTar(cosines, flags, 0.1)(np.full(300, 2.0)) == pytest.approx(doubled)
+    assert np.isnan(WeightedTar(cosines, flags, 0.1)(flags.astype(float)))
+
+
+def test_wilson_by_hand():
+    # 8 of 10 at 95 %: the textbook interval 0.490 to 0.943.
+    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    low, high = wilson(0, 20)
+    assert low == 0.0
+    assert 0.1 < high < 0.2
+    assert wilson(20, 20)[1] == 1.0
+    with pytest.raises(ValueError, match="5 successes of 4 trials"):
+        wilson(5, 4)
+
+
+def test_wilson_covers_what_it_promises():
+    rng = np.random.default_rng(0)
+    successes = rng.binomial(50, 0.1, size=2000)
+    covered = [low <= 0.1 <= high for low, high in (wilson(int(k), 50) for k in successes)]
+    assert 0.93 < np.mean(covered) < 0.98
+
+
+def test_few_people_make_a_wide_interval():
+    """With the same pairs the interval is wider if they come from fewer people."""
+
+    def width(num_people):
+        people = np.array([f"p{row % num_people}" for row in range(400)])
+        hard = np.array([int(name[1:]) % 4 == 0 for name in people])  # a quarter fails always
+
+        def statistic(weights):
+            return float((weights * ~hard).sum() / weights.sum())
+
+        low, high = identity_bootstrap(statistic, people, people, np.random.default_rng(0))
+        assert low < 0.75 < high
+        return high - low
+
+    assert width(8) > 2 * width(80)
+
+
+def test_identities_give_a_second_interval():
+    given = embeddings()
+    people = [f"p{row // 20}" for row in range(400)]
+    rates = rates_at_fars(
+        np.linspace(0, 1, 200), given.is_genuine, people, np.random.default_rng(0), [0.1]
+    )
+    low, high = rates[0].by_identity
+    assert low <= rates[0].point.tar <= high
+
+
+def test_identities_in_several_folds_are_counted():
+    names = ["a", "a", "b", "c", "d", "d", "c", "e"]
+    assert shared_identities(names, np.array([0, 0, 1, 1])) == 1
+    assert shared_identities(names, np.array([0, 0, 0, 0])) == 0
+    assert shared_identities((), np.array([0, 1])) is None
