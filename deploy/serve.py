@@ -18,6 +18,7 @@ import socket
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.cli import run
 from arcface_mxnet.export.engine import ENGINES, open_embedder
+from arcface_mxnet.face_model import FaceModel
 from arcface_mxnet.serve.app import MAX_BATCH, Settings, create_app
 from arcface_mxnet.serve.gate import Access
 from arcface_mxnet.serve.limits import Limits
@@ -80,7 +81,7 @@ def _serve(args: argparse.Namespace) -> None:
     listening = listen(args.host, args.port)
     detector = MtcnnDetector(mx.cpu(), min_size=args.min_size, model_dir=args.detector)
     embedder = open_embedder(args.model, args.engine, batch_size=MAX_BATCH, flip=False)
-    recognizer = Recognizer(detector.detect, embedder)
+    recognizer = Recognizer(FaceModel(detector, embedder))
     people = People(args.store, recognizer.probe(), limits.enrolled)
     settings = Settings(
         threshold=1 - args.threshold / 2,  # as a cosine

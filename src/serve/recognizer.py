@@ -12,11 +12,9 @@ import numpy as np
 
 from ..align.crop import align_face
 from ..align.face import Face, main_face
+from ..face_model import FaceModel
 from .photos import Photo
 from .refusal import Refusal
-
-Detect = Callable[[np.ndarray], Sequence[Face]]  # of an image BGR uint8 (H, W, 3)
-Embed = Callable[[np.ndarray], np.ndarray]  # uint8 RGB (N, H, W, 3) -> unit float32 (N, D)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,32 +32,33 @@ class Found:
 
 
 class Recognizer:
-    """Finds and embeds the main face of each photo.  size: (height, width) of the crops."""
+    """Finds and embeds the main face of each photo."""
 
-    def __init__(self, detect: Detect, embed: Embed, size: tuple[int, int] = (112, 112)):
-        self._detect, self._embed, self._size = detect, embed, size
+    def __init__(self, model: FaceModel):
+        self._model = model
 
     def __call__(self, photos: Sequence[Photo]) -> list[Found | Refusal]:
         """Return for each photo its main face, or the Refusal that it has none."""
         answers: list[Any] = [self._find(photo) for photo in photos]
         found = [i for i, answer in enumerate(answers) if isinstance(answer, Found)]
         if found:
-            crops = np.stack([answers[i].crop[:, :, ::-1] for i in found])
-            for i, embedding in zip(found, self._embed(crops), strict=True):
+            crops = np.stack([answers[i].crop for i in found])
+            for i, embedding in zip(found, self._model.embed_crops(crops), strict=True):
                 answers[i] = replace(answers[i], embedding=embedding)
         return answers
 
     def probe(self) -> np.ndarray:
         """Return the embedding (D,) of a fixed pattern, by which a network can be told again."""
-        ramp = np.linspace(0, 255, self._size[0] * self._size[1] * 3)
-        return self._embed(ramp.astype(np.uint8).reshape(1, *self._size, 3))[0]
+        shape = (1, *self._model.size, 3)
+        ramp = np.linspace(0, 255, np.prod(shape)).astype(np.uint8)
+        return self._model.embed_crops(ramp.reshape(shape))[0]
 
     def _find(self, photo: Photo) -> Found | Refusal:
-        faces = self._detect(photo.bgr)
+        faces = self._model.detector.detect(photo.bgr)
         if not faces:
             return Refusal(422, "no_face", "no face was found in the photo")
         face = main_face(faces, photo.bgr.shape)
-        crop = align_face(photo.bgr, face.landmarks, self._size)
+        crop = align_face(photo.bgr, face.landmarks, self._model.size)
         sent = replace(face, box=face.box * photo.scale, landmarks=face.landmarks * photo.scale)
         return Found(sent, len(faces), crop, np.empty(0, np.float32))
 

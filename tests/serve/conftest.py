@@ -1,8 +1,10 @@
 """The service with a tiny detector and a tiny network: everything else is the real thing."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from arcface_mxnet.align.face import Face
+from arcface_mxnet.face_model import FaceModel
 from arcface_mxnet.serve.app import Settings, create_app
 from arcface_mxnet.serve.gate import Access
 from arcface_mxnet.serve.limits import Limits
@@ -27,11 +29,10 @@ def detect(bgr):
 
 
 def embed(rgb_nhwc):
-    """Return the crops reduced to 4x4 colours, less their mean, unit length (N, 48)."""
+    """Return the crops reduced to 4x4 colours, less their mean (N, 48)."""
     rows = np.stack([cv2.resize(crop, (4, 4), interpolation=cv2.INTER_AREA) for crop in rgb_nhwc])
     rows = rows.reshape(len(rows), -1).astype(np.float32)
-    rows -= rows.mean(axis=1, keepdims=True)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows - rows.mean(axis=1, keepdims=True)
 
 
 def person(number, noise=0):
@@ -64,7 +65,7 @@ def make_app(tmp_path):
     stores = []
 
     def make(access=Access(hosts=frozenset()), detect=detect, **limits):  # noqa: B008
-        recognizer = Recognizer(detect, embed)
+        recognizer = Recognizer(FaceModel(SimpleNamespace(detect=detect), embed))
         limits = Limits(**limits)
         for store in stores:
             store.close()
