@@ -17,7 +17,7 @@ import sys
 
 from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
-from arcface_mxnet.align.template import template
+from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
 from arcface_mxnet.export.engine import ENGINES, open_embedder
 from arcface_mxnet.face_model import FaceModel, NoFaceError
@@ -81,7 +81,7 @@ def _embed(args: argparse.Namespace) -> np.ndarray:
         raise ValueError(f"{len(args.images)} images; give one, or two to compare")
     if not 0 <= args.threshold <= 4:
         raise ValueError(f"--threshold {args.threshold}: a squared L2 distance, from 0 to 4")
-    size = _size(args.image_size)
+    size = parse_size(args.image_size)
     images = [read_image(path) for path in args.images]
     ctx = mx.cpu() if args.gpu < 0 else mx.gpu(args.gpu)
     embedder = open_embedder(
@@ -101,15 +101,6 @@ def _embed(args: argparse.Namespace) -> np.ndarray:
         except NoFaceError as error:
             raise NoFaceError(f"{path}: {error}") from None
     return np.stack(rows)
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        size = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"--image-size {text!r}: give HEIGHT,WIDTH, such as 112,112") from None
-    template(size)  # raises for a size without reference points
-    return size
 
 
 def _write(args: argparse.Namespace, embeddings: np.ndarray) -> None:

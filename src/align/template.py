@@ -33,3 +33,13 @@ def template(size: tuple[int, int] = (112, 112)) -> np.ndarray:
     if tuple(size) == (112, 112):
         points[:, 0] += SQUARE_SHIFT_X
     return points
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return (height, width) of "112,112".  Raises ValueError unless it is one of SIZES."""
+    try:
+        height, width = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"image size {text!r}: give HEIGHT,WIDTH, such as 112,112") from None
+    template((height, width))
+    return height, width

@@ -1,4 +1,4 @@
-from arcface_mxnet.align.template import template
+from arcface_mxnet.align.template import parse_size, template
 import numpy as np
 import pytest
 
@@ -18,3 +18,12 @@ def test_another_size_is_refused():
 def test_each_caller_gets_its_own_points():
     template()[:] = 0
     assert template().min() > 30
+
+
+def test_sizes_as_they_are_typed():
+    assert parse_size("112,96") == (112, 96)
+    for text in ("112", "112x112", "a,b", "1,2,3"):
+        with pytest.raises(ValueError, match="give HEIGHT,WIDTH"):
+            parse_size(text)
+    with pytest.raises(ValueError, match=r"crop size \(96, 112\)"):
+        parse_size("96,112")

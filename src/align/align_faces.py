@@ -1,0 +1,218 @@
+"""Photographs to aligned crops and a list of them.
+
+    arcface-align PHOTOS CROPS                  a folder, its subfolders are the identities
+    arcface-align photos.lst CROPS --root DIR   a list: 0 or 1 <TAB> path <TAB> identity ...
+
+Writes CROPS/IDENTITY/NAME.png, CROPS/faces.lst for face2rec2.py, CROPS/failures.tsv with what
+failed and why, CROPS/contact_sheet.png.  Started again it does only what is not done yet.
+Exit code 0 if there is a crop of every photo, 1 if some failed, 2 for bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+import sys
+
+from arcface_mxnet.align.contact_sheet import contact_sheet
+from arcface_mxnet.align.crop import align_face, crop_box
+from arcface_mxnet.align.face import main_face
+from arcface_mxnet.align.images import find_images, read_image
+from arcface_mxnet.align.mtcnn import MtcnnDetector
+from arcface_mxnet.align.template import parse_size
+from arcface_mxnet.cli import run
+from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.data.lists import read_list
+import cv2
+import mxnet as mx
+import numpy as np
+from tqdm import tqdm
+
+SOME_FAILED = 1
+NO_FACE = "no face found"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo and the crop to be made of it.  landmarks: (5, 2) where the list gives them."""
+
+    path: Path
+    crop_path: Path
+    identity: int
+    landmarks: np.ndarray | None = None
+    is_aligned: bool = False
+
+
+@dataclass(frozen=True)
+class Aligner:
+    """Makes one crop.  size: (height, width).  fallback: "none", or "box" for the unaligned
+    centre of a photo without a face.  limited: every photo is one face box.
+    """
+
+    detector: MtcnnDetector
+    size: tuple[int, int]
+    fallback: str = "none"
+    limited: bool = False
+
+    def align(self, photo: Photo) -> str:
+        """Write the crop of a photo if it is not there; return why there is none, or ""."""
+        if photo.crop_path.is_file():
+            return ""
+        try:
+            crop = self.crop(photo)
+        except (ValueError, OSError) as error:
+            return " ".join(str(error).split())
+        if crop is None:
+            return NO_FACE
+        encoded, data = cv2.imencode(photo.crop_path.suffix, crop)
+        assert encoded
+        with replace_file(photo.crop_path) as file:
+            file.write(data.tobytes())
+        return ""
+
+    def crop(self, photo: Photo) -> np.ndarray | None:
+        """Return the crop, BGR, or None without a face.  Raises ValueError or OSError."""
+        bgr = read_image(photo.path)
+        if photo.is_aligned:
+            if bgr.shape[:2] != self.size:
+                raise ValueError(
+                    f"listed as aligned, but is {bgr.shape[0]}x{bgr.shape[1]} (height x width)"
+                )
+            return bgr
+        if photo.landmarks is not None:
+            return align_face(bgr, photo.landmarks, self.size)
+        detect = self.detector.detect_limited if self.limited else self.detector.detect
+        faces = detect(bgr)
+        if faces:
+            return align_face(bgr, main_face(faces, bgr.shape).landmarks, self.size)
+        return crop_box(bgr, size=self.size) if self.fallback == "box" else None
+
+
+def photos_of_folder(folder: Path, output: Path, suffix: str) -> list[Photo]:
+    """Return the photos below a folder; those of one subfolder are one identity."""
+    paths = find_images(folder)
+    folders = sorted({path.parent for path in paths})
+    numbers = {parent: number for number, parent in enumerate(folders)}
+    return [
+        Photo(path, _crop_path(output, path.relative_to(folder), suffix), numbers[path.parent])
+        for path in sorted(paths, key=lambda path: numbers[path.parent])
+    ]
+
+
+def photos_of_list(list_path: Path, root: Path | None, output: Path, suffix: str) -> list[Photo]:
+    """Return the photos of a .lst file, in its order.  Raises ValueError as read_list does."""
+    entries = read_list(list_path, root)
+    base = root if root is not None else list_path.parent
+    return [
+        Photo(
+            entry.path,
+            _crop_path(output, entry.path.relative_to(base), suffix),
+            entry.identity,
+            entry.landmarks,
+            entry.is_aligned,
+        )
+        for entry in entries
+    ]
+
+
+def _crop_path(output: Path, relative: Path, suffix: str) -> Path:
+    return output / relative.with_suffix(suffix)
+
+
+def check_names(photos: Sequence[Photo]) -> None:
+    """Raise ValueError if two photos, such as a.jpg and a.png, would become one crop."""
+    counts = Counter(photo.crop_path for photo in photos)
+    twice = [path for path, count in counts.items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"{len(twice)} crops would be written twice, such as {twice[0]}: "
+            "photos of one folder must differ in more than their ending"
+        )
+
+
+def align_all(aligner: Aligner, photos: Sequence[Photo], threads: int) -> Iterator[str]:
+    """Yield, in order, why each photo has no crop, or ""; several photos are read at once."""
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            yield from tqdm(pool.map(aligner.align, photos), total=len(photos), unit="photo")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def write_results(output: Path, photos: Sequence[Photo], reasons: Sequence[str]) -> None:
+    """Write faces.lst (paths relative to the folder), failures.tsv and contact_sheet.png."""
+    made = [photo for photo, reason in zip(photos, reasons, strict=True) if not reason]
+    numbers = {old: new for new, old in enumerate(sorted({photo.identity for photo in made}))}
+    with replace_file(output / "faces.lst", "w", encoding="utf-8") as file:
+        for photo in made:
+            path = photo.crop_path.relative_to(output)
+            file.write(f"1\t{path.as_posix()}\t{numbers[photo.identity]}\n")
+    with replace_file(output / "failures.tsv", "w", encoding="utf-8") as file:
+        for photo, reason in zip(photos, reasons, strict=True):
+            if reason:
+                file.write(f"{photo.path}\t{reason}\n")
+    if made:
+        sheet = contact_sheet([photo.crop_path for photo in made])
+        with replace_file(output / "contact_sheet.png") as file:
+            file.write(cv2.imencode(".png", sheet)[1].tobytes())
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="arcface-align",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("photos", type=Path, help="folder of photos, or .lst file")
+    add("output", type=Path, help="folder for the crops")
+    add("--root", type=Path, help="folder that paths of a list are relative to (default: its own)")
+    add("--image-size", default="112,112", help="crop size HEIGHT,WIDTH (default: 112,112)")
+    add("--encoding", default=".png", choices=(".png", ".jpg"), help="of crops (default: .png)")
+    add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
+    add("--min-size", type=int, default=20, help="smallest face, pixels (default: 20)")
+    add("--limited", action="store_true", help="every photo is one face box already")
+    add(
+        "--fallback", default="none", choices=("none", "box"),
+        help="for a photo without a face: no crop, or its centre unaligned (default: none)",
+    )  # fmt: skip
+    add("--gpu", type=int, default=-1, help="GPU number, -1 for the CPU (default: -1)")
+    add("--threads", type=int, default=2, help="photos in work at once (default: 2)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    return run(lambda: _align(args))
+
+
+def _align(args: argparse.Namespace) -> int:
+    size = parse_size(args.image_size)
+    if args.photos.is_dir():
+        photos = photos_of_folder(args.photos, args.output, args.encoding)
+    elif args.photos.is_file():
+        photos = photos_of_list(args.photos, args.root, args.output, args.encoding)
+    else:
+        raise FileNotFoundError(f"no folder and no list {args.photos.absolute()}")
+    if args.photos.is_dir() and args.output.resolve().is_relative_to(args.photos.resolve()):
+        raise ValueError(f"{args.output} lies in {args.photos}: crops would be taken for photos")
+    check_names(photos)
+    ctx = mx.cpu() if args.gpu < 0 else mx.gpu(args.gpu)
+    detector = MtcnnDetector(ctx, min_size=args.min_size, model_dir=args.detector)
+    aligner = Aligner(detector, size, args.fallback, args.limited)
+    reasons = list(align_all(aligner, photos, args.threads))
+    write_results(args.output, photos, reasons)
+    failures = Counter(reason for reason in reasons if reason)
+    print(f"{len(photos)} photos, {len(photos) - failures.total()} crops in {args.output}")
+    for reason, count in failures.most_common(10):
+        print(f"{count:6} {reason}")
+    return SOME_FAILED if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
