@@ -1,0 +1,206 @@
+"""Identification among many distractors: exact ranks and false accepts in one pass.
+
+For each ordered same-person pair (probe, mate) the rank is the number of distractors strictly
+closer to the probe than its mate (0: found first); distractors just as far are counted apart.
+A threshold's false accepts are all probe x distractor pairs within it.  Nothing of the size
+probes x distractors is kept: memory does not grow with the distractors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from .pairs import GenuinePairs, genuine_pairs
+from .tile import Tally, TileCounter, squared_lengths
+
+EXACT_FPR = 1e-3  # up to here every genuine distance is a point of the ROC
+BLOCK = 16384  # distractors in one product: with 3,530 probes 231 MB of scores
+PILOT = 1024  # distractors of each group that are looked at first
+MARGIN = 1.5  # of the pilot's estimate
+
+Reader = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What one list of distractors does to the probes.
+
+    num_distractors: N.  pairs: the K ordered same-person pairs.
+    closer: int64 (K,), the rank of each mate, from 0.  equal: int64 (K,), ties.
+    best_distance, best_row: (P,), each probe's nearest distractor.
+    thresholds: float64 (T,), squared distances, ascending (accept at or below).
+    false_accepts: int64 (T,), of all P x N negatives, exact at every threshold.
+    num_exact: the first thresholds are all genuine distances with FPR <= 1e-3; those after are
+    grid_step apart up to the farthest genuine pair.
+    """
+
+    num_distractors: int
+    pairs: GenuinePairs
+    closer: np.ndarray
+    equal: np.ndarray
+    best_distance: np.ndarray
+    best_row: np.ndarray
+    thresholds: np.ndarray
+    false_accepts: np.ndarray
+    num_exact: int
+    grid_step: float
+
+    @property
+    def num_negatives(self) -> int:
+        """Return P x N."""
+        return self.num_distractors * len(self.best_row)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Distractors that are on the same lists."""
+
+    rows: np.ndarray
+    members: tuple[int, ...]
+
+
+def identify(
+    probes: np.ndarray,
+    probe_ids: Sequence[str],
+    distractors: np.ndarray | Reader,
+    lists: Sequence[np.ndarray] | None = None,
+    *,
+    block: int = BLOCK,
+    threads: int | None = None,
+    progress: bool = False,
+) -> list[Identification]:
+    """Return one Identification per list of distractors, all from one pass over them.
+
+    probes: float32 (P, D).  probe_ids: P names.  distractors: float (N, D), or a function
+    from row numbers to float32 (n, D).  lists: row numbers of each list, without repeats; by
+    default one list of all rows of an array.  block: distractors in one product, a matter of
+    memory and speed alone.  threads: for everything but the products, whose threads the BLAS
+    library chooses (default: the usable cores).
+    Raises ValueError for a person with one image and for NaN, infinite or zero vectors.
+    """
+    if not callable(distractors):
+        array = distractors
+        lists = [np.arange(len(array))] if lists is None else lists
+        distractors = lambda rows: np.asarray(array[rows], np.float32)  # noqa: E731
+    pairs = genuine_pairs(probes, probe_ids)
+    groups = _groups(lists)
+    with TileCounter(probes, pairs, threads) as counter:
+        share = MARGIN * EXACT_FPR
+        while True:
+            last = _pilot(counter, distractors, groups, lists, share)
+            tallies = _stream(counter, distractors, groups, len(lists), last, block, progress)
+            reach = [min(last[g] for g, group in enumerate(groups) if i in group.members)
+                     for i in range(len(lists))]  # fmt: skip
+            results = [
+                _result(counter, tally, len(rows), limit)
+                for tally, rows, limit in zip(tallies, lists, reach, strict=True)
+            ]
+            if all(result is not None for result in results):
+                return results
+            share *= 4  # the pilot misjudged this list: look further out
+
+
+def _groups(lists: Sequence[np.ndarray]) -> list[_Group]:
+    """Return the distractors of all lists, each once, by which lists they are on."""
+    size = 1 + max(int(rows.max()) for rows in lists)
+    kind = np.zeros(size, np.int64)  # 0: on no list
+    members: dict[int, tuple[int, ...]] = {0: ()}
+    for i, rows in enumerate(lists):
+        before = np.unique(kind[rows])
+        renamed = np.zeros(int(kind.max()) + 1, np.int64)
+        for old in before:
+            renamed[old] = new = len(members)
+            members[new] = (*members[int(old)], i)
+        kind[rows] = renamed[kind[rows]]
+    order = np.argsort(kind, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(kind[order])) + 1)
+    return [_Group(part, members[int(kind[part[0]])]) for part in parts if kind[part[0]]]
+
+
+def _pilot(
+    counter: TileCounter, read: Reader, groups: list[_Group], lists: Sequence, share: float
+) -> list[int]:
+    """Return for each group the last distance to count against one by one.
+
+    An estimate from a sample: the distance that `share` of the negatives of every list of
+    the group lie within.  It bears on the speed alone; _result checks it.
+    """
+    nearest, weight = [], []
+    for group in groups:
+        step = -(-len(group.rows) // PILOT)
+        vectors = read(group.rows[::step])
+        scores = counter.scores(vectors, squared_lengths(vectors, "distractor"))[0].ravel()
+        keep = min(scores.size, max(64, int(8 * share * scores.size)))
+        nearest.append(np.partition(scores, -keep)[-keep:])
+        weight.append(np.full(keep, len(group.rows) / len(vectors)))
+    cuts = []
+    for i, rows in enumerate(lists):
+        mine = [g for g, group in enumerate(groups) if i in group.members]
+        scores = np.concatenate([nearest[g] for g in mine])
+        order = np.argsort(-scores)
+        total = np.cumsum(np.concatenate([weight[g] for g in mine])[order])
+        wanted = share * len(rows) * len(counter.probes)
+        at = total.searchsorted(wanted)
+        cuts.append(scores[order[at]] if at < len(order) else -np.inf)
+    top = len(counter.distances) - 1
+    places = [min(top, top + 1 - int(counter.scores_at.searchsorted(cut))) for cut in cuts]
+    return [max(places[i] for i in group.members) for group in groups]
+
+
+def _stream(
+    counter: TileCounter,
+    read: Reader,
+    groups: list[_Group],
+    num_lists: int,
+    last: list[int],
+    block: int,
+    progress: bool,
+) -> list[Tally]:
+    """Return one tally per list."""
+    tallies = [counter.zero() for _ in range(num_lists)]
+    total = sum(len(group.rows) for group in groups)
+    with tqdm(total=total, desc="distractors", unit="", disable=not progress) as bar:
+        for group, limit in zip(groups, last, strict=True):
+            tally = counter.zero()
+            for at in range(0, len(group.rows), block):
+                rows = group.rows[at : at + block]
+                counter.count(read(rows), rows, limit, tally)
+                bar.update(len(rows))
+            for i in group.members:
+                tallies[i].add(tally)
+    return tallies
+
+
+def _result(
+    counter: TileCounter, tally: Tally, num_distractors: int, last: int
+) -> Identification | None:
+    """Return the result of a list, or None if it was not counted far enough for EXACT_FPR."""
+    within = np.cumsum(tally.below[: last + 1])
+    allowed = int(EXACT_FPR * num_distractors * len(counter.probes))
+    if within[-1] <= allowed and last < len(counter.distances) - 1:
+        return None
+    num_exact = int(np.searchsorted(within, allowed, side="right"))
+    grid = counter.grid[::-1]
+    if last == len(counter.distances) - 1:
+        grid_accepts = within[counter.distances.searchsorted(grid)]
+    else:
+        grid_accepts = np.cumsum(tally.grid[:0:-1])
+    beyond = grid_accepts > allowed
+    thresholds = np.append(counter.distances[:num_exact], grid[beyond])
+    accepts = np.append(within[:num_exact], grid_accepts[beyond])
+    return Identification(
+        num_distractors,
+        counter.pairs,
+        tally.closer,
+        tally.equal,
+        tally.best_distance,
+        tally.best_row,
+        thresholds,
+        accepts,
+        num_exact,
+        float(counter.step),
+    )
