@@ -1,0 +1,92 @@
+from arcface_mxnet.align.align_faces import main
+from arcface_mxnet.align.images import read_image
+from arcface_mxnet.align.template import template
+from arcface_mxnet.data.lists import read_list
+import cv2
+import numpy as np
+import pytest
+
+PHOTOS = ("Abel_Pacheco/Abel_Pacheco_0001", "Abel_Pacheco/Abel_Pacheco_0004")
+OTHER = "Abdul_Rahman/Abdul_Rahman_0001"
+
+
+@pytest.fixture
+def photos(tmp_path, shared_data):
+    """A folder of three photos of two people, and two files without a face."""
+    folder = tmp_path / "photos"
+    for name in (*PHOTOS, OTHER):
+        path = folder / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((shared_data / f"lfw/fold_1/{name}.jpg").read_bytes())
+    cv2.imwrite(str(folder / "Abel_Pacheco/black.png"), np.zeros((90, 90), np.uint8))
+    (folder / "Abdul_Rahman/broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture
+def align(models):
+    return lambda *arguments: main([*map(str, arguments), "--detector", f"{models}/mtcnn"])
+
+
+def test_a_folder_becomes_crops_a_list_and_a_table_of_failures(photos, align, tmp_path, capsys):
+    output = tmp_path / "crops"
+    assert align(photos, output) == 1
+    assert "5 photos, 3 crops" in capsys.readouterr().out
+    entries = read_list(output / "faces.lst")
+    assert [(entry.path.stem, entry.identity, entry.is_aligned) for entry in entries] == [
+        ("Abdul_Rahman_0001", 0, True),
+        ("Abel_Pacheco_0001", 1, True),
+        ("Abel_Pacheco_0004", 1, True),
+    ]
+    for entry in entries:
+        crop = read_image(entry.path)
+        assert crop.shape == (112, 112, 3)
+    failures = (output / "failures.tsv").read_text().splitlines()
+    assert [line.split("\t")[0].split("/")[-1] for line in failures] == ["broken.jpg", "black.png"]
+    assert "decode" in failures[0] and failures[1].endswith("no face found")
+    assert cv2.imread(str(output / "contact_sheet.png")).shape == (112, 12 * 112, 3)
+
+
+def test_a_second_run_does_only_what_is_missing(photos, align, tmp_path):
+    output = tmp_path / "crops"
+    align(photos, output)
+    kept, lost = (output / f"{name}.png" for name in PHOTOS)
+    first = lost.read_bytes()
+    cv2.imwrite(str(kept), np.zeros((112, 112, 3), np.uint8))  # would be made anew otherwise
+    lost.unlink()
+    align(photos, output)
+    assert read_image(kept).max() == 0 and lost.read_bytes() == first
+    assert len(read_list(output / "faces.lst")) == 3
+
+
+def test_a_list_with_landmarks_needs_no_face(photos, align, tmp_path):
+    numbers = "\t".join(map(str, (template() / 2).T.ravel()))
+    list_path = photos / "some.lst"
+    list_path.write_text(
+        f"0\tAbel_Pacheco/black.png\t7\t0\t0\t90\t90\t{numbers}\n0\t{OTHER}.jpg\t9\n"
+    )
+    output = tmp_path / "crops"
+    assert align(list_path, output, "--image-size", "112,96") == 0
+    entries = read_list(output / "faces.lst")
+    assert [entry.identity for entry in entries] == [0, 1]
+    assert [read_image(entry.path).shape for entry in entries] == [(112, 96, 3)] * 2
+
+
+def test_fallback_cuts_the_centre_where_no_face_is(photos, align, tmp_path):
+    (photos / "Abdul_Rahman/broken.jpg").unlink()
+    assert align(photos, tmp_path / "crops", "--fallback", "box") == 0
+    assert read_image(tmp_path / "crops/Abel_Pacheco/black.png").shape == (112, 112, 3)
+
+
+def test_bad_input_ends_with_one_line(photos, align, tmp_path, capsys):
+    for arguments, message in [
+        ((tmp_path / "absent", tmp_path / "crops"), "no folder and no list"),
+        ((photos, photos / "crops"), "lies in"),
+        ((photos, tmp_path / "crops", "--image-size", "112,100"), "height,width"),
+    ]:
+        assert align(*arguments) == 2
+        assert message in capsys.readouterr().err
+    (photos / f"{OTHER}.png").write_bytes(b"")
+    assert align(photos, tmp_path / "crops") == 2
+    assert "would be written twice" in capsys.readouterr().err
+    assert not (tmp_path / "crops").exists()
