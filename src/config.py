@@ -187,6 +187,9 @@ class TrainConfig:
         "", "GPU numbers, comma separated (empty: CUDA_VISIBLE_DEVICES; without any, the CPU)"
     )
     num_threads: int = option(2, "threads that decode and augment images")
+    memory_limit: float = option(
+        0.0, "refuse a run that is estimated to take more GB on a device (0: no limit)"
+    )
     resume: bool = option(
         False, "continue the run of --prefix where it stopped; start it if there is none"
     )

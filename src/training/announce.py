@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from .memory import MemoryEstimate
 from .plan import Plan
 from .runlog import data_fingerprint
 
 logger = logging.getLogger(__name__)
 
 
-def announce(plan: Plan, batches_per_epoch: int | None, last_step: int, done: int) -> None:
-    """Log data, geometry, schedule and end."""
+def announce(
+    plan: Plan, memory: MemoryEstimate, batches_per_epoch: int | None, last_step: int, done: int
+) -> None:
+    """Log data, geometry, memory, schedule and end."""
     config = plan.config
     for dataset in plan.datasets:
         logger.info(
@@ -33,6 +36,7 @@ def announce(plan: Plan, batches_per_epoch: int | None, last_step: int, done: in
     if config.accumulate > 1:
         per_step += f" x {config.accumulate} accumulated"
     logger.info("batch: %s = %d images per step", per_step, plan.images_per_step)
+    logger.info("memory: %s", memory)
     steps_per_epoch = batches_per_epoch / config.accumulate if batches_per_epoch else None
     drops = ", ".join(_when(step, steps_per_epoch) for step in plan.drops)
     logger.info("learning rate %g, a tenth after step %s", config.lr, drops)

@@ -16,6 +16,7 @@ from .announce import announce, run_facts
 from .checkpoints import LAST, save_checkpoint, save_symbol
 from .initial import initial_params
 from .live import LiveEmbedder
+from .memory import estimate_memory, refuse_excess
 from .optimizer import SGD
 from .plan import Plan, make_plan
 from .progress import Progress
@@ -62,6 +63,8 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
     plan = make_plan(config, ctx)
     earlier = earlier_run(config, len(plan.ctx))
     position = Position.of(earlier.record["position"]) if earlier else Position()
+    memory = estimate_memory(plan)
+    refuse_excess(memory, config.memory_limit, plan)
     mx.random.seed(config.seed)
     arg_params, aux_params = (
         (earlier.arg_params, earlier.aux_params)
@@ -106,7 +109,7 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
         if results:
             logger.info("[%d]Accuracy-Highest: %1.5f", position.step, position.best.accuracy)
 
-    announce(plan, source.batches_per_epoch, last_step, position.step)
+    announce(plan, memory, source.batches_per_epoch, last_step, position.step)
     save_symbol(config.prefix, plan.symbol)
     log = RunLog(config, run_facts(plan), position.step)
     progress.start(position.step, source.wait_seconds)

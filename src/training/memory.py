@@ -1,0 +1,91 @@
+"""How much memory a run takes on each device, estimated before anything is allocated.
+
+Weights, gradients and momentum are counted exactly.  Activations are the outputs of all
+operators of the published graph for one device's batch, times what MXNet was measured to keep
+of them: its plan reuses some, while oneDNN on the CPU keeps a second copy in its own layout.
+benchmarks/memory.py compares the estimate with what runs really take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import math
+
+from .plan import Plan
+
+BYTES = 4  # of a float32
+# Bytes kept per byte of operator outputs, by device type.
+KEPT = {"cpu": 2.4, "gpu": 1.3}
+GB = 2**30
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes on one device.  logits: outputs as long as there are identities."""
+
+    weights: int
+    gradients: int
+    momentum: int
+    activations: int
+    logits: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.gradients + self.momentum + self.activations + self.logits
+
+    def __str__(self) -> str:
+        parts = ("weights", "gradients", "momentum", "activations", "logits")
+        listing = ", ".join(f"{part} {getattr(self, part) / GB:.2f}" for part in parts)
+        return f"about {self.total / GB:.2f} GB on each device ({listing})"
+
+
+def estimate_memory(plan: Plan) -> MemoryEstimate:
+    """Return the estimate of a plan."""
+    internals = plan.symbol.get_internals()
+    _, shapes, _ = internals.infer_shape(**plan.shapes)
+    states = set(plan.symbol.list_auxiliary_states())
+    arguments = set(plan.symbol.list_arguments())
+    classes = plan.datasets[0].num_classes
+    weights = activations = logits = 0
+    for name, shape in zip(internals.list_outputs(), shapes, strict=True):
+        size = math.prod(shape) * BYTES
+        if name in plan.shapes or name in states:
+            continue
+        if name in arguments:
+            weights += size
+        elif _is_logits(shape, plan.config.per_batch_size, classes):
+            logits += size
+        else:
+            activations += size
+    kept = KEPT[plan.ctx[0].device_type]
+    return MemoryEstimate(
+        weights=weights,
+        gradients=weights,
+        momentum=weights if plan.config.mom else 0,
+        activations=round(activations * kept),
+        logits=round(logits * kept),
+    )
+
+
+def _is_logits(shape: Sequence[int], batch: int, classes: int) -> bool:
+    return tuple(shape) == (batch, classes)
+
+
+def refuse_excess(estimate: MemoryEstimate, limit_gb: float, plan: Plan) -> None:
+    """Raise ValueError with advice if the estimate exceeds a limit in GB; 0 is no limit."""
+    if not limit_gb or estimate.total <= limit_gb * GB:
+        return
+    config = plan.config
+    fixed = estimate.weights + estimate.gradients + estimate.momentum
+    per_image = (estimate.activations + estimate.logits) / config.per_batch_size
+    fitting = int((limit_gb * GB - fixed) / per_image)
+    advice = (
+        f"--per-batch-size {fitting} would fit; --accumulate {-(-plan.images_per_step // fitting)} "
+        "with it keeps the images per step"
+        if fitting > 0
+        else "even one image does not fit: choose a smaller --network, or fewer identities"
+    )
+    raise ValueError(
+        f"this run takes {estimate}, more than --memory-limit {limit_gb:g} GB; {advice}"
+    )
