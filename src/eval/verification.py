@@ -21,12 +21,11 @@ from arcface_mxnet.data.dataset import read_property
 from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.eval.bad_cases import write_mosaic, wrong_pairs
 from arcface_mxnet.eval.evaluation import FLIP_MODES, Evaluation, evaluate, flip_embedding
+from arcface_mxnet.eval.network_arguments import add_network_arguments, open_network
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings, embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers, unit_rows
-from arcface_mxnet.export.engine import ENGINES, open_embedder
 from arcface_mxnet.training.checkpoints import checkpoint_numbers
-import mxnet as mx
 import numpy as np
 
 logger = logging.getLogger(__name__)
@@ -51,8 +50,6 @@ def build_parser() -> argparse.ArgumentParser:
         "given several times",
     )
     add("--target", default=DEFAULT_TARGETS, help="pair sets, comma separated (%(default)s)")
-    add("--gpu", type=int, help="GPU number; -1 for the CPU (default: 0 if there is a GPU)")
-    add("--batch-size", type=int, default=32, help="images per forward pass (%(default)s)")
     add("--max", default="", help="A,B: only checkpoints A to B - 1 of the list, counted from 0")
     add(
         "--mode",
@@ -69,9 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
         default="sum",
         help="how the embeddings of an image and its mirror image become one (%(default)s)",
     )
-    add("--engine", choices=ENGINES, default="mxnet", help="what runs the network (%(default)s; "
-        "a FILE.onnx always runs on onnxruntime)")  # fmt: skip
     add("--seed", type=int, default=0, help="seed of the identity bootstrap (%(default)s)")
+    add_network_arguments(parser, batch_size=32)
     return parser
 
 
@@ -149,9 +145,7 @@ def read_targets(data_dir: str, targets: str, folds: int) -> Iterator[tuple[str,
         if name not in there:
             logger.warning("%s is left out: no file %s", name, Path(data_dir, f"{name}.bin"))
     if not there:
-        raise FileNotFoundError(
-            f"--target {targets}: none is in {Path(data_dir).absolute()}"
-        )
+        raise FileNotFoundError(f"--target {targets}: none is in {Path(data_dir).absolute()}")
     for name in there:
         path = Path(data_dir, f"{name}.bin")
         pair_set = read_pair_set(path)
@@ -168,14 +162,8 @@ def embed(
     """Return the embeddings of a pair set by one model."""
     property_path = Path(arguments.data_dir, "property")
     image_size = read_property(property_path)[1] if property_path.is_file() else None
-    gpu = arguments.gpu if arguments.gpu is not None else (0 if mx.context.num_gpus() else -1)
-    network = open_embedder(
-        model,
-        "onnxruntime" if model.endswith(".onnx") else arguments.engine,
-        mx.cpu() if gpu < 0 else mx.gpu(gpu),
-        size=image_size or next(pair_set.decoded()).shape[:2],
-        batch_size=arguments.batch_size,
-    )
+    size = image_size or next(pair_set.decoded()).shape[:2]
+    network = open_network(arguments, model, size)
     return embed_pair_set(network, pair_set, image_size, progress=f"{target} {Path(model).name}")
 
 

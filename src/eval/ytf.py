@@ -1,0 +1,139 @@
+"""YouTube Faces: video pairs by k-fold cross validation.
+
+    arcface-ytf --data-dir YTF --model model/r50,1 --features ytf_r50.npy
+
+DIR/images/NAME/VIDEO/*.jpg are aligned frames; DIR/splits2.txt has a pair in each line: split,
+number, name/video, name/video, 1 if same (other fields may follow in between).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+import hashlib
+from pathlib import Path
+import sys
+
+from arcface_mxnet.cli import run
+from arcface_mxnet.data.decode import decode_rgb
+from arcface_mxnet.data.folder_pairs import IMAGE_ENDINGS
+from arcface_mxnet.eval.feature_store import read_features, store_features
+from arcface_mxnet.eval.fingerprints import model_fingerprint
+from arcface_mxnet.eval.intervals import wilson
+from arcface_mxnet.eval.network_arguments import add_network_arguments, open_network
+from arcface_mxnet.eval.protocols import unit_rows, verify_distances
+from arcface_mxnet.eval.videos import DISTANCES, set_distances
+import numpy as np
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="arcface-ytf",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data-dir", required=True, help="folder with images/ and splits2.txt")
+    add("--model", required=True, help="checkpoint PREFIX,NUMBER or FILE.onnx")
+    add("--features", required=True, help="where the embeddings are kept, FILE.npy")
+    add("--distance", choices=DISTANCES, default="mean-feature", help="between two videos: squared "
+        "L2 of their mean unit embeddings, or the least, mean or greatest of all pairs of frames "
+        "(%(default)s)")  # fmt: skip
+    add("--frames", type=int, default=0, help="frames of each video, evenly spread (0: all)")
+    add("--nfolds", type=int, default=10, help="folds (%(default)s)")
+    add_network_arguments(parser, batch_size=64)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = build_parser().parse_args(argv)
+    return run(lambda: evaluate(arguments))
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Embed the frames that are not embedded yet and print the k-fold result."""
+    root = Path(arguments.data_dir)
+    left, right, is_genuine = read_splits(root / "splits2.txt")
+    videos = sorted({*left, *right})
+    frames = [list_frames(root / "images", video, arguments.frames) for video in videos]
+    paths = [path for of_video in frames for path in of_video]
+    listing = "\n".join(path.relative_to(root).as_posix() for path in paths)
+    store_features(
+        arguments.features,
+        {
+            "model": model_fingerprint(arguments.model),
+            "list": hashlib.sha256(listing.encode()).hexdigest(),
+        },
+        len(paths),
+        lambda start: decoded(paths[start:]),
+        lambda: open_network(arguments, arguments.model, next(decoded(paths)).shape[:2]),
+    )
+    units = unit_features(arguments.features, len(paths))
+    starts = np.cumsum([0, *(len(of_video) for of_video in frames)])
+    row_of = {video: row for row, video in enumerate(videos)}
+    pairs = np.array([[row_of[a], row_of[b]] for a, b in zip(left, right, strict=True)])
+    distances = set_distances(units, starts, pairs, arguments.distance)
+    result = verify_distances(distances, is_genuine, folds=arguments.nfolds)
+    right_pairs = sum(round(fold.accuracy * fold.num_pairs) for fold in result.per_fold)
+    low, high = wilson(right_pairs, len(is_genuine))
+    print(f"[ytf]{len(is_genuine)} pairs of {len(videos)} videos, {len(paths)} frames")
+    print(f"[ytf]Accuracy-Flip: {result.accuracy:1.5f}+-{result.std:1.5f} ({low:.5f} to {high:.5f})"
+          f" at cosine {result.threshold:.4f} = squared L2 {result.squared_l2:.4f}")  # fmt: skip
+
+
+def unit_features(features_path: str, count: int) -> np.ndarray:
+    """Return the unit embeddings of all frames, float32 (N, D), plain + flipped."""
+    units = None
+    for start, plain, flipped in read_features(features_path):
+        block = unit_rows(plain + flipped)
+        units = np.empty((count, block.shape[1]), np.float32) if units is None else units
+        units[start : start + len(block)] = block
+    return units
+
+
+def read_splits(path: Path) -> tuple[list[str], list[str], np.ndarray]:
+    """Return (left videos, right videos, is_genuine) of splits2.txt, "name/video" each."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.absolute()}: no such list of video pairs")
+    left, right, flags = [], [], []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        fields = [field.strip() for field in line.split("," if "," in line else None)]
+        if not any(fields) or (number == 1 and not fields[0].isdigit()):
+            continue
+        videos = fields[2:4]
+        if len(fields) < 5 or fields[-1] not in ("0", "1"):
+            raise ValueError(f"{path} line {number}: expected split, number, video, video, .., 0|1")
+        for video in videos:
+            if len(Path(video).parts) != 2 or ".." in video or Path(video).is_absolute():
+                raise ValueError(f"{path} line {number}: {video!r} is not name/video")
+        left.append(videos[0])
+        right.append(videos[1])
+        flags.append(fields[-1] == "1")
+    return left, right, np.array(flags, dtype=bool)
+
+
+def list_frames(images: Path, video: str, limit: int) -> list[Path]:
+    """Return the frames of a video in order, at most `limit` evenly spread (0: all)."""
+    folder = images / video
+    frames = []
+    if folder.is_dir():
+        frames = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
+    if not frames:
+        raise FileNotFoundError(f"{folder.absolute()}: no frames of this video")
+    if limit and len(frames) > limit:
+        frames = [frames[i] for i in np.linspace(0, len(frames) - 1, limit).round().astype(int)]
+    return frames
+
+
+def decoded(paths: list[Path]) -> Iterator[np.ndarray]:
+    """Yield each frame, uint8 RGB (H, W, 3)."""
+    for path in paths:
+        try:
+            yield decode_rgb(path.read_bytes(), str(path))
+        except ValueError:
+            raise ValueError(f"{path}: does not decode as an image") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""IJB end to end on a small synthetic benchmark in the published layout."""
+
+import re
+
+from arcface_mxnet.align.crop import align_face
+from arcface_mxnet.align.template import template
+from arcface_mxnet.embedder import Embedder
+from arcface_mxnet.eval.feature_store import read_features
+from arcface_mxnet.eval.ijb import main
+from arcface_mxnet.eval.ijb_lists import read_faces, read_search_list, read_template_pairs
+import cv2
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def benchmark(tmp_path, save_network):
+    """12 subjects with 2 templates of 3 images in 2 media; subjects 0..3 in G1, 4..7 in G2."""
+    root = tmp_path / "IJBC"
+    (root / "loose_crop").mkdir(parents=True)
+    (root / "meta").mkdir()
+    rng = np.random.default_rng(0)
+    owners, points, name = [], [], 0
+    for subject in range(12):
+        face = rng.integers(0, 256, (112, 112, 3))
+        for number in range(2):
+            for medium in (0, 0, 1):
+                image = np.clip(face + rng.normal(0, 60, face.shape), 0, 255).astype(np.uint8)
+                cv2.imwrite(str(root / f"loose_crop/{name}.jpg"), image)
+                owners.append(f"{name}.jpg {100 + 2 * subject + number} {medium}")
+                landmarks = " ".join(f"{value:.3f}" for value in template((112, 112)).ravel())
+                points.append(f"{name}.jpg {landmarks} {rng.uniform(0.5, 1):.3f}")
+                name += 1
+    pairs = [f"{100 + 2 * a} {101 + 2 * b} {int(a == b)}" for a in range(12) for b in range(12)]
+    files = {
+        "face_tid_mid.txt": owners,
+        "name_5pts_score.txt": points,
+        "template_pair_label.txt": pairs,
+        "1N_gallery_G1.csv": ["T,S,F"] + [f"{100 + 2 * s},{s},x" for s in range(4)],
+        "1N_gallery_G2.csv": ["T,S,F"] + [f"{100 + 2 * s},{s},x" for s in range(4, 8)],
+        "1N_probe_mixed.csv": ["T,S,F"] + [f"{101 + 2 * s},{s},x" for s in range(12)] * 2,
+    }
+    for file, lines in files.items():
+        (root / "meta" / f"ijbc_{file}").write_text("\n".join(lines) + "\n")
+    model = save_network(tmp_path / "net", 1, size=(112, 112))
+    return root, model, tmp_path / "features.npy"
+
+
+def arguments(benchmark, *more):
+    root, model, features = benchmark
+    return [
+        "--data-dir",
+        str(root),
+        "--model",
+        model,
+        "--features",
+        str(features),
+        "--gpu",
+        "-1",
+        *more,
+    ]
+
+
+def test_both_protocols(benchmark, capsys):
+    assert main(arguments(benchmark)) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("IJBC, keep norm, detector score, flip sum\n")
+    tar = float(re.search(r"TAR@FAR=1e-01: ([\d.]+) %", out)[1])
+    assert tar > 70
+    assert "TAR@FAR=1e-03: needs 1,000 impostor pairs" in out
+    assert float(re.search(r"top-1: ([\d.]+) %", out)[1]) > 70
+    assert re.search(r"top-10: 100.00 %", out)
+    assert re.search(r"TPIR@FPIR=0\.1: too few unmated probes", out)  # 8 of each gallery
+
+
+def test_switches_use_the_features_that_are_kept(benchmark, capsys):
+    main(arguments(benchmark, "--protocol", "1:1"))
+    before = benchmark[2].stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(arguments(benchmark, "--protocol", "1:1", "--all-switches")) == 0
+    out = capsys.readouterr().out
+    assert len(set(re.findall(r"^IJBC, .*$", out, re.M))) == 8
+    assert benchmark[2].stat().st_mtime_ns == before
+
+
+def test_features_are_those_of_the_aligned_images(benchmark):
+    root, model, features = benchmark
+    main(arguments(benchmark))
+    faces = read_faces(root, "IJBC")
+    crops = [
+        align_face(cv2.imread(str(path)), marks, (112, 112))[..., ::-1]
+        for path, marks in zip(faces.paths[:5], faces.landmarks[:5], strict=True)
+    ]
+    plain, flipped = Embedder(model).plain_and_flipped(crops)
+    stored = next(read_features(features))
+    np.testing.assert_allclose(stored[1][:5], plain, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(stored[2][:5], flipped, rtol=1e-4, atol=1e-4)
+
+
+def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
+    monkeypatch.setattr("arcface_mxnet.eval.feature_store.IMAGES_AT_ONCE", 10)
+    main(arguments(benchmark))
+    complete = benchmark[2].read_bytes()
+    part = benchmark[2].with_name("features.npy.part")
+    benchmark[2].rename(part)
+    with part.open("r+b") as file:
+        file.truncate(len(complete) // 2 + 3)  # within an image
+    broken = benchmark[0] / "loose_crop/2.jpg"
+    broken.write_bytes(b"")  # an image that is done must not be read again
+    assert main(arguments(benchmark)) == 0
+    assert benchmark[2].read_bytes() == complete
+    assert np.load(benchmark[2]).shape == (72, 2, 16)
+    assert not part.exists()
+
+
+def test_features_of_another_model_are_refused(benchmark, save_network, tmp_path, capsys):
+    main(arguments(benchmark))
+    save_network(tmp_path / "net", 1, seed=9, size=(112, 112))
+    assert main(arguments(benchmark)) == 2
+    assert "holds features of another model or list" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("face_tid_mid.txt", "a.jpg 1\n", "line 1: 2 fields, expected 3"),
+        ("face_tid_mid.txt", "a.jpg 1 2\n", "1 images have templates, 72 landmarks"),
+        ("template_pair_label.txt", "100 101 2\n", "expected lines `template template 0|1`"),
+        (
+            "template_pair_label.txt",
+            "100 999 1\n100 101 0\n",
+            "1 templates have no images, such as 999",
+        ),
+        ("1N_gallery_G1.csv", "T,S\nx,y\n", "expected a header, then template,subject"),
+        ("1N_probe_mixed.csv", "T,S\n1,2\n1,3\n", "a template has two subjects"),
+    ],
+)
+def test_faulty_metadata(benchmark, capsys, file, text, message):
+    (benchmark[0] / "meta" / f"ijbc_{file}").write_text(text)
+    assert main(arguments(benchmark)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_names_stay_in_their_folder_and_lists_agree(benchmark):
+    meta = benchmark[0] / "meta"
+    for name, message in (("../x.jpg", "not a file name"), ("other.jpg", "in the other")):
+        for file in ("face_tid_mid", "name_5pts_score"):
+            if message == "in the other" and file == "name_5pts_score":
+                continue
+            path = meta / f"ijbc_{file}.txt"
+            lines = path.read_text().splitlines()
+            fields = lines[0].split()
+            path.write_text("\n".join([" ".join([name, *fields[1:]]), *lines[1:]]))
+        with pytest.raises(ValueError, match=message):
+            read_faces(benchmark[0], "IJBC")
+
+
+def test_missing_files(benchmark, capsys):
+    (benchmark[0] / "loose_crop/5.jpg").unlink()
+    assert main(arguments(benchmark)) == 2
+    assert "5.jpg: missing, or does not decode" in capsys.readouterr().err
+    (benchmark[0] / "meta/ijbc_1N_probe_mixed.csv").unlink()
+    with pytest.raises(FileNotFoundError, match="no such file of the IJB metadata"):
+        read_search_list(benchmark[0], "IJBC", "probe_mixed")
+    left, right, flags = read_template_pairs(benchmark[0], "IJBC")
+    assert (left[1], right[1], flags[1]) == (100, 103, False)

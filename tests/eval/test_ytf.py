@@ -1,0 +1,96 @@
+"""YouTube Faces end to end on a few synthetic videos, and distances between sets."""
+
+import re
+
+from arcface_mxnet.eval.videos import DISTANCES, set_distances
+from arcface_mxnet.eval.ytf import list_frames, main, read_splits
+import cv2
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def videos(tmp_path, save_network):
+    """6 people with 2 videos of 4 to 5 frames, and 30 pairs."""
+    rng = np.random.default_rng(0)
+    for person in range(6):
+        face = rng.integers(0, 256, (8, 8, 3))
+        for video in range(2):
+            folder = tmp_path / f"images/p{person}/{video}"
+            folder.mkdir(parents=True)
+            for frame in range(4 + video):
+                image = np.clip(face + rng.normal(0, 40, face.shape), 0, 255).astype(np.uint8)
+                cv2.imwrite(str(folder / f"{frame}.jpg"), image)
+    lines = ["split number, pair number, first name, second name, is same"]
+    for number in range(30):
+        left = number % 6
+        right = left if number % 2 else (left + 1 + number // 6) % 6
+        lines.append(f"{number // 3 + 1}, {number}, p{left}/0, p{right}/1, {int(left == right)}")
+    (tmp_path / "splits2.txt").write_text("\n".join(lines))
+    save_network(tmp_path / "net", 1)
+    return tmp_path
+
+
+def arguments(folder, *more):
+    model = ["--model", f"{folder / 'net'},1", "--gpu", "-1", "--nfolds", "5"]
+    return ["--data-dir", str(folder), *model, "--features", str(folder / "f.npy"), *more]
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_pairs_of_videos(videos, capsys, distance):
+    assert main(arguments(videos, "--distance", distance)) == 0
+    out = capsys.readouterr().out
+    assert "[ytf]30 pairs of 12 videos, 54 frames" in out
+    assert float(re.search(r"Accuracy-Flip: ([\d.]+)\+-", out)[1]) > 0.8
+
+
+def test_fewer_frames(videos, capsys):
+    assert main(arguments(videos, "--frames", "2")) == 0
+    assert "12 videos, 24 frames" in capsys.readouterr().out
+    names = [path.name for path in list_frames(videos / "images", "p0/1", 3)]
+    assert names == ["0.jpg", "2.jpg", "4.jpg"]
+
+
+def test_distances_by_plain_loops():
+    rng = np.random.default_rng(0)
+    units = rng.normal(size=(12, 4))
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    starts, pairs = np.array([0, 3, 4, 12]), np.array([[0, 1], [0, 2], [2, 1]])
+    sets = [units[:3], units[3:4], units[4:]]
+    for row, (a, b) in enumerate(pairs):
+        all_pairs = [np.sum((x - y) ** 2) for x in sets[a] for y in sets[b]]
+        means = [x.mean(axis=0) / np.linalg.norm(x.mean(axis=0)) for x in (sets[a], sets[b])]
+        expected = {
+            "mean-feature": np.sum((means[0] - means[1]) ** 2),
+            "least": min(all_pairs),
+            "mean": np.mean(all_pairs),
+            "greatest": max(all_pairs),
+        }
+        for distance in DISTANCES:
+            got = set_distances(units, starts, pairs, distance)[row]
+            assert got == pytest.approx(expected[distance])
+    with pytest.raises(ValueError, match="distance 'median': known are"):
+        set_distances(units, starts, pairs, "median")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1, 1, a/0, b/0, 2", "line 1: expected split, number"),
+        ("1, 1, a/0, ../../b, 1", "is not name/video"),
+        ("1, 1, a, b/0, 1", "'a' is not name/video"),
+    ],
+)
+def test_faulty_splits(tmp_path, line, message):
+    (tmp_path / "splits2.txt").write_text(line)
+    with pytest.raises(ValueError, match=message):
+        read_splits(tmp_path / "splits2.txt")
+
+
+def test_missing_videos(videos, capsys):
+    for frame in (videos / "images/p3/1").iterdir():
+        frame.unlink()
+    assert main(arguments(videos)) == 2
+    assert "p3/1: no frames of this video" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match="no such list of video pairs"):
+        read_splits(videos / "nothing.txt")
