@@ -2,6 +2,7 @@
 
 import math
 
+import mxnet as mx
 import numpy as np
 import pytest
 
@@ -145,16 +146,14 @@ def test_beta_schedule_of_many_identities(build):
     assert build(1, 20_001, gamma=0.5).beta_at(2) == pytest.approx(1000 / 1.5)  # asked for
 
 
-def test_arcface_comparison_is_strict(build, run):
-    """At cos(theta) = cos(pi - m) exactly the tail applies: seen by its slope, m = 0, cos = -1."""
-    x, weight = np.array([[0.0, -1.0]]), np.array([[0.0, 1.0], [1.0, 0.0]])
-    loss = build(4, 2, margin_m=0.0, margin_s=1.0)  # limit -cos(0) = -1 = the cosine
-    result = run(loss, x, [0], {"fc7_weight": weight})
-    p = np.exp([-1.0, 0.0]) / np.exp([-1.0, 0.0]).sum()
-    np.testing.assert_allclose(result.outputs["softmax"][0], p, rtol=1e-6)
-    # the tail has slope 1 here; the clipped branch would have none
-    slope = result.gradients["fc7_weight"][1] / p[1]
-    np.testing.assert_allclose(slope, [0.0, -1.0], atol=1e-6)
+def test_arcface_comparison_is_strict(build):
+    """At cos(theta) = cos(pi - m) exactly the tail applies: a jump from -1 down to c - m sin m."""
+    limit = -mx.nd.cos(mx.nd.array([M]))  # as the graph computes it
+    above = mx.nd.array([np.nextafter(limit.asscalar(), np.float32(1))])
+    target = build(4, 5).target_cosine(mx.sym.Variable("cosine"), mx.sym.Variable("growth"))
+    for cosine, wanted in ((limit, -math.cos(M) - M * math.sin(M)), (above, -1.0)):
+        executor = target.bind(mx.cpu(), {"cosine": cosine, "growth": mx.nd.ones(1)})
+        assert executor.forward()[0].asscalar() == pytest.approx(wanted, abs=1e-5)
 
 
 @pytest.mark.parametrize(("loss_type", "second"), [(6, "intra_loss"), (7, "inter_loss")])
@@ -208,13 +207,48 @@ def test_subcenters_take_the_nearest(
     )
 
 
-def test_margin_grows_with_warmup(build, run, at_angles):
-    loss = build(4, 5, margin_warmup=10)
+HALVES = {
+    "2": ({"margin_m": 0.35}, {"margin_m": 0.175}),
+    "3": ({"margin_m": 2.0}, {"margin_m": 1.5}),
+    "4": ({"margin_m": 0.5}, {"margin_m": 0.25}),
+    "5": (
+        {"margin_a": 0.9, "margin_m": 0.4, "margin_b": 0.2},
+        {"margin_a": 0.95, "margin_m": 0.2, "margin_b": 0.1},
+    ),
+    "6": ({"margin_b": 1.0, "margin_m": 0.5}, {"margin_b": 1.0, "margin_m": 0.25}),
+    "7": ({"margin_b": 1.0, "margin_m": 0.5}, {"margin_b": 1.0, "margin_m": 0.25}),
+    "circle": ({"margin_m": 0.25}, {"margin_m": 0.125}),
+    "magface": (
+        {"mag_min_margin": 0.4, "mag_max_margin": 0.8},
+        {"mag_min_margin": 0.2, "mag_max_margin": 0.4},
+    ),
+    "adaface": ({"margin_m": 0.4}, {"margin_m": 0.2}),
+    "curricularface": ({"margin_m": 0.5}, {"margin_m": 0.25}),
+    "subcenter-arcface": ({"margin_m": 0.5}, {"margin_m": 0.25}),
+}
+
+
+@pytest.mark.parametrize("key", HALVES)
+def test_margin_grows_with_warmup(key, build, run, at_angles):
+    full, half = HALVES[key]
+    loss = build(key, 5, margin_warmup=10, margin_s=6.0, **full)
     shares = [dict(loss.step_inputs(step))["margin_growth"] for step in (1, 6, 11, 500)]
     assert shares == [0.0, 0.5, 1.0, 1.0]
-    x, weight, label = at_angles([20, 60, 100, 160])
-    for share, margin in ((0.0, 0.0), (0.5, 0.25), (1.0, 0.5)):
-        arrays = {"fc7_weight": weight, "margin_growth": np.full(4, share)}
-        grown = run(loss, x, label, arrays).outputs["softmax"]
-        fixed = run(build(4, 5, margin_m=margin), x, label, {"fc7_weight": weight})
-        np.testing.assert_allclose(grown, fixed.outputs["softmax"], rtol=1e-4, atol=1e-12)
+    x, weight, label = at_angles([20, 60, 100, 130, 160], lengths=[12.0, 40.0, 80.0, 99.0, 60.0])
+    weight = np.repeat(weight, 3, axis=0) if key == "subcenter-arcface" else weight
+    for share, options in ((0.5, half), (1.0, full)):
+        arrays = {"fc7_weight": weight, "margin_growth": np.full(5, share)}
+        grown = run(loss, x, label, arrays)
+        fixed = run(build(key, 5, margin_s=6.0, **options), x, label, {"fc7_weight": weight})
+        np.testing.assert_allclose(grown.outputs["softmax"], fixed.outputs["softmax"], rtol=1e-4)
+
+
+# circle and curricularface weight the other classes from the first step on
+@pytest.mark.parametrize("key", sorted(HALVES.keys() - {"circle", "curricularface"}))
+def test_warmup_begins_without_margin(key, build, run, at_angles):
+    x, weight, label = at_angles([20, 60, 100, 130, 160], lengths=[12.0, 40.0, 80.0, 99.0, 60.0])
+    plain = run(build(2, 5, margin_s=6.0, margin_m=0.0), x, label, {"fc7_weight": weight})
+    own = np.repeat(weight, 3, axis=0) if key == "subcenter-arcface" else weight
+    arrays = {"fc7_weight": own, "margin_growth": np.zeros(5)}
+    begun = run(build(key, 5, margin_warmup=9, margin_s=6.0, **HALVES[key][0]), x, label, arrays)
+    np.testing.assert_allclose(begun.outputs["softmax"], plain.outputs["softmax"], rtol=1e-4)
