@@ -52,6 +52,7 @@ setup(
         "console_scripts": [
             "arcface-fetch = arcface_mxnet.data.sources:main",
             "arcface-align = arcface_mxnet.align.align_faces:main",
+            "arcface-check-crops = arcface_mxnet.align.check_crops:main",
             "arcface-train = arcface_mxnet.train_softmax:main",
             "arcface-rec = arcface_mxnet.data.rec:main",
             "arcface-face2rec = arcface_mxnet.data.face2rec2:main",

@@ -4,7 +4,7 @@
     arcface-align photos.lst CROPS --root DIR   a list: 0 or 1 <TAB> path <TAB> identity ...
 
 Writes CROPS/IDENTITY/NAME.png, CROPS/faces.lst for face2rec2.py, CROPS/failures.tsv with what
-failed and why, CROPS/contact_sheet.png.  Started again it does only what is not done yet.
+failed and why, and beside the folder CROPS-contact_sheet.png.  Started again it does only what is not done yet.
 Exit code 0 if there is a crop of every photo, 1 if some failed, 2 for bad input.
 """
 
@@ -145,7 +145,7 @@ def align_all(aligner: Aligner, photos: Sequence[Photo], threads: int) -> Iterat
 
 
 def write_results(output: Path, photos: Sequence[Photo], reasons: Sequence[str]) -> None:
-    """Write faces.lst (paths relative to the folder), failures.tsv and contact_sheet.png."""
+    """Write faces.lst (paths relative to the folder), failures.tsv and the contact sheet."""
     made = [photo for photo, reason in zip(photos, reasons, strict=True) if not reason]
     numbers = {old: new for new, old in enumerate(sorted({photo.identity for photo in made}))}
     with replace_file(output / "faces.lst", "w", encoding="utf-8") as file:
@@ -158,7 +158,7 @@ def write_results(output: Path, photos: Sequence[Photo], reasons: Sequence[str])
                 file.write(f"{photo.path}\t{reason}\n")
     if made:
         sheet = contact_sheet([photo.crop_path for photo in made])
-        with replace_file(output / "contact_sheet.png") as file:
+        with replace_file(output.with_name(f"{output.name}-contact_sheet.png")) as file:
             file.write(cv2.imencode(".png", sheet)[1].tobytes())
 
 
