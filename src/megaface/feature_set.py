@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .features import feature_dim, file_fault, read_features
+from .features import feature_dim, file_fault, read_features, vector_faults
 from .store import FeatureStore
 
 READ_AT_ONCE = 2048  # files in one call
@@ -56,6 +56,11 @@ class FeatureFolder:
                 raise ValueError(f"{paths[position]}: {fault}")
         return vectors
 
+    def useless(self, rows: np.ndarray) -> dict[int, str]:
+        """Return by row what is wrong with the values of vectors: NaN, infinity, zeros."""
+        _, faults = read_features([self._path(self.names[row]) for row in rows], self.dim)
+        return {int(rows[position]): fault for position, fault in faults.items()}
+
     def _path(self, name: str) -> str:
         return f"{self.path}/{name}{self.ending}"
 
@@ -90,8 +95,16 @@ class StoredFeatures:
         return {int(row): "missing" for row in np.flatnonzero(self._rows < 0)}
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Return the vectors of rows, float32 (n, D)."""
-        return self.store.read(self._rows[rows])
+        """Return the vectors of rows, float32 (n, D).  Raises ValueError naming a bad one."""
+        vectors = self.store.read(self._rows[rows])
+        for position, fault in vector_faults(vectors).items():
+            raise ValueError(f"{self.path}: {self.names[rows[position]]}: {fault}")
+        return vectors
+
+    def useless(self, rows: np.ndarray) -> dict[int, str]:
+        """Return by row what is wrong with the values of vectors: NaN, infinity, zeros."""
+        faults = vector_faults(self.store.read(self._rows[rows]))
+        return {int(rows[position]): fault for position, fault in faults.items()}
 
 
 def open_features(
