@@ -4,7 +4,9 @@
     arcface-align photos.lst CROPS --root DIR   a list: 0 or 1 <TAB> path <TAB> identity ...
 
 Writes CROPS/IDENTITY/NAME.png, CROPS/faces.lst for face2rec2.py, CROPS/failures.tsv with what
-failed and why, and beside the folder CROPS-contact_sheet.png.  Started again it does only what is not done yet.
+failed and why, and beside the folder CROPS-contact_sheet.png.  Started again it does only what
+is not done yet.
+
 Exit code 0 if there is a crop of every photo, 1 if some failed, 2 for bad input.
 """
 

@@ -1,8 +1,7 @@
-"""A small network run on inputs of many shapes."""
+"""A small network run on inputs of any shape."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 import threading
 
 import mxnet as mx
@@ -11,22 +10,29 @@ import numpy as np
 from ..ops import fast_graph
 from ..training.checkpoints import load_checkpoint
 
-MAX_EXECUTORS = 16
-MAX_KEPT_SIZE = 3 * 512 * 512  # values; binding is nothing beside running a larger input
-
 
 class BoundNetwork:
-    """A checkpoint bound to a device, once per input shape; the parameters are shared.
+    """A checkpoint ready to run on a device; no time is lost over a new input shape.
 
-    Safe to use from several threads: they take turns.
+    Safe to use from several threads: they take turns.  Raises what load_checkpoint does, and
+    ValueError if a parameter is missing.
     """
 
     def __init__(self, checkpoint: str, ctx: mx.Context):
         symbol, arguments, states = load_checkpoint(checkpoint)
-        self._symbol, self._ctx = fast_graph(symbol, ctx), ctx
-        self._arguments = {name: array.as_in_context(ctx) for name, array in arguments.items()}
-        self._states = {name: array.as_in_context(ctx) for name, array in states.items()}
-        self._executors: OrderedDict[tuple, mx.executor.Executor] = OrderedDict()
+        symbol = fast_graph(symbol, ctx)
+        names = symbol.list_inputs()
+        missing = sorted({*names} - {"data"} - arguments.keys() - states.keys())
+        if missing:
+            raise ValueError(f"checkpoint {checkpoint!r} lacks {', '.join(missing)}")
+        parameters = arguments | states
+        self._ctx = ctx
+        self._data = names.index("data")
+        self._inputs = [
+            None if name == "data" else parameters[name].as_in_context(ctx) for name in names
+        ]
+        # Unlike an executor it is not bound to one shape: images come in any.
+        self._operator = mx.nd.CachedOp(symbol)
         self._lock = threading.Lock()
 
     def run(self, data: np.ndarray) -> dict[int, np.ndarray]:
@@ -35,28 +41,7 @@ class BoundNetwork:
         MTCNN's outputs differ in it: 2 probabilities, 4 box numbers, 10 landmark numbers.
         """
         with self._lock:
-            executor = self._executor(data.shape)
-            executor.arg_dict["data"][:] = data
-            outputs = executor.forward(is_train=False)
+            inputs = list(self._inputs)
+            inputs[self._data] = mx.nd.array(data, self._ctx)
+            outputs = self._operator(*inputs)
             return {output.shape[1]: output.asnumpy() for output in outputs}
-
-    def _executor(self, shape: tuple[int, ...]) -> mx.executor.Executor:
-        if shape in self._executors:
-            self._executors.move_to_end(shape)
-            return self._executors[shape]
-        executor = self._bind(shape)
-        if np.prod(shape) <= MAX_KEPT_SIZE:
-            self._executors[shape] = executor
-            if len(self._executors) > MAX_EXECUTORS:
-                self._executors.popitem(last=False)
-        return executor
-
-    def _bind(self, shape: tuple[int, ...]) -> mx.executor.Executor:
-        shapes, _, _ = self._symbol.infer_shape(data=shape)
-        arguments = dict(self._arguments)
-        for name, needed in zip(self._symbol.list_arguments(), shapes, strict=True):
-            if name not in arguments:  # the data, and the label of an old softmax layer
-                arguments[name] = mx.nd.zeros(needed, self._ctx)
-        return self._symbol.bind(
-            self._ctx, arguments, aux_states=self._states or None, grad_req="null"
-        )

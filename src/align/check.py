@@ -52,7 +52,8 @@ def check_crops(crops: Iterable[np.ndarray], detector: MtcnnDetector) -> CropRep
     """Return what is right and wrong with crops, BGR uint8 (H, W, 3).
 
     Landmarks are compared for the crops of the most frequent size, if it is one of SIZES;
-    otherwise shift, spread and scale are nan.  A detector of min_size 40 is small enough.  Raises ValueError if there are no crops.
+    otherwise shift, spread and scale are nan.  A detector of min_size 40 is small enough.
+    Raises ValueError if there are no crops.
     """
     sizes: Counter[tuple[int, int]] = Counter()
     found: dict[tuple[int, int], list[tuple[np.ndarray, float]]] = {}
