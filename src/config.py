@@ -186,6 +186,18 @@ class TrainConfig:
     gpus: str = option(
         "", "GPU numbers, comma separated (empty: CUDA_VISIBLE_DEVICES; without any, the CPU)"
     )
+    kvstore: str = option(
+        "device",
+        "how gradients are summed: device or local between the devices of this machine, "
+        "dist_sync between machines too (docs/distributed.md)",
+        choices=("device", "local", "dist_sync"),
+    )
+    dtype: str = option(
+        "float32",
+        "float16 computes the network in half precision, needs a GPU; the loss, the weights kept "
+        "and all checkpoints stay float32",
+        choices=("float32", "float16"),
+    )
     num_threads: int = option(2, "threads that decode and augment images")
     memory_limit: float = option(
         0.0, "refuse a run that is estimated to take more GB on a device (0: no limit)"

@@ -75,7 +75,14 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
     embedder = LiveEmbedder(plan, stepper)
     rng = np.random.default_rng(config.seed)
     source = batches(
-        plan.loss.batch_plan, plan.datasets, config, rng, embedder.embed, len(plan.ctx)
+        plan.loss.batch_plan,
+        plan.datasets,
+        config,
+        rng,
+        embedder.embed,
+        len(plan.ctx),
+        worker=plan.rank,
+        num_workers=plan.num_workers,
     )
     if earlier:
         stepper.restore(earlier.state)
@@ -104,14 +111,15 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
             log.validation(position.step, source.epoch, values.pop("target"), values)
             print_result(position.step, result)
         if number is not None:
-            path = save_checkpoint(config.prefix, number, plan.symbol, *stepper.params())
+            path = save_checkpoint(config.prefix, number, plan.published, *stepper.params())
             logger.info("[%d]saved %s", position.step, path)
         if results:
             logger.info("[%d]Accuracy-Highest: %1.5f", position.step, position.best.accuracy)
 
-    announce(plan, memory, source.batches_per_epoch, last_step, position.step)
-    save_symbol(config.prefix, plan.symbol)
-    log = RunLog(config, run_facts(plan), position.step)
+    if plan.rank == 0:
+        announce(plan, memory, source.batches_per_epoch, last_step, position.step)
+        save_symbol(config.prefix, plan.published)
+        log = RunLog(config, run_facts(plan), position.step)
     progress.start(position.step, source.wait_seconds)
     with stop_request() as stop:
         while position.step < last_step and not stop.received:
@@ -126,6 +134,8 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
                 update_metric(metric, stepper, batch.label[0])
             stepper.update(lr)
             position.step = step
+            if plan.rank:
+                continue
             if step % config.frequent == 0 or step == last_step:
                 values = dict(metric.get_name_value())
                 metric.reset()
@@ -136,9 +146,10 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
                 verify_and_save()
                 keep_last()
                 progress.start(step, source.wait_seconds)
-    if stop.received:
-        keep_last()
-    log.close()
+    if plan.rank == 0:
+        if stop.received:
+            keep_last()
+        log.close()
     return TrainResult(position.step, f"{config.prefix},{LAST}", tuple(results), stop.received)
 
 
@@ -148,7 +159,7 @@ def make_stepper(plan: Plan, arg_params: dict, aux_params: dict) -> Stepper:
     optimizer = SGD(
         momentum=config.mom,
         wd=config.wd,
-        attributes=plan.symbol.attr_dict(),
+        attributes=plan.published.attr_dict(),
         apply_mult=bool(config.apply_mult),
         grad_clip=config.grad_clip,
     )
@@ -159,6 +170,7 @@ def make_stepper(plan: Plan, arg_params: dict, aux_params: dict) -> Stepper:
         arg_params,
         aux_params,
         optimizer,
+        kvstore=plan.kvstore,
         accumulate=config.accumulate,
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mxnet as mx
+import numpy as np
 
 # MXNet's fused update takes at most 60 weights at once.
 CHUNK = 45
@@ -50,27 +51,40 @@ class SGD:
 
 
 class BoundSGD:
-    """SGD over the arrays of one device; momenta by parameter name."""
+    """SGD over the arrays of one device.
+
+    momenta: by parameter name.  masters: the float32 weights behind those in float16.
+    """
 
     def __init__(self, rule: SGD, weights: Params, gradients: Params, rescale_grad: float):
         self._rule = rule
         self._rescale_grad = rescale_grad
         self._weights, self._gradients = weights, gradients
         self._multipliers = {name: rule.multipliers(name) for name in weights}
+        self.masters = {n: w.astype("float32") for n, w in weights.items() if is_half(w)}
         self.momenta: Params = {}
         if rule.momentum:
-            self.momenta = {n: mx.nd.zeros(w.shape, w.context, w.dtype) for n, w in weights.items()}
+            self.momenta = {n: mx.nd.zeros(w.shape, w.context) for n, w in weights.items()}
+
+    def set_masters(self, arg_params: Params) -> None:
+        """Take the full precision of what the float16 weights were set to."""
+        for name, master in self.masters.items():
+            arg_params[name].copyto(master)
 
     def update(self, lr: float) -> None:
         """Make one step at this learning rate."""
         rescale_grad = self._rescale_grad * self._clip_factor()
-        names = list(self._weights)
-        for start in range(0, len(names), CHUNK):
-            self._update(names[start : start + CHUNK], lr, rescale_grad)
+        single = [name for name in self._weights if name not in self.masters]
+        for names, precision in ((single, ""), (list(self.masters), "mp_")):
+            for start in range(0, len(names), CHUNK):
+                self._update(names[start : start + CHUNK], precision, lr, rescale_grad)
 
-    def _update(self, names: list[str], lr: float, rescale_grad: float) -> None:
-        sources = [self._weights, self._gradients] + ([self.momenta] if self.momenta else [])
-        update = mx.nd.multi_sgd_mom_update if self.momenta else mx.nd.multi_sgd_update
+    def _update(self, names: list[str], precision: str, lr: float, rescale_grad: float) -> None:
+        """Update some weights of one precision; mp_ is MXNet's word for several."""
+        sources = [self._weights, self._gradients]
+        sources += [self.momenta] if self.momenta else []
+        sources += [self.masters] if precision else []
+        update = getattr(mx.nd, f"multi_{precision}sgd{'_mom' if self.momenta else ''}_update")
         options = {"momentum": self._rule.momentum} if self.momenta else {}
         update(
             *[source[name] for name in names for source in sources],
@@ -89,3 +103,8 @@ class BoundSGD:
         squares = mx.nd.multi_sum_sq(*gradients, num_arrays=len(gradients))
         norm = float(squares.sum().asscalar()) ** 0.5 * self._rescale_grad
         return min(1.0, self._rule.grad_clip / norm) if norm else 1.0
+
+
+def is_half(array: mx.nd.NDArray) -> bool:
+    """Return whether an array is float16."""
+    return array.dtype == np.float16

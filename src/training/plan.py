@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import os
 
 import mxnet as mx
 
@@ -11,7 +12,13 @@ from ..config import TrainConfig, visible_gpus
 from ..data.dataset import FaceDataset
 from ..losses import Loss, build_loss
 from ..networks import NETWORKS, Network, NetworkOptions, build_network
+from .half import half_precision
 from .schedule import milestones
+
+# What MXNet's parameter server needs in the environment of every process.
+DMLC_VARIABLES = (
+    "DMLC_ROLE", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,23 @@ class Plan:
     ctx: list[mx.Context]
     datasets: list[FaceDataset]
     network: Network
-    embedding: mx.sym.Symbol
     loss: Loss
-    symbol: mx.sym.Symbol
+    embedding: mx.sym.Symbol  # as it is computed
+    symbol: mx.sym.Symbol  # as it is computed
+    published: mx.sym.Symbol  # as it is saved: always float32
     shapes: dict[str, tuple[int, ...]]  # of every input, for one device
     drops: tuple[int, ...]
+    kvstore: mx.kvstore.KVStore | None  # None for a single device
+
+    @property
+    def num_workers(self) -> int:
+        """Machines that train together."""
+        return self.kvstore.num_workers if self.kvstore else 1
+
+    @property
+    def rank(self) -> int:
+        """Which of them this is; 0 validates, saves and logs."""
+        return self.kvstore.rank if self.kvstore else 0
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -35,13 +54,13 @@ class Plan:
 
     @property
     def images_per_batch(self) -> int:
-        """Images of one pass over all devices."""
+        """Images of one pass over the devices of this machine."""
         return self.config.per_batch_size * len(self.ctx)
 
     @property
     def images_per_step(self) -> int:
-        """Images that make one update."""
-        return self.images_per_batch * self.config.accumulate
+        """Images that make one update, on all machines together."""
+        return self.images_per_batch * self.config.accumulate * self.num_workers
 
 
 def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Plan:
@@ -59,13 +78,39 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
             f"--data-dir {config.data_dir}: several folders serve the triplet losses alone, since "
             "their identities have no common numbering; merge them or name one"
         )
-    symbol = loss.symbol(embedding, mx.sym.Variable("softmax_label"))
+    label = mx.sym.Variable("softmax_label")
+    published = symbol = loss.symbol(embedding, label)
+    if config.dtype == "float16":
+        if devices[0].device_type == "cpu":
+            raise ValueError("--dtype float16 needs a GPU; on a CPU leave it out")
+        embedding = half_precision(embedding)
+        symbol = loss.symbol(embedding, label)
     batch = config.per_batch_size
     shapes = {"data": (batch, 3, *datasets[0].image_shape), "softmax_label": (batch,)}
     shapes |= {name: (batch,) for name, _ in loss.step_inputs(1)}
-    images = batch * len(devices) * config.accumulate
+    kvstore = make_kvstore(config.kvstore, devices)
+    images = batch * len(devices) * config.accumulate * (kvstore.num_workers if kvstore else 1)
     drops = milestones(config.lr_steps, loss.base_milestones, images)
-    return Plan(config, devices, datasets, network, embedding, loss, symbol, shapes, drops)
+    return Plan(
+        config, devices, datasets, network, loss, embedding, symbol, published, shapes, drops,
+        kvstore,
+    )  # fmt: skip
+
+
+def make_kvstore(kind: str, ctx: Sequence[mx.Context]) -> mx.kvstore.KVStore | None:
+    """Return what sums gradients over devices and machines, None where there is but one device.
+
+    Raises ValueError if dist_sync is asked for outside a launched job.
+    """
+    if not kind.startswith("dist"):
+        return mx.kvstore.create(kind) if len(ctx) > 1 else None
+    missing = [name for name in DMLC_VARIABLES if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f"--kvstore {kind}: {', '.join(missing)} not set; start every process of the job as "
+            "docs/distributed.md shows"
+        )
+    return mx.kvstore.create(kind)
 
 
 def contexts(config: TrainConfig) -> list[mx.Context]:

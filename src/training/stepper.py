@@ -22,6 +22,7 @@ class Stepper:
 
     shapes: per-device input shapes by name, such as {"data": (128, 3, 112, 112),
     "softmax_label": (128,)}.  The batch of a step holds len(ctx) shares of them, in order.
+    kvstore: sums gradients over devices and machines; needed for more than one.
     accumulate: how many batches run before each update; their gradients add up.
     """
 
@@ -34,16 +35,15 @@ class Stepper:
         aux_params: Params,
         optimizer: SGD,
         *,
-        kvstore: str = "device",
+        kvstore: mx.kvstore.KVStore | None = None,
         accumulate: int = 1,
     ):
         self.ctx = list(ctx)
         self.shapes = dict(shapes)
         self.param_names = [n for n in symbol.list_arguments() if n not in self.shapes]
         self._accumulate = accumulate
-        self._kvstore = _kvstore(kvstore, len(self.ctx))
-        self.num_workers = self._kvstore.num_workers if self._kvstore else 1
-        self.rank = self._kvstore.rank if self._kvstore else 0
+        self._kvstore = kvstore
+        num_workers = kvstore.num_workers if kvstore else 1
         grad_req = dict.fromkeys(self.param_names, "add" if accumulate > 1 else "write")
         grad_req |= dict.fromkeys(self.shapes, "null")
         self._executors = [
@@ -54,21 +54,25 @@ class Stepper:
             optimizer.bound(
                 {name: executor.arg_dict[name] for name in self.param_names},
                 {name: executor.grad_dict[name] for name in self.param_names},
-                rescale_grad=1.0 / (len(self.ctx) * self.num_workers * accumulate),
+                rescale_grad=1.0 / (len(self.ctx) * num_workers * accumulate),
             )
             for executor in self._executors
         ]
         self._set_params(arg_params, aux_params)
-        if self._kvstore:
-            for name in self.param_names:
-                self._kvstore.init(name, self._executors[0].arg_dict[name])
-            if self.num_workers > 1:  # all machines begin with the weights of rank 0
-                for name in self.param_names:
-                    self._kvstore.pull(name, out=[e.arg_dict[name] for e in self._executors])
+        if kvstore:
+            self._join()
+
+    def _join(self) -> None:
+        """Enter the weights in the kvstore; all machines begin with those of rank 0."""
+        for name in self.param_names:
+            weights = [executor.arg_dict[name] for executor in self._executors]
+            self._kvstore.init(name, weights[0])
+            self._kvstore.pull(name, out=weights)
 
     def _set_params(self, arg_params: Params, aux_params: Params) -> None:
-        for executor in self._executors:
+        for executor, optimizer in zip(self._executors, self._optimizers, strict=True):
             executor.copy_params_from(arg_params, aux_params)
+            optimizer.set_masters(arg_params)
 
     def forward_backward(self, inputs: Mapping[str, mx.nd.NDArray]) -> None:
         """Run one batch: inputs by name, (len(ctx) * per-device, ...)."""
@@ -123,10 +127,10 @@ class Stepper:
 
     def params(self) -> tuple[Params, Params]:
         """Return (arg_params, aux_params) in CPU memory; statistics averaged over devices."""
-        first = self._executors[0]
-        arg_params = {name: first.arg_dict[name].copyto(mx.cpu()) for name in self.param_names}
+        weights = self._executors[0].arg_dict | self._optimizers[0].masters
+        arg_params = {name: weights[name].copyto(mx.cpu()) for name in self.param_names}
         aux_params = {}
-        for name in first.aux_dict:
+        for name in self._executors[0].aux_dict:
             copies = [executor.aux_dict[name].copyto(mx.cpu()) for executor in self._executors]
             aux_params[name] = copies[0] if len(copies) == 1 else mx.nd.add_n(*copies) / len(copies)
         return arg_params, aux_params
@@ -151,9 +155,3 @@ class Stepper:
                     array.copyto(optimizer.momenta[name])
             elif kind.startswith("aux"):
                 array.copyto(self._executors[int(kind[3:])].aux_dict[name])
-
-
-def _kvstore(kind: str, num_devices: int) -> mx.kvstore.KVStore | None:
-    if "dist" in kind:
-        return mx.kvstore.create(kind)
-    return mx.kvstore.create(kind) if num_devices > 1 else None

@@ -46,7 +46,10 @@ def make(net, num_devices=1, rows=4, accumulate=1, **options):
     shapes = {"data": (rows, FEATURES), "softmax_label": (rows,)}
     rule = SGD(**{"momentum": 0.9, "wd": 0.01, "attributes": net.attr_dict(), **options})
     contexts = [mx.cpu(device) for device in range(num_devices)]
-    return Stepper(net, contexts, shapes, *parameters(net), rule, accumulate=accumulate)
+    kvstore = mx.kvstore.create("device") if num_devices > 1 else None
+    return Stepper(
+        net, contexts, shapes, *parameters(net), rule, kvstore=kvstore, accumulate=accumulate
+    )
 
 
 def run(stepper, batches, lr=0.1):

@@ -1,0 +1,15 @@
+"""Half precision: the network in float16, the embedding and the loss in float32."""
+
+from __future__ import annotations
+
+import mxnet as mx
+
+
+def half_precision(embedding: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Return the network computing in float16 from "data" to "fc1", its output in float32.
+
+    Arguments keep their names; type inference makes those that the optimizer must keep in two
+    precisions float16.  Batch normalisation keeps its own parameters in float32.
+    """
+    data = mx.sym.Cast(mx.sym.Variable("data"), dtype="float16", name="data_float16")
+    return mx.sym.Cast(embedding(data=data), dtype="float32", name="embedding_float32")
