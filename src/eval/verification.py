@@ -21,10 +21,13 @@ from arcface_mxnet.data.dataset import read_property
 from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.eval.bad_cases import write_mosaic, wrong_pairs
 from arcface_mxnet.eval.evaluation import FLIP_MODES, Evaluation, evaluate, flip_embedding
+from arcface_mxnet.eval.fingerprints import file_fingerprint, model_fingerprint
 from arcface_mxnet.eval.network_arguments import add_network_arguments, open_network
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings, embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
+from arcface_mxnet.eval.principal import verify_components
 from arcface_mxnet.eval.protocols import fold_numbers, unit_rows
+from arcface_mxnet.eval.report import Entry, write_json, write_report
 from arcface_mxnet.training.checkpoints import checkpoint_numbers
 import numpy as np
 
@@ -67,6 +70,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="how the embeddings of an image and its mirror image become one (%(default)s)",
     )
     add("--seed", type=int, default=0, help="seed of the identity bootstrap (%(default)s)")
+    add("--pca", type=int, default=0, help="K: also report the accuracy on K principal components, "
+        "fitted on the training folds (0: off)")  # fmt: skip
+    add("--report", help="page to write, FILE.html: curves, folds, thresholds, wrong pairs")
+    add("--json", help="file to write, FILE.json: every figure")
     add_network_arguments(parser, batch_size=32)
     return parser
 
@@ -83,6 +90,7 @@ def verify(arguments: argparse.Namespace) -> None:
     pair_sets = dict(read_targets(arguments.data_dir, arguments.target, arguments.nfolds))
     if arguments.mode == DUMP and len(models) * len(pair_sets) > 1:
         raise ValueError("--mode 2 writes one file: give one model and one --target")
+    entries = []
     for target, pair_set in pair_sets.items():
         accuracies = []
         for model in models:
@@ -101,10 +109,25 @@ def verify(arguments: argparse.Namespace) -> None:
             if len(models) > 1:
                 print(f"({model})")
             print_evaluation(evaluation)
+            if arguments.pca:
+                print_pca(target, embeddings, arguments)
+            entries.append(
+                Entry(
+                    model,
+                    model_fingerprint(model),
+                    file_fingerprint(Path(arguments.data_dir, f"{target}.bin")),
+                    pair_set,
+                    evaluation,
+                )
+            )
             accuracies.append(evaluation.published.accuracy)
             if arguments.mode == BAD_CASES:
                 write_bad_cases(Path("badcases"), evaluation, pair_set)
         print(f"Max of [{target}] is {max(accuracies):1.5f}")
+    if arguments.report:
+        write_report(arguments.report, entries)
+    if arguments.json:
+        write_json(arguments.json, entries)
 
 
 def list_models(texts: list[str], limits: str = "") -> list[str]:
@@ -201,6 +224,17 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if evaluation.shared_folds:
         print(f"[{name}]{evaluation.shared_folds} identities occur in more than one fold: the "
               "threshold was chosen on people it is judged on")  # fmt: skip
+
+
+def print_pca(target: str, embeddings: PairEmbeddings, arguments: argparse.Namespace) -> None:
+    """Print the k-fold accuracy on principal components of the flip embedding."""
+    both = flip_embedding(embeddings, arguments.flip_mode)
+    result = verify_components(
+        both[0::2], both[1::2], embeddings.is_genuine, arguments.pca, folds=arguments.nfolds
+    )
+    print(
+        f"[{target}]FlipL2, {arguments.pca} components: {result.accuracy:1.5f}+-{result.std:1.5f}"
+    )
 
 
 def write_bad_cases(folder: Path, evaluation: Evaluation, pair_set: PairSet) -> None:

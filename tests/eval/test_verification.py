@@ -1,6 +1,8 @@
 """The verification script: published lines and flags, on a small network and on real faces."""
 
+import hashlib
 from itertools import islice
+import json
 from pathlib import Path
 import pickle
 import re
@@ -9,7 +11,6 @@ from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set, write_pair_set
 from arcface_mxnet.eval.protocols import cosines_of, squared_distances
 from arcface_mxnet.eval.verification import list_models, main
-from arcface_mxnet.training.checkpoints import save_checkpoint
 import cv2
 import mxnet as mx
 import numpy as np
@@ -17,17 +18,6 @@ import pytest
 
 MODELS = Path(__file__).parents[2] / "models"
 SIZE = (8, 8)
-
-
-def save_network(prefix, number, seed=0):
-    """Save a checkpoint that embeds 8x8 images by one random projection."""
-    data = mx.sym.Variable("data")
-    symbol = mx.sym.FullyConnected((data - 127.5) / 128, num_hidden=16, name="fc1")
-    rng = np.random.default_rng(seed)
-    weight = mx.nd.array(rng.normal(size=(16, 3 * SIZE[0] * SIZE[1])))
-    save_checkpoint(
-        str(prefix), number, symbol, {"fc1_weight": weight, "fc1_bias": mx.nd.zeros(16)}, {}
-    )
 
 
 def save_pack(path, num_pairs=60, names=False):
@@ -48,7 +38,7 @@ def save_pack(path, num_pairs=60, names=False):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, save_network):
     monkeypatch.chdir(tmp_path)
     for number in (1, 2, 10):
         save_network(tmp_path / "net", number, seed=number)
@@ -140,6 +130,19 @@ def test_names_give_a_bootstrap_and_tell_of_shared_folds(folder, capsys):
     out = capsys.readouterr().out
     assert re.search(r"TAR@FAR=1e-01: [01]\.\d+ .*people resampled", out)
     assert "8 identities occur in more than one fold" in out
+
+
+def test_report_json_and_components(folder, capsys):
+    more = ["--report", "out.html", "--json", "out.json", "--pca", "4"]
+    assert main(["--model", "net,1|2", "--target", "lfw", "--gpu", "-1", *more]) == 0
+    components = figures(capsys.readouterr().out, "FlipL2, 4 components")
+    assert len(components) == 2
+    assert min(components) > 0.5
+    first, second = json.loads(Path("out.json").read_text())
+    assert (first["model"], second["model"]) == ("net,1", "net,2")
+    digest = hashlib.sha256(Path("net-0001.params").read_bytes()).hexdigest()
+    assert first["model_sha256"] == digest
+    assert digest in Path("out.html").read_text()
 
 
 @pytest.mark.skipif(

@@ -1,0 +1,45 @@
+"""Verification on principal components, fitted on the training folds alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from .protocols import VerificationResult, fold_numbers, squared_distances, verify_distances
+
+
+def verify_components(
+    left: np.ndarray,
+    right: np.ndarray,
+    is_genuine: np.ndarray,
+    num_components: int,
+    *,
+    folds: int = 10,
+) -> VerificationResult:
+    """Return verify_pairs() on the first components of the embeddings.
+
+    As published: for every fold a PCA is fitted on the images of the other folds, all pairs are
+    projected by it and normalised again, and the threshold is chosen as ever.
+    Raises ValueError as verify_pairs() does, and if there are too few images or dimensions.
+    """
+    is_genuine = np.asarray(is_genuine, dtype=bool)
+    fold_of_pair = fold_numbers(is_genuine, folds)
+    per_fold = []
+    for fold in range(folds):
+        train = fold_of_pair != fold if folds > 1 else np.ones(len(left), bool)
+        images = np.concatenate([left[train], right[train]])
+        if not 1 <= num_components <= min(images.shape):
+            raise ValueError(
+                f"{num_components} components: {len(images)} training images of {left.shape[1]} "
+                f"numbers allow 1 to {min(images.shape)}"
+            )
+        pca = PCA(num_components).fit(images)
+        distances = squared_distances(pca.transform(left), pca.transform(right))
+        per_fold.append(verify_distances(distances, is_genuine, folds=folds).per_fold[fold])
+
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(fold, name) for fold in per_fold]))
+
+    means = {name: mean(name) for name in ("accuracy", "threshold", "tar", "far")}
+    std = float(np.std([fold.accuracy for fold in per_fold]))
+    return VerificationResult(**means, std=std, per_fold=tuple(per_fold))
