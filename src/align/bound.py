@@ -20,17 +20,16 @@ class BoundNetwork:
 
     def __init__(self, checkpoint: str, ctx: mx.Context):
         symbol, arguments, states = load_checkpoint(checkpoint)
-        symbol = fast_graph(symbol, ctx)
-        names = symbol.list_inputs()
-        missing = sorted({*names} - {"data"} - arguments.keys() - states.keys())
+        symbol, parameters = fast_graph(symbol, ctx), arguments | states
+        self._ctx, self._names = ctx, symbol.list_inputs()
+        self._parameters = {
+            name: parameters[name].as_in_context(ctx) for name in self._names if name in parameters
+        }
+        # The softmax layers of old checkpoints have a label, which plays no part here.
+        self._labels = [name for name in self._names if name.endswith("_label")]
+        missing = {*self._names} - {"data", *self._labels} - self._parameters.keys()
         if missing:
-            raise ValueError(f"checkpoint {checkpoint!r} lacks {', '.join(missing)}")
-        parameters = arguments | states
-        self._ctx = ctx
-        self._data = names.index("data")
-        self._inputs = [
-            None if name == "data" else parameters[name].as_in_context(ctx) for name in names
-        ]
+            raise ValueError(f"checkpoint {checkpoint!r} lacks {', '.join(sorted(missing))}")
         # Unlike an executor it is not bound to one shape: images come in any.
         self._operator = mx.nd.CachedOp(symbol)
         self._lock = threading.Lock()
@@ -41,7 +40,7 @@ class BoundNetwork:
         MTCNN's outputs differ in it: 2 probabilities, 4 box numbers, 10 landmark numbers.
         """
         with self._lock:
-            inputs = list(self._inputs)
-            inputs[self._data] = mx.nd.array(data, self._ctx)
-            outputs = self._operator(*inputs)
+            arrays = self._parameters | {"data": mx.nd.array(data, self._ctx)}
+            arrays |= {name: mx.nd.zeros(len(data), self._ctx) for name in self._labels}
+            outputs = self._operator(*(arrays[name] for name in self._names))
             return {output.shape[1]: output.asnumpy() for output in outputs}
