@@ -1,4 +1,4 @@
-"""One process of a distributed run on the tiny dataset: worker.py DATA PREFIX STEPS BATCH KVSTORE."""
+"""One process of a run on the tiny dataset: worker.py DATA PREFIX STEPS BATCH KVSTORE [SAVE]."""
 
 import sys
 
@@ -20,10 +20,10 @@ def build_plain(options):
 
 if __name__ == "__main__":
     NETWORKS.register("plain")(Network(build_plain, mx.init.Xavier, frozenset({"emb_size"})))
-    data_dir, prefix, steps, batch, kvstore = sys.argv[1:]
+    data_dir, prefix, steps, batch, kvstore, *save_each_step = sys.argv[1:]
     config = TrainConfig(
         data_dir=data_dir, prefix=prefix, network="plain", emb_size=8, target=(), lr=0.05,
         per_batch_size=int(batch), max_steps=int(steps), margin_s=8.0, margin_m=0.1,
-        verbose=int(steps), kvstore=kvstore, rand_shift=2,
+        verbose=1 if save_each_step else int(steps), ckpt=2, kvstore=kvstore, rand_shift=2,
     )  # fmt: skip
     train(config)
