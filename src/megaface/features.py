@@ -37,18 +37,20 @@ def read_feature(path: str | os.PathLike, dim: int | None = None) -> np.ndarray:
     return vector
 
 
-def write_feature(path: str | os.PathLike, vector: np.ndarray) -> None:
+def write_feature(
+    path: str | os.PathLike, vector: np.ndarray, *, allow_zeros: bool = False
+) -> None:
     """Write one vector, float32 (D,), making its folder; it appears only when complete.
 
     The flush to disk is left to the system: a million flushes take hours, and a file cut
     short by a power failure is refused by every reader here.  Raises ValueError for a vector
-    of another shape or type, or with NaN, infinity or zeros alone.
+    of another shape or type, or with NaN, infinity or (unless allowed) zeros alone.
     """
     vector = np.asarray(vector)
     if vector.ndim != 1 or vector.dtype != np.float32:
         raise ValueError(f"{path}: a feature is float32 (D,), got {vector.dtype} {vector.shape}")
     fault = vector_faults(vector[None]).get(0)
-    if fault is not None:
+    if fault is not None and not (allow_zeros and not vector.any()):
         raise ValueError(f"{path}: {fault}")
     part = f"{path}.part-{os.getpid()}"
     data = HEADER.pack(vector.size, 1, 4, CV_32F) + vector.astype("<f4").tobytes()

@@ -102,6 +102,17 @@ def read_image_list(path: str | os.PathLike) -> list[str]:
     return names
 
 
+def read_names(path: str | os.PathLike) -> list[str]:
+    """Return the image names of a JSON list or a text list, whichever the file is."""
+    path = Path(path)
+    with_json = path.is_file() and path.read_bytes()[:1] == b"{"
+    if not with_json:
+        return read_image_list(path)
+    names = _strings(path, _read_json(path), "path")
+    check_paths(path, names)
+    return names
+
+
 def read_noise_list(path: str | os.PathLike) -> set[str]:
     """Return the names of a noise list; '#' lines are comments, a TAB leads to the name."""
     names = [line.split("\t")[1] if "\t" in line else line for line in _lines(path)]

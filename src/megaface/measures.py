@@ -79,11 +79,10 @@ def kit_curves(
     which say what the traditional gallery holds (traditional_ranks).
     """
     fpr, tpr, _ = roc(result)
+    clean = tpr[fpr == 0].max(initial=0)
     curves = {
         "cmc": _closed(*cmc(result.closer), result.num_distractors),
-        "roc": decimate(
-            np.concatenate([[0], fpr, [1]]), np.concatenate([[_first(fpr, tpr)], tpr, [1]])
-        ),
+        "roc": decimate(np.concatenate([[0], fpr, [1]]), np.concatenate([[clean], tpr, [1]])),
         "traditional_cmc": _closed(
             *cmc(traditional_ranks(result, probes, names)),
             result.num_distractors + result.pairs.person.max(),

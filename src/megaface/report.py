@@ -18,12 +18,13 @@ from .experiment import Experiment
 from .kit_files import READING_RULE
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 66rem; margin: 2rem auto;
        padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 table { border-collapse: collapse } td, th { padding: .2rem .7rem; text-align: right }
 th { border-bottom: 1px solid #888; font-weight: 600 } td.name { text-align: left }
 tr:nth-child(even) td { background: #f5f5f5 } small, .note { color: #666 }
+small { white-space: nowrap }
 .curves { display: flex; flex-wrap: wrap; gap: 1rem } .curves svg { width: 29rem; height: auto }
 .wide { overflow-x: auto } img { width: 56px; height: 56px; object-fit: cover }
 .warning { background: #fff3cd; padding: .5rem 1rem }

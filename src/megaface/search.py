@@ -15,7 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from .pairs import GenuinePairs, genuine_pairs
-from .tile import Tally, TileCounter, squared_lengths
+from .tally import Tally
+from .tile import TileCounter, squared_lengths
 
 EXACT_FPR = 1e-3  # up to here every genuine distance is a point of the ROC
 BLOCK = 16384  # distractors in one product: with 3,530 probes 231 MB of scores

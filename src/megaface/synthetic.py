@@ -3,7 +3,7 @@
     python -m arcface_mxnet.megaface.synthetic OUT --people 80 --images 3530 --distractors 10000
 
 Writes OUT/facescrub/NAME/NAME_1.png_synthetic.bin, OUT/megaface/...jpg_synthetic.bin (or the
-stores facescrub.npy and megaface.npy), the lists OUT/templatelists, and the noise lists
+stores facescrub_synthetic.npy and megaface_synthetic.npy), the lists OUT/templatelists, and the noise lists
 OUT/facescrub_noises.txt and OUT/megaface_noises.txt: wrong probes are images of nobody, wrong
 distractors are images of a probe's person.
 """
@@ -84,9 +84,9 @@ def generate(arguments: argparse.Namespace) -> None:
     _text(out / "facescrub_noises.txt", [Path(probes[i]).name for i in np.flatnonzero(wrong)])
     _text(out / "megaface_noises.txt", [distractors[i] for i in np.flatnonzero(intruder)])
     sizes = " ".join(str(size) for size in SIZES if size <= count) or str(count)
-    ending = ".npy" if arguments.store else ""
+    kind = "_synthetic.npy" if arguments.store else ""
     print(
-        f"arcface-megaface {out}/megaface{ending} {out}/facescrub{ending} {ENDING} {out}/results "
+        f"arcface-megaface {out}/megaface{kind} {out}/facescrub{kind} {ENDING} {out}/results "
         f"-p {lists}/facescrub_features_list.json -dlp {lists} -s {sizes}"
     )
 
@@ -119,7 +119,7 @@ def _write(
 ) -> None:
     with tqdm(total=len(names), desc=place.name, unit="feature", disable=None) as bar:
         if arguments.store:
-            path = place.with_suffix(".npy")
+            path = place.with_name(f"{place.name}_synthetic.npy")
             with StoreWriter(path, names, arguments.dim, arguments.store, ENDING) as store:
                 for vectors in blocks:
                     store.write(vectors)

@@ -1,0 +1,216 @@
+"""Align FaceScrub and the MegaFace distractors, or check images aligned by others.
+
+    python -m arcface_mxnet.megaface.align facescrub --input-dir DATA --output-dir OUT
+    python -m arcface_mxnet.megaface.align megaface --input-dir DATA --output-dir OUT
+    python -m arcface_mxnet.megaface.align check --root IMAGES --list facescrub_lst
+
+facescrub: DATA holds facescrub/NAME/NAME_NUMBER.jpg, facescrub_actors.txt,
+    facescrub_actresses.txt and facescrub_uncropped_features_list.json; only images of that list
+    are taken.  Writes OUT/NAME/NAME_NUMBER.png.
+megaface: DATA holds megaface/A/ALBUM/FILE.jpg and FILE.jpg.json (bounding_box, landmarks)
+    beside each.  Writes OUT/A/ALBUM/FILE.jpg.
+Both write OUT/lst, lines `1 TAB path TAB label`, and OUT/attempts.tsv, which says how each crop
+was made (align_attempts.py has the order).  Started again, crops that are there stay.
+
+Exit code 0 if all is well, 1 if some images failed, 2 for bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+import json
+from pathlib import Path
+import sys
+
+from arcface_mxnet.align.images import read_image
+from arcface_mxnet.align.mtcnn import MtcnnDetector
+from arcface_mxnet.align.template import parse_size
+from arcface_mxnet.cli import run
+from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.megaface.align_attempts import Hint, crop_with_hint
+from arcface_mxnet.megaface.lists import read_names, read_probe_list
+import cv2
+import mxnet as mx
+import numpy as np
+from tqdm import tqdm
+
+SOME_FAILED = 1
+THRESHOLDS = (0.6, 0.7, 0.7)  # Source: the published MegaFace alignment.
+LANDMARK_KEYS = ("1", "0", "2")  # left eye, right eye, nose, as published
+THERE = "there already"
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """One photo, the crop to be made of it (relative), its label, and what is known of it."""
+
+    path: Path
+    crop: str
+    label: int
+    hint: Hint
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("facescrub", "megaface"):
+        add = commands.add_parser(name, help=f"align {name}").add_argument
+        add("--input-dir", type=Path, required=True, help="folder of the data set")
+        add("--output-dir", type=Path, required=True, help="folder for the crops")
+        add("--image-size", default="112,112", help="HEIGHT,WIDTH in pixels (%(default)s)")
+        add("--gpu", type=int, default=-1, help="GPU number; -1 for the CPU (%(default)s)")
+        add("--model-dir", type=Path, default=Path("models/mtcnn"),
+            help="folder of det1 to det3 (%(default)s)")  # fmt: skip
+        if name == "megaface":
+            add("--name", default="megaface", help="folder in --input-dir (%(default)s)")
+        else:
+            add("--number", choices=("face_id", "image_id"), default="face_id",
+                help="column of the actor lists that the file names number by (%(default)s)")  # fmt: skip
+    add = commands.add_parser("check", help="check aligned images").add_argument
+    add("--root", type=Path, required=True, help="folder of the images")
+    add("--list", type=Path, required=True, help="their names: text or JSON list")
+    add("--image-size", default="112,112", help="HEIGHT,WIDTH in pixels (%(default)s)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = build_parser().parse_args(argv)
+    return run(lambda: check(arguments) if arguments.command == "check" else align(arguments))
+
+
+def align(arguments: argparse.Namespace) -> int:
+    """Write the crops, the list and the attempts; return the exit code."""
+    size, out = parse_size(arguments.image_size), arguments.output_dir
+    if arguments.command == "facescrub":
+        photos = list(facescrub_photos(arguments.input_dir, arguments.number))
+    else:
+        photos = list(megaface_photos(arguments.input_dir / arguments.name))
+    if not photos:
+        raise ValueError(f"{arguments.input_dir}: no photo found there")
+    ctx = mx.cpu() if arguments.gpu < 0 else mx.gpu(arguments.gpu)
+    detector = MtcnnDetector(ctx, thresholds=THRESHOLDS, model_dir=arguments.model_dir)
+    attempts = [
+        _align_one(detector, photo, out, size)
+        for photo in tqdm(photos, desc=arguments.command, unit="photo", disable=None)
+    ]
+    is_crop = [not attempt.startswith("failed") for attempt in attempts]
+    with replace_file(out / "lst", "w", encoding="utf-8") as file:
+        file.writelines(
+            f"1\t{photo.crop}\t{photo.label}\n"
+            for photo, good in zip(photos, is_crop, strict=True)
+            if good
+        )
+    _write_attempts(out / "attempts.tsv", photos, attempts)
+    counts = Counter(attempt.split(":")[0] for attempt in attempts)
+    print(", ".join(f"{count} {attempt}" for attempt, count in counts.most_common()))
+    return 0 if all(is_crop) else SOME_FAILED
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print the images that are missing, unreadable or of another size; return the exit code."""
+    size, names = parse_size(arguments.image_size), read_names(arguments.list)
+    faults = 0
+    for name in tqdm(names, desc="check", unit="image", disable=None):
+        try:
+            height, width = read_image(arguments.root / name).shape[:2]
+            fault = "" if (height, width) == size else f"is {height}x{width} (height x width)"
+        except (ValueError, OSError) as error:
+            fault = " ".join(str(error).split())
+        if fault:
+            faults += 1
+            print(f"{name}\t{fault}")
+    print(f"{len(names) - faults} of {len(names)} images are well")
+    return SOME_FAILED if faults else 0
+
+
+def facescrub_photos(folder: Path, number: str) -> Iterator[Photo]:
+    """Yield the photos of the uncropped list, with the box of the actor lists.
+
+    Raises FileNotFoundError, and ValueError for lists of another form or images without a box.
+    """
+    probe_list = read_probe_list(folder / "facescrub_uncropped_features_list.json")
+    boxes: dict[tuple[str, str], np.ndarray] = {}
+    for part in ("actors", "actresses"):
+        path = folder / f"facescrub_{part}.txt"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such list")
+        lines = path.read_text(encoding="utf-8").splitlines()
+        head = lines[0].split("\t")
+        if not {"name", number, "bbox"} <= set(head):
+            raise ValueError(f"{path}: first line names no columns name, {number}, bbox")
+        for line in lines[1:]:
+            row = dict(zip(head, line.split("\t"), strict=False))
+            box = np.array(row["bbox"].split(","), float)
+            boxes[row["name"].replace(" ", "_"), row[number]] = box
+    labels = {name: label for label, name in enumerate(sorted(set(probe_list.ids)))}
+    for path, one in zip(probe_list.paths, probe_list.ids, strict=True):
+        person, number_of = Path(path).stem.rsplit("_", 1)
+        box = boxes.get((person, number_of))
+        if box is None:
+            raise ValueError(f"{folder}: the actor lists have no box for {path}")
+        crop = str(Path(path).with_suffix(".png")).replace(" ", "_")
+        yield Photo(folder / "facescrub" / path, crop, labels[one], Hint(box))
+
+
+def megaface_photos(folder: Path) -> Iterator[Photo]:
+    """Yield the photos below a folder, in order, with the box and landmarks beside each."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of distractors")
+    paths = sorted(path for path in folder.rglob("*.jpg") if not path.name.endswith(".jpg.jpg"))
+    for label, path in enumerate(paths):
+        yield Photo(path, path.relative_to(folder).as_posix(), label, _hint_beside(path))
+
+
+def _hint_beside(path: Path) -> Hint:
+    """Return what FILE.jpg.json says; an absent file says nothing."""
+    note = path.with_name(path.name + ".json")
+    if not note.is_file():
+        return Hint()
+    try:
+        content = json.loads(note.read_text(encoding="utf-8"))
+        box, points = content.get("bounding_box"), content.get("landmarks")
+        corner = box and np.array([box["x"], box["y"]], float)
+        sides = box and np.array([box["width"], box["height"]], float)
+        landmarks = points and np.array(
+            [[points[key]["x"], points[key]["y"]] for key in LANDMARK_KEYS], float
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{note}: not the box and landmarks of a photo: {error!r}") from None
+    return Hint(np.concatenate([corner, corner + sides]) if box else None,
+                landmarks if points else None)  # fmt: skip
+
+
+def _align_one(detector: MtcnnDetector, photo: Photo, out: Path, size: tuple[int, int]) -> str:
+    """Write a crop if it is not there; return how it was made, or "failed: why"."""
+    path = out / photo.crop
+    if path.is_file():
+        return THERE
+    try:
+        crop, attempt = crop_with_hint(detector, read_image(photo.path), photo.hint, size)
+    except (ValueError, OSError) as error:
+        return "failed: " + " ".join(str(error).split())
+    with replace_file(path) as file:
+        file.write(cv2.imencode(path.suffix, crop)[1].tobytes())
+    return attempt
+
+
+def _write_attempts(path: Path, photos: list[Photo], attempts: list[str]) -> None:
+    """Write how every crop was made; what an earlier start noted stays."""
+    before = {}
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        before = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    with replace_file(path, "w", encoding="utf-8") as file:
+        for photo, attempt in zip(photos, attempts, strict=True):
+            told = before.get(photo.crop, attempt) if attempt == THERE else attempt
+            file.write(f"{photo.crop}\t{told}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

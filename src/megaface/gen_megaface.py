@@ -1,0 +1,271 @@
+"""Features of the aligned FaceScrub and MegaFace images.
+
+    arcface-gen-megaface --model '../model/r100,0' --algo r100 --output feature_out \\
+        --facescrub-lst data/facescrub_lst --facescrub-root data/facescrub_images \\
+        --megaface-lst data/megaface_lst --megaface-root data/megaface_images
+    arcface-gen-megaface --model 'r100,0|r50,0' --store float16 --shard 1/8 ...
+
+A feature is the embedding of the image plus that of its mirror image, with unit length; those
+of several models (|) are joined and brought to unit length again.  Writes
+OUTPUT/facescrub/NAME_ALGO.bin and OUTPUT/megaface/NAME_ALGO.bin, or with --store the packed
+stores OUTPUT/facescrub_ALGO.npy and OUTPUT/megaface_ALGO.npy.  Started again it goes on where it
+stopped.
+
+Exit code 0 if there is a feature of every image, 1 if some images failed, 2 for bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+import json
+from pathlib import Path
+import sys
+
+from arcface_mxnet.align.images import read_image
+from arcface_mxnet.cli import run
+from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.embedder import ImageEmbedder
+from arcface_mxnet.eval.fingerprints import model_fingerprint
+from arcface_mxnet.export.engine import ENGINES, open_embedder
+from arcface_mxnet.megaface.features import feature_dim, write_feature
+from arcface_mxnet.megaface.lists import algorithm_name, read_names
+from arcface_mxnet.megaface.store import DTYPES, StoreWriter
+import mxnet as mx
+import numpy as np
+from tqdm import tqdm
+
+SOME_FAILED = 1
+BATCHES_AT_ONCE = 8  # decoded ahead while as many are embedded
+ONLY_ZERO = {
+    "mean": "the networks normalise their input themselves; 1 gave useless features",
+    "concat": "was never used; several models are always joined",
+    "fsall": "the list says which images are taken",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="arcface-gen-megaface",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--model", required=True, help="PREFIX,NUMBER or FILE.onnx; several joined by |")
+    add("--algo", default="insightface", help="name in the file endings (%(default)s)")
+    add("--output", type=Path, default=Path("feature_out"), help="folder to write (%(default)s)")
+    for name in ("facescrub", "megaface"):
+        add(f"--{name}-lst", type=Path, default=Path(f"data/{name}_lst"),
+            help="images, paths below the root: text or JSON list (%(default)s)")  # fmt: skip
+        add(f"--{name}-root", type=Path, default=Path(f"data/{name}_images"),
+            help="folder of the aligned images (%(default)s)")  # fmt: skip
+    add("--image_size", "--image-size", default="3,112,112",
+        help="channels,height,width of the images in pixels (%(default)s)")  # fmt: skip
+    add("--batch_size", "--batch-size", type=int, default=8,
+        help="images per forward pass (%(default)s)")  # fmt: skip
+    add("--gpu", type=int, help="GPU number; -1 for the CPU (default: 0 if there is a GPU)")
+    add("--engine", choices=ENGINES, default="auto", help="what runs a model (%(default)s)")
+    add("--store", choices=DTYPES, help="write packed stores of this type")
+    add("--shard", default="1/1", help="I/N: only part I of N, as on one of N machines; parts of "
+        "stores are joined by `python -m arcface_mxnet.megaface.convert merge`")  # fmt: skip
+    add("--skip", type=int, default=0,
+        help="leave out FaceScrub and the first images of MegaFace, as published")  # fmt: skip
+    add("--mf", type=int, default=1, choices=(0, 1), help="0: only FaceScrub")
+    add("--seed", type=int, default=727, help="published flag; nothing here is random")
+    for name, reason in ONLY_ZERO.items():
+        add(f"--{name}", type=int, default=0, help=f"published flag, only 0: {reason}")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = build_parser().parse_args(argv)
+    return run(lambda: generate(arguments))
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    """Write the features of both sets; return the exit code."""
+    for name, reason in ONLY_ZERO.items():
+        if getattr(arguments, name):
+            raise ValueError(f"--{name} {getattr(arguments, name)}: only 0 here; {reason}")
+    if arguments.store and arguments.skip:
+        raise ValueError("--skip goes with feature files; a store goes on by itself")
+    algorithm_name(f"_{arguments.algo}.bin")
+    size, shard = _image_size(arguments.image_size), _shard(arguments.shard)
+    sets = ["facescrub"] * (arguments.skip == 0) + ["megaface"] * arguments.mf
+    jobs = {name: _images(name, arguments, shard) for name in sets}
+    model = Model(arguments, size)
+    failed = 0
+    for name, names in jobs.items():
+        _claim(arguments.output / f"{name}_{arguments.algo}.json", model)
+        root = getattr(arguments, f"{name}_root")
+        if arguments.store:
+            path = arguments.output / f"{name}_{arguments.algo}{_part(shard)}.npy"
+            fill_store(path, names, root, model, arguments.store, f"_{arguments.algo}.bin")
+        else:
+            failed += fill_folder(
+                arguments.output / name, names, root, model, f"_{arguments.algo}.bin"
+            )
+    return SOME_FAILED if failed else 0
+
+
+class Model:
+    """One or several networks: crops to features of unit length."""
+
+    def __init__(self, arguments: argparse.Namespace, size: tuple[int, int]):
+        self.names, self.size = arguments.model.split("|"), size
+        gpu = arguments.gpu if arguments.gpu is not None else (0 if mx.context.num_gpus() else -1)
+        self.group = BATCHES_AT_ONCE * arguments.batch_size
+        self._embedders: list[ImageEmbedder] = [
+            open_embedder(
+                name,
+                arguments.engine,
+                mx.cpu() if gpu < 0 else mx.gpu(gpu),
+                size=size,
+                batch_size=arguments.batch_size,
+            )
+            for name in self.names
+        ]
+
+    def __call__(self, crops: np.ndarray) -> np.ndarray:
+        """Return unit features float32 (N, D) of uint8 RGB crops (N, H, W, 3)."""
+        joined = np.concatenate([embed(crops) for embed in self._embedders], axis=1)
+        return joined / np.linalg.norm(joined, axis=1, keepdims=True)
+
+    def describe(self) -> dict:
+        """Return what decides the features, for telling one job from another."""
+        prints = [model_fingerprint(name) for name in self.names]
+        return {"models_sha256": prints, "height_width": list(self.size), "flip": "sum"}
+
+
+def fill_folder(folder: Path, names: Sequence[str], root: Path, model: Model, ending: str) -> int:
+    """Write the feature files that are not there yet; return how many images failed."""
+    todo = [name for name in names if not _is_whole(folder / (name + ending))]
+    faults: dict[str, str] = {}
+    with tqdm(total=len(names), initial=len(names) - len(todo), desc=folder.name, unit="image",
+              disable=None) as bar:  # fmt: skip
+        for group, crops, bad in _crops(root, todo, model):
+            faults |= bad
+            good = [name for name in group if name not in bad]
+            for name, vector in zip(good, model(crops) if good else (), strict=True):
+                write_feature(folder / (name + ending), vector)
+            bar.update(len(group))
+    if faults:
+        listing = folder.with_name(f"{folder.name}_failed.tsv")
+        with replace_file(listing, "w", encoding="utf-8") as file:
+            file.writelines(f"{name}\t{fault}\n" for name, fault in faults.items())
+        print(f"{folder.name}: {len(faults)} of {len(names)} images failed, see {listing}")
+    else:
+        print(f"{folder.name}: {len(names)} features in {folder}")
+    return len(faults)
+
+
+def fill_store(
+    path: Path, names: Sequence[str], root: Path, model: Model, dtype: str, ending: str
+) -> None:
+    """Write the rows of a store that are not there yet.  Raises ValueError for a bad image."""
+    if path.exists():
+        print(f"{path} is complete")
+        return
+    height, width = model.size
+    dim = model(np.zeros((1, height, width, 3), np.uint8)).shape[1]
+    with (
+        StoreWriter(path, names, dim, dtype, ending) as store,
+        tqdm(
+            total=len(names), initial=store.done, desc=path.stem, unit="image", disable=None
+        ) as bar,
+    ):
+        for group, crops, bad in _crops(root, names[store.done :], model):
+            for name, fault in bad.items():
+                raise ValueError(f"{root / name}: {fault}; a store has a row for every image")
+            store.write(model(crops))
+            bar.update(len(group))
+    print(f"{path}: {len(names)} features")
+
+
+def _crops(
+    root: Path, names: Sequence[str], model: Model
+) -> Iterator[tuple[Sequence[str], np.ndarray, dict[str, str]]]:
+    """Yield (names, crops of the good ones, faults of the others); decoded ahead in threads."""
+
+    def read(name: str) -> np.ndarray | str:
+        try:
+            bgr = read_image(root / name)
+        except (ValueError, OSError) as error:
+            return str(error)
+        if bgr.shape[:2] != model.size:
+            return f"is {bgr.shape[0]}x{bgr.shape[1]} (height x width); align it first"
+        return bgr[:, :, ::-1]
+
+    groups = [names[at : at + model.group] for at in range(0, len(names), model.group)]
+    with ThreadPoolExecutor(4) as pool:
+        ahead = [pool.submit(read, name) for name in groups[0]] if groups else []
+        for position, group in enumerate(groups):
+            images = [future.result() for future in ahead]
+            following = groups[position + 1] if position + 1 < len(groups) else ()
+            ahead = [pool.submit(read, name) for name in following]
+            bad = {n: i for n, i in zip(group, images, strict=True) if isinstance(i, str)}
+            good = [image for image in images if not isinstance(image, str)]
+            yield group, np.stack(good) if good else np.zeros((0, *model.size, 3), np.uint8), bad
+
+
+def _images(name: str, arguments: argparse.Namespace, shard: tuple[int, int]) -> list[str]:
+    names = read_names(getattr(arguments, f"{name}_lst"))
+    if name == "megaface":
+        names = names[arguments.skip :]
+    part, parts = shard
+    return names[len(names) * (part - 1) // parts : len(names) * part // parts]
+
+
+def _claim(path: Path, model: Model) -> None:
+    """Note what the features of this name are of; raise ValueError if they are of another."""
+    described = model.describe()
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        with replace_file(path, "w", encoding="utf-8") as file:
+            json.dump(described, file, indent=1)
+        return
+    except ValueError:
+        raise ValueError(f"{path}: not the note of an earlier start; delete it") from None
+    if before != described:
+        raise ValueError(
+            f"{path}: the features there are of another model or image size; choose another "
+            "--algo or --output"
+        )
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return feature_dim(path) > 0
+    except (ValueError, OSError):
+        return False
+
+
+def _part(shard: tuple[int, int]) -> str:
+    return "" if shard[1] == 1 else f".{shard[0]}-of-{shard[1]}"
+
+
+def _shard(text: str) -> tuple[int, int]:
+    try:
+        part, parts = (int(number) for number in text.split("/"))
+    except ValueError:
+        part = parts = 0
+    if not 1 <= part <= parts:
+        raise ValueError(f"--shard {text!r}: give I/N with 1 <= I <= N, such as 3/8")
+    return part, parts
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    try:
+        channels, height, width = (int(number) for number in text.split(","))
+    except ValueError:
+        channels = height = width = 0
+    if channels != 3 or min(height, width) < 1:
+        raise ValueError(f"--image_size {text!r}: give 3,HEIGHT,WIDTH, such as 3,112,112")
+    return height, width
+
+
+if __name__ == "__main__":
+    sys.exit(main())
