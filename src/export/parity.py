@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import cv2
 import mxnet as mx
 import numpy as np
 import onnx
 import onnxruntime
 
+from ..align.images import find_images, read_image
 from ..training.checkpoints import Params
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -69,20 +67,16 @@ def read_crops(folder: str | Path, size: tuple[int, int], *, limit: int) -> np.n
     """Return up to `limit` images of a folder, found at any depth, as (N, H, W, 3) uint8 RGB.
 
     size: (height, width).  Taken evenly over the sorted names, so over the people too.
-    Raises FileNotFoundError if the folder holds no image, ValueError for an image that cannot
-    be read or is of another size.
+    Raises FileNotFoundError or ValueError as find_images and read_image do, and ValueError for
+    an image of another size.
     """
-    paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise FileNotFoundError(f"no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in {folder}")
+    paths = find_images(folder)
     chosen = np.linspace(0, len(paths) - 1, min(limit, len(paths))).astype(int)
     return np.stack([_read_crop(paths[i], size) for i in chosen])
 
 
 def _read_crop(path: Path, size: tuple[int, int]) -> np.ndarray:
-    image = cv2.imread(str(path))
-    if image is None:
-        raise ValueError(f"{path}: not an image that can be read")
+    image = read_image(path)
     if image.shape[:2] != size:
         raise ValueError(
             f"{path}: {image.shape[0]},{image.shape[1]} pixels, not {size[0]},{size[1]}: "
