@@ -34,13 +34,11 @@ class BoundNetwork:
         self._operator = mx.nd.CachedOp(symbol)
         self._lock = threading.Lock()
 
-    def run(self, data: np.ndarray) -> dict[int, np.ndarray]:
-        """Return the outputs for data float32 (N, 3, H, W), keyed by their number of channels.
-
-        MTCNN's outputs differ in it: 2 probabilities, 4 box numbers, 10 landmark numbers.
-        """
+    def run(self, data: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs for data float32 (N, C, H, W)."""
         with self._lock:
             arrays = self._parameters | {"data": mx.nd.array(data, self._ctx)}
             arrays |= {name: mx.nd.zeros(len(data), self._ctx) for name in self._labels}
             outputs = self._operator(*(arrays[name] for name in self._names))
-            return {output.shape[1]: output.asnumpy() for output in outputs}
+            outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+            return [output.asnumpy() for output in outputs]

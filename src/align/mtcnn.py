@@ -17,13 +17,14 @@ import numpy as np
 
 from .bound import BoundNetwork
 from .boxes import refine, sides, square, suppress
+from .cut import cut, normalised
 from .face import Face
 from .images import as_bgr
+from .landmarks import refine_landmarks
 
 WINDOW, STRIDE = 12, 2  # pixels of a level that one PNet cell looks at; between two cells
 TILE = 256  # larger levels are searched in tiles: less memory, and faster within the cache
 BATCH = 128  # candidates in one pass of RNet or ONet
-MEAN, SCALE = 127.5, 1 / 128
 # Limited mode trusts that a face is there.  Source: the published face model.
 LIMITED_THRESHOLDS = (0.0, 0.2)
 FORCED_SCORE = 0.3  # Source: the published MegaFace alignment.
@@ -35,6 +36,7 @@ class MtcnnDetector:
     min_size: pixels, smallest face looked for.  thresholds: scores that a candidate must
     exceed after PNet, RNet and ONet, 0..1.  factor: from one pyramid level to the next.
     model_dir: folder with the checkpoints det1, det2, det3, number 1; the published ones do.
+    accurate_landmarks: correct each landmark by LNet, det4 in the same folder.
     Raises FileNotFoundError if they are absent, ValueError for options out of range.
     """
 
@@ -46,6 +48,7 @@ class MtcnnDetector:
         thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8),
         factor: float = 0.709,
         model_dir: str | os.PathLike = "models/mtcnn",
+        accurate_landmarks: bool = False,
     ):
         if min_size < 1 or not 0 < factor < 1 or len(thresholds) != 3:
             raise ValueError(
@@ -61,6 +64,7 @@ class MtcnnDetector:
         self._pnet, self._rnet, self._onet = (
             BoundNetwork(f"{model_dir}/det{number},1", ctx) for number in (1, 2, 3)
         )
+        self._lnet = BoundNetwork(f"{model_dir}/det4,1", ctx) if accurate_landmarks else None
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return all faces of an image, best score first.
@@ -98,7 +102,7 @@ class MtcnnDetector:
         found = [np.zeros((0, 9))]
         for scale in pyramid(bgr.shape, self.min_size, self.factor):
             for tile, corner in _tiles(bgr, scale):
-                outputs = self._pnet.run(_normalised([tile]))
+                outputs = _by_channels(self._pnet.run(normalised([tile])))
                 windows = _windows(outputs, corner, scale, self.thresholds[0])
                 found.append(windows[suppress(windows[:, :4], windows[:, 4], 0.5)])
         windows = np.concatenate(found)
@@ -121,6 +125,8 @@ class MtcnnDetector:
         points = outputs[10][passed].reshape(-1, 2, 5).transpose(0, 2, 1)  # (N, 5, 2), 0..1
         points = boxes[:, None, :2] + points * sides(boxes)[:, None]
         boxes = refine(boxes, regression)
+        if self._lnet is not None:
+            points = refine_landmarks(self._lnet, bgr, boxes, points)
         return [
             Face(boxes[i].astype(np.float32), points[i].astype(np.float32), float(scores[i]))
             for i in suppress(boxes, scores, 0.7, by_smaller=True)
@@ -163,7 +169,7 @@ def _in_batches(
 ) -> dict[int, np.ndarray]:
     """Return the outputs of a network for the image in each box, brought to size x size."""
     parts = [
-        network.run(_normalised([_cut(bgr, box, size) for box in boxes[i : i + BATCH]]))
+        _by_channels(network.run(normalised([cut(bgr, b, size) for b in boxes[i : i + BATCH]])))
         for i in range(0, len(boxes), BATCH)
     ]
     if not parts:
@@ -171,19 +177,9 @@ def _in_batches(
     return {channels: np.concatenate([part[channels] for part in parts]) for channels in parts[0]}
 
 
-def _cut(bgr: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
-    """Return the image in a box of whole numbers, black beyond its edges, size x size."""
-    height, width = bgr.shape[:2]
-    left, top, right, bottom = (int(side) for side in box + (0, 0, 1, 1))
-    part = bgr[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    if part.size == 0:
-        return np.zeros((size, size, 3), np.uint8)
-    beyond = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
-    if any(beyond):
-        part = cv2.copyMakeBorder(part, *beyond, cv2.BORDER_CONSTANT)
-    return cv2.resize(part, (size, size))
+def _by_channels(outputs: list[np.ndarray]) -> dict[int, np.ndarray]:
+    """Return the outputs by what they are, whatever their order in a checkpoint.
 
-
-def _normalised(images: list[np.ndarray]) -> np.ndarray:
-    """Return images of one size, BGR, as the networks want them: float32 (N, 3, H, W)."""
-    return cv2.dnn.blobFromImages(images, SCALE, mean=(MEAN, MEAN, MEAN))
+    2 channels are probabilities, 4 a box regression, 10 landmarks.
+    """
+    return {output.shape[1]: output for output in outputs}
