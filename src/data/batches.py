@@ -16,6 +16,7 @@ from .augment import Augmentation
 from .dataset import FaceDataset
 from .decode import recompress
 from .sampling import PLANS, Draw, Setting
+from .triplets import Triplets  # noqa: F401 - registers its plan
 
 AHEAD = 3  # batches that are read while the network works on one
 CHUNK = 8  # images that a thread reads in one go
@@ -52,7 +53,8 @@ def batches(
 class BatchSource:
     """Iterator of batches that tells its place and can go back to it.
 
-    epoch: passes over the data before the last batch.  batches_per_epoch: how many make one.
+    epoch: passes over the data before the last batch.  batches_per_epoch: how many make one,
+    None where that shows only in training.
     wait_seconds: time spent waiting for images to be read.
     """
 
@@ -68,6 +70,12 @@ class BatchSource:
         num_workers: int,
     ):
         self._datasets, self._embed = list(datasets), embed
+        shapes = {dataset.image_shape for dataset in self._datasets}
+        if len(shapes) > 1:
+            raise ValueError(
+                "--data-dir: the folders hold images of different height and width "
+                f"{sorted(shapes)}; give --image-size"
+            )
         self._plan_name, self._num_devices = plan, num_devices
         self._worker, self._num_workers = worker, num_workers
         self._config = config
