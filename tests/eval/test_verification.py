@@ -162,3 +162,21 @@ def test_real_faces_score_as_in_opencv(shared_data):
     cosines = [cosines_of(squared_distances(x[0::2], x[1::2])) for x in (ours, theirs)]
     assert np.ptp(cosines[1]) > 0.5  # 10 genuine, 10 impostor pairs
     np.testing.assert_allclose(cosines[0], cosines[1], atol=1e-3)
+
+
+def test_onnxruntime_gives_the_same_figures(folder, capsys):
+    pytest.importorskip("onnxruntime")
+    outputs = []
+    for engine in ("mxnet", "onnxruntime"):
+        run = ["--model", "net,1", "--target", "lfw", "--gpu", "-1", "--engine", engine]
+        assert main(run) == 0
+        outputs.append(capsys.readouterr().out)
+    assert figures(outputs[0], "FlipL2") == figures(outputs[1], "FlipL2")
+    assert figures(outputs[0], "XNorm") == pytest.approx(figures(outputs[1], "XNorm"), rel=1e-5)
+
+
+def test_a_truncated_checkpoint_is_refused(folder, capsys):
+    path = Path("net-0002.params")
+    path.write_bytes(path.read_bytes()[:-100])
+    assert main(["--model", "net,2", "--target", "lfw", "--gpu", "-1"]) == 2
+    assert "net-0002.params" in capsys.readouterr().err
