@@ -31,13 +31,14 @@ def test_landmarks_move_to_what_lnet_sees_in_their_own_patch():
 def test_a_landmark_that_would_move_too_far_stays():
     class Corner:
         def run(self, data):
-            return [np.full((len(data), 2), place) for place in (0.95, 0.5, 0.6, 0.05, 0.5)]
+            places = ([0.95, 0.6], [0.5, 0.5], [0.6, 0.6], [0.4, 0.05], [0.5, 0.4])
+            return [np.tile(place, (len(data), 1)) for place in places]
 
     guess = np.full((2, 5, 2), 50.0)
-    box = np.array([[0.0, 0, 79, 79], [0, 0, 79, 39]])  # patches of 20 pixels
+    box = np.array([[0.0, 0, 79, 79], [0, 0, 83, 39]])  # patches of 20, and of 21: 22 pixels
     found = refine_landmarks(Corner(), np.zeros((99, 99, 3), np.uint8), box, guess)
-    assert found[0].tolist() == [[50, 50], [50, 50], [52, 52], [50, 50], [50, 50]]
-    assert np.array_equal(found[0], found[1])
+    assert found[0].tolist() == [[50, 50], [50, 50], [52, 52], [50, 50], [50, 48]]
+    assert np.allclose(found[1], [[50, 50], [50, 50], [52.2, 52.2], [50, 50], [50, 47.8]])
 
 
 def test_no_faces_no_work():

@@ -3,6 +3,7 @@ from pathlib import Path
 import threading
 
 from arcface_mxnet.align import mtcnn
+from arcface_mxnet.align.cut import cut
 from arcface_mxnet.align.face import Face, main_face
 from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector, pyramid
@@ -60,6 +61,49 @@ def test_tiles_change_nothing(detector, photo, monkeypatch):
     whole = detector.detect(photo)
     monkeypatch.setattr(mtcnn, "TILE", 64)
     same_faces(detector.detect(photo), whole, pixels=1.5)
+
+
+@pytest.mark.parametrize("shape", [(200, 300), (256, 256), (266, 512), (1300, 300)])
+def test_tiles_hold_every_cell_once(shape):
+    image = np.arange(shape[0] * shape[1] * 3, dtype=np.uint32).astype(np.uint8)
+    seen = np.zeros(shape, int)
+    for tile, (x, y) in mtcnn._tiles(image.reshape(*shape, 3), 1.0):
+        assert max(tile.shape) <= mtcnn.TILE
+        assert np.array_equal(tile, image.reshape(*shape, 3)[y:, x:][: mtcnn.TILE, : mtcnn.TILE])
+        seen[y : y + tile.shape[0] - 11 : 2, x : x + tile.shape[1] - 11 : 2] += 1
+    expected = np.zeros(shape, int)
+    expected[: shape[0] - 11 : 2, : shape[1] - 11 : 2] = 1
+    assert np.array_equal(seen, expected)
+
+
+def test_a_face_within_a_better_one_is_left_out(detector, photo, monkeypatch):
+    class Certain:
+        """Takes every box for a face, the first for the surest."""
+
+        def run(self, data):
+            scores = np.linspace(0.99, 0.9, len(data))
+            corrections = np.zeros((len(data), 4)), np.zeros((len(data), 10))
+            return [*corrections, np.stack([1 - scores, scores], 1)]
+
+    monkeypatch.setattr(detector, "_onet", Certain())
+    boxes = np.array([[0.0, 0, 99, 99], [20, 20, 60, 60], [120, 120, 219, 219]])
+    faces = detector._locate(photo, boxes, 0.5)
+    assert [face.box.tolist() for face in faces] == [[0, 0, 99, 99], [120, 120, 219, 219]]
+
+
+def test_a_given_box_is_made_square(detector, photo):
+    box = (80, 60, 170, 190)
+    same_faces(
+        [detector.detect_in_box(photo, box)], [detector.detect_in_box(photo, (60, 60, 190, 190))]
+    )
+
+
+def test_beyond_the_image_all_is_black():
+    white = np.full((40, 40, 3), 255, np.uint8)
+    part = cut(white, np.array([-20, 10, 19, 49]), 40)
+    assert part[:30, 20:].min() == 255
+    assert part[:, :20].max() == 0 and part[30:].max() == 0
+    assert cut(white, np.array([50, 50, 60, 60]), 24).max() == 0
 
 
 def test_grey_rgba_and_16_bit_photos(detector, photo):
