@@ -20,7 +20,8 @@ class Center(Softmax):
 
     Output "center_loss" is sum |x - c_y|^2 / (2 N); --center-scale multiplies its gradient.
     After each step the centres follow: c_j += alpha * sum_j (x - c_j) / (1 + n_j) over the
-    n_j samples of identity j.  They are the state "centers" (C, D), zeros at first.
+    n_j samples of identity j.  They are the state "fc7_centers" (C, D), zeros at first;
+    part of the classifier, so fine-tuning on other identities starts anew.
     Source: center loss, ECCV 2016 (Wen et al.), eq. 2 to 4.
     """
 
@@ -32,7 +33,7 @@ class Center(Softmax):
 
     def symbol(self, embedding: mx.sym.Symbol, label: mx.sym.Symbol) -> mx.sym.Group:
         logits = self.logits(embedding)
-        centers = state("centers", (self.num_classes, 0))
+        centers = state("fc7_centers", (self.num_classes, 0))
         away = embedding - mx.sym.BlockGrad(mx.sym.take(centers, label))  # (N, D)
         loss = mx.sym.mean(mx.sym.sum(mx.sym.square(away), axis=1)) / 2
         moved = self.moved(centers, mx.sym.BlockGrad(away), label)

@@ -121,7 +121,7 @@ def test_curricularface(build, run, at_angles, assert_slopes, cross_entropy, cos
     [
         ("adaface", {"length_mean": 20.0, "length_std": 100.0}),
         ("curricularface", {"curriculum": 0.0}),
-        ("center", {"centers": 0.0}),
+        ("center", {"fc7_centers": 0.0}),
     ],
 )
 def test_states_start_as_published_and_rest_in_inference(name, starts, build, run, at_angles):

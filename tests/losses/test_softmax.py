@@ -52,7 +52,7 @@ def test_center_loss(build, run, at_angles, assert_slopes, cross_entropy):
         build(8, 5, center_alpha=alpha, center_scale=scale),
         x,
         label,
-        {"fc7_weight": weight, "fc7_bias": bias, "centers": centers},
+        {"fc7_weight": weight, "fc7_bias": bias, "fc7_centers": centers},
     )
     np.testing.assert_allclose(result.outputs["center_loss"], [distance(x)], rtol=1e-5)
     assert_slopes(
@@ -64,7 +64,7 @@ def test_center_loss(build, run, at_angles, assert_slopes, cross_entropy):
     for identity in range(5):
         own = [row - centers[identity] for row, y in zip(x, label, strict=True) if y == identity]
         moved[identity] += alpha * sum(own, np.zeros(6)) / (1 + len(own))
-    np.testing.assert_allclose(result.states["centers"], moved, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result.states["fc7_centers"], moved, rtol=1e-5, atol=1e-6)
     assert (moved[2] == centers[2]).all()
 
 
