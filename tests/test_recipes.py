@@ -1,0 +1,60 @@
+"""Every recipe's command lines, and the quickstart's, parse as they stand."""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+import runpy
+
+from arcface_mxnet.config import from_namespace
+from arcface_mxnet.losses import build_loss
+from arcface_mxnet.networks import build_network
+from arcface_mxnet.recipes import command_lines, load_recipe
+from arcface_mxnet.training.plan import network_options
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+QUICKSTART = runpy.run_path(str(ROOT / "recipes" / "quickstart.py"))
+COMMANDS = [(path.stem, line) for path in RECIPES for line in command_lines(load_recipe(path))] + [
+    ("quickstart", QUICKSTART["arguments_of"](stage.command)) for stage in QUICKSTART["STAGES"]
+]
+
+
+def test_there_are_recipes():
+    assert len(RECIPES) >= 5
+    assert len(COMMANDS) >= 12
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), COMMANDS, ids=[f"{name}-{i}" for i, (name, _) in enumerate(COMMANDS)]
+)
+def test_command_parses(name, line):
+    program, *arguments = line
+    program = Path(program).name
+    if program.startswith("python"):
+        script, *arguments = arguments
+        parser = runpy.run_path(str(ROOT / script))["build_parser"]()
+    else:
+        scripts = {e.name: e for e in entry_points(group="console_scripts")}
+        parser = import_module(scripts[program].module).build_parser()
+    namespace = parser.parse_args(arguments)
+    if program == "arcface-train":
+        config = from_namespace(namespace)
+        build_network(config.network, network_options(config))
+        build_loss(config.loss_type, config, num_classes=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title = 1 2", "not TOML"),
+        ("title = 'a'\nsource = 'b'", "needs commands"),
+        ("commands = ['a']", "needs title, source"),
+    ],
+)
+def test_bad_recipe(tmp_path, text, message):
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_recipe(tmp_path / "r.toml")
+    with pytest.raises(FileNotFoundError, match="no recipe"):
+        load_recipe(tmp_path / "absent.toml")
