@@ -1,0 +1,140 @@
+"""The order of the layers, the names of modules, and other rules that every file keeps."""
+
+import ast
+from pathlib import Path
+import re
+import sys
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src"
+FILES = sorted(SRC.rglob("*.py"))
+
+# Who may import whom: a layer imports itself and those above it.
+LAYERS = (
+    ("registry", "config", "recipes", "cli", "cuda", "data.files"),
+    (
+        "eval.scores", "eval.protocols", "eval.intervals", "data.records", "data.ranges",
+        "data.sampling", "data.augment", "data.lists", "data.folder_pairs", "align.template",
+        "align.similarity", "megaface.features", "megaface.lists", "megaface.search",
+        "megaface.store", "megaface.tile", "megaface.tally", "megaface.pairs",
+    ),
+    ("networks", "losses", "ops", "training.checkpoints", "training.params_file"),
+    ("data", "eval", "align", "megaface"),
+    ("embedder", "training", "export", "eval.network_arguments"),
+    ("face_model", "serve"),
+)  # fmt: skip
+NUMPY_ONLY = LAYERS[1]
+# Scripts whose work others use as a library too.
+ALSO_LIBRARIES = {"export.slim", "export.to_onnx"}
+
+
+def module_of(path):
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def is_script(path):
+    return 'if __name__ == "__main__":' in path.read_text() or path.name == "__main__.py"
+
+
+def layer_of(module):
+    """Return the index of the layer that names the module itself or its folder."""
+    best = max(
+        (
+            (len(name), index)
+            for index, names in enumerate(LAYERS)
+            for name in names
+            if module == name or module.startswith(name + ".")
+        ),
+        default=None,
+    )
+    return best[1] if best else None
+
+
+def imported(path, toplevel_only=False):
+    """Yield the modules of this package that a file imports."""
+    tree = ast.parse(path.read_text())
+    here = (
+        module_of(path).split(".")
+        if path.name == "__init__.py"
+        else module_of(path).split(".")[:-1]
+    )
+    nodes = tree.body if toplevel_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = here[: len(here) - node.level + 1]
+                target = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            elif (node.module or "").startswith("arcface_mxnet"):
+                target = node.module.removeprefix("arcface_mxnet").strip(".")
+            else:
+                continue
+            for alias in node.names:
+                inner = f"{target}.{alias.name}".strip(".")
+                exists = (SRC / inner.replace(".", "/")).with_suffix(".py").is_file()
+                yield inner if exists else target
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_imports_point_upwards(path):
+    module = module_of(path)
+    mine = layer_of(module)
+    if mine is None or is_script(path):
+        return
+    for target in imported(path, toplevel_only=True):
+        other = layer_of(target)
+        assert other is None or other <= mine, f"{module} imports {target}, a layer below"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_scripts_are_imported_by_nobody(path):
+    for target in imported(path):
+        file = (SRC / target.replace(".", "/")).with_suffix(".py")
+        if file.is_file() and file != path and target not in ALSO_LIBRARIES:
+            assert not is_script(file), f"{module_of(path)} imports the script {target}"
+
+
+def test_networks_and_losses_do_not_know_each_other():
+    for path in FILES:
+        module = module_of(path)
+        for mine, other in (("networks", "losses"), ("losses", "networks")):
+            if module.startswith(mine + ".") or module == mine:
+                assert not any(t.split(".")[0] == other for t in imported(path)), module
+
+
+@pytest.mark.parametrize("name", NUMPY_ONLY)
+def test_pure_parts_need_no_mxnet(name):
+    path = (SRC / name.replace(".", "/")).with_suffix(".py")
+    if not path.is_file():
+        pytest.skip(f"no module {name}")
+    seen, waiting = set(), [path]
+    while waiting:
+        file = waiting.pop()
+        seen.add(file)
+        text = file.read_text()
+        assert not re.search(r"^(import|from) mxnet", text, re.M), f"{name} reaches {file.name}"
+        for target in imported(file, toplevel_only=True):
+            found = (SRC / target.replace(".", "/")).with_suffix(".py")
+            if found.is_file() and found not in seen:
+                waiting.append(found)
+
+
+def test_no_module_hides_a_standard_one():
+    assert not {path.stem for path in FILES} & set(sys.stdlib_module_names) - {"__init__"}
+
+
+def test_every_folder_is_a_package():
+    for path in FILES:
+        assert (path.parent / "__init__.py").is_file(), path.parent
+
+
+def test_no_drawers_for_odds_and_ends():
+    assert not {path.stem for path in FILES} & {"utils", "common", "helpers", "helper", "misc"}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if is_script(p)], ids=module_of)
+def test_scripts_have_a_parser_and_a_main(path):
+    names = {node.name for node in ast.parse(path.read_text()).body if hasattr(node, "name")}
+    assert {"build_parser", "main"} <= names
