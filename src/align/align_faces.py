@@ -3,7 +3,7 @@
     arcface-align PHOTOS CROPS                  a folder, its subfolders are the identities
     arcface-align photos.lst CROPS --root DIR   a list: 0 or 1 <TAB> path <TAB> identity ...
 
-Writes CROPS/IDENTITY/NAME.png, CROPS/faces.lst for face2rec2.py, CROPS/failures.tsv with what
+Writes CROPS/IDENTITY/NAME.png, CROPS/train.lst for face2rec2.py, CROPS/failures.tsv with what
 failed and why, and beside the folder CROPS-contact_sheet.png.  Started again it does only what
 is not done yet.
 
@@ -147,10 +147,10 @@ def align_all(aligner: Aligner, photos: Sequence[Photo], threads: int) -> Iterat
 
 
 def write_results(output: Path, photos: Sequence[Photo], reasons: Sequence[str]) -> None:
-    """Write faces.lst (paths relative to the folder), failures.tsv and the contact sheet."""
+    """Write train.lst (paths relative to the folder), failures.tsv and the contact sheet."""
     made = [photo for photo, reason in zip(photos, reasons, strict=True) if not reason]
     numbers = {old: new for new, old in enumerate(sorted({photo.identity for photo in made}))}
-    with replace_file(output / "faces.lst", "w", encoding="utf-8") as file:
+    with replace_file(output / "train.lst", "w", encoding="utf-8") as file:
         for photo in made:
             path = photo.crop_path.relative_to(output)
             file.write(f"1\t{path.as_posix()}\t{numbers[photo.identity]}\n")

@@ -32,7 +32,7 @@ def test_a_folder_becomes_crops_a_list_and_a_table_of_failures(photos, align, tm
     output = tmp_path / "crops"
     assert align(photos, output) == 1
     assert "5 photos, 3 crops" in capsys.readouterr().out
-    entries = read_list(output / "faces.lst")
+    entries = read_list(output / "train.lst")
     assert [(entry.path.stem, entry.identity, entry.is_aligned) for entry in entries] == [
         ("Abdul_Rahman_0001", 0, True),
         ("Abel_Pacheco_0001", 1, True),
@@ -56,7 +56,7 @@ def test_a_second_run_does_only_what_is_missing(photos, align, tmp_path):
     lost.unlink()
     align(photos, output)
     assert read_image(kept).max() == 0 and lost.read_bytes() == first
-    assert len(read_list(output / "faces.lst")) == 3
+    assert len(read_list(output / "train.lst")) == 3
 
 
 def test_a_list_with_landmarks_needs_no_face(photos, align, tmp_path):
@@ -67,7 +67,7 @@ def test_a_list_with_landmarks_needs_no_face(photos, align, tmp_path):
     )
     output = tmp_path / "crops"
     assert align(list_path, output, "--image-size", "112,96") == 0
-    entries = read_list(output / "faces.lst")
+    entries = read_list(output / "train.lst")
     assert [entry.identity for entry in entries] == [0, 1]
     assert [read_image(entry.path).shape for entry in entries] == [(112, 96, 3)] * 2
 
