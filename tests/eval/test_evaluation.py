@@ -72,6 +72,12 @@ def test_weights_of_one_give_the_plain_tar():
     assert np.isnan(WeightedTar(cosines, flags, 0.1)(flags.astype(float)))
 
 
+def test_pairs_of_one_score_are_accepted_together():
+    cosines, flags = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
+    assert WeightedTar(cosines, flags, 0.0)(np.ones(4)) == 0.5
+    assert WeightedTar(cosines, flags, 0.5)(np.ones(4)) == 1.0
+
+
 def test_wilson_by_hand():
     # 8 of 10 at 95 %: the textbook interval 0.490 to 0.943.
     assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)

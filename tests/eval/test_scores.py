@@ -79,6 +79,11 @@ def test_a_tie_with_the_refused_impostor_is_refused():
     assert point.threshold > 0.7
 
 
+def test_a_far_that_is_a_whole_number_of_impostors_is_used_up():
+    assert 0.29 * 100 < 29  # in floating point
+    assert tar_at_far([0.5], np.arange(100) / 100, 0.29).far == pytest.approx(0.29)
+
+
 def test_a_far_the_impostors_cannot_support_is_refused():
     with pytest.raises(ValueError, match="FAR 0.1 needs at least 10 impostor pairs; there are 5"):
         tar_at_far(GENUINE, IMPOSTOR, 0.1)
