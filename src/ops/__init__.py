@@ -9,6 +9,7 @@ the symbol you gave, not the one you got: files keep the published operators.
     library.py  loads and checks it; says once which way is taken
     rewrite.py  reads and writes the graph of a symbol, node by node
     graph.py    fast_graph: what is replaced by what
+    layouts.py  copies that keep BatchNorm off oneDNN's slow path
 
 Without a compiler PReLU is composed of stock operators that are faster than the stock PReLU.
 """
