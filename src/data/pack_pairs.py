@@ -9,7 +9,8 @@ Kinds, with the list that is expected in --data-dir unless --pairs names another
 
     lfw       pairs.txt                        name/name_0001.jpg
     cfp_ff    CFP_frontal_paris.mat            paths of the list
-    cfp_fp    CFP_profile_paris.mat            paths of the list
+    cfp_fp    CFP_profile_paris.mat            paths of the list; --pairs CFP/Protocol reads
+                                               the lists that CFP comes with
     agedb_30  04_FINAL_protocol_30_years.mat   03_Protocol_Images/
     calfw     pairs_CALFW.txt                  two lines `file label` a pair
     cplfw     pairs_CPLFW.txt                  two lines `file label` a pair
@@ -24,6 +25,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 import logging
 from pathlib import Path
 import sys
@@ -62,8 +64,8 @@ class Kind:
 
 KINDS = {
     "lfw": Kind(read_lfw, "pairs.txt"),
-    "cfp_ff": Kind(read_cfp, "CFP_frontal_paris.mat", factor=0.9),
-    "cfp_fp": Kind(read_cfp, "CFP_profile_paris.mat", factor=0.9),
+    "cfp_ff": Kind(partial(read_cfp, profile=False), "CFP_frontal_paris.mat", factor=0.9),
+    "cfp_fp": Kind(partial(read_cfp, profile=True), "CFP_profile_paris.mat", factor=0.9),
     "agedb_30": Kind(read_agedb, "04_FINAL_protocol_30_years.mat", "03_Protocol_Images", 0.85),
     "calfw": Kind(read_two_lines, "pairs_CALFW.txt"),
     "cplfw": Kind(read_two_lines, "pairs_CPLFW.txt"),
@@ -161,7 +163,7 @@ def listed_pairs(arguments: argparse.Namespace) -> list[ListedPair]:
         )
     kind = KINDS[arguments.kind]
     list_path = Path(arguments.pairs) if arguments.pairs else root / kind.list_name
-    if not list_path.is_file():
+    if not list_path.exists():
         raise FileNotFoundError(f"{list_path.absolute()}: no such list; name it with --pairs")
     return kind.read(list_path, root / kind.images)
 

@@ -76,21 +76,56 @@ def read_two_lines(list_path: Path, root: Path) -> list[ListedPair]:
     return _some(pairs, list_path)
 
 
-def read_cfp(list_path: Path, root: Path) -> list[ListedPair]:
-    """Return the pairs of CFP_frontal_paris.mat or CFP_profile_paris.mat.
+def read_cfp(list_path: Path, root: Path, *, profile: bool) -> list[ListedPair]:
+    """Return the pairs of CFP: of a .mat table, or of the folder Protocol that CFP comes with.
 
-    A row is (path1, path2, fold, label), genuine where label > 0.  Identity: the folder under
-    Images/, such as 001 in Data/Images/001/frontal/01.jpg.
+    A row of the table is (path1, path2, fold, label), genuine where label > 0.  The folder has
+    Pair_list_F.txt and Pair_list_P.txt, lines `number ../Data/Images/001/frontal/01.jpg`, and
+    Split/FF or FP/01..10/same.txt and diff.txt, lines `number,number`; with profile the second
+    number is of Pair_list_P.  Identity: the folder under Images/.
     """
+    if list_path.is_dir():
+        return _read_cfp_folder(list_path, root, "FP" if profile else "FF")
     pairs = []
     for number, row in enumerate(_mat_rows(list_path), start=1):
         values = [_leaf(value) for value in row]
         if len(values) < 4 or not all(isinstance(value, str) for value in values[:2]):
             raise ValueError(f"{list_path} row {number}: expected path, path, fold, label")
-        files = [_inside(root, name, list_path, number) for name in values[:2]]
-        names = [_cfp_identity(name) for name in values[:2]]
-        pairs.append(ListedPair(*files, float(values[3]) > 0, *names))
+        is_genuine = float(values[3]) > 0
+        pairs.append(_cfp_pair(values[0], values[1], is_genuine, root, list_path, number))
     return _some(pairs, list_path)
+
+
+def _read_cfp_folder(protocol: Path, root: Path, split: str) -> list[ListedPair]:
+    left, right = (_numbered(protocol / f"Pair_list_{kind}.txt") for kind in split)
+    pairs = []
+    for list_path in sorted((protocol / "Split" / split).glob("*/*.txt"), key=_same_first):
+        for number, fields in _rows(list_path):
+            numbers = "".join(fields).split(",")
+            if len(numbers) != 2 or numbers[0] not in left or numbers[1] not in right:
+                raise ValueError(f"{_place(list_path, number)}: expected two numbers of the lists")
+            names = left[numbers[0]], right[numbers[1]]
+            is_genuine = list_path.stem == "same"
+            pairs.append(_cfp_pair(*names, is_genuine, root, list_path, number))
+    return _some(pairs, protocol / "Split" / split)
+
+
+def _same_first(list_path: Path) -> tuple[str, bool]:
+    return list_path.parent.name, list_path.stem != "same"
+
+
+def _numbered(list_path: Path) -> dict[str, str]:
+    """Return the path of each number, without the ../ that leads out of Protocol."""
+    rows = list(_rows(list_path))
+    return {fields[0]: fields[-1].replace("\\", "/").removeprefix("../") for _, fields in rows}
+
+
+def _cfp_pair(
+    left: str, right: str, is_genuine: bool, root: Path, list_path: Path, number: int
+) -> ListedPair:
+    paths = [_inside(root, name, list_path, number) for name in (left, right)]
+    people = [_cfp_identity(name) for name in (left, right)]
+    return ListedPair(*paths, is_genuine, *people)
 
 
 def read_agedb(list_path: Path, root: Path) -> list[ListedPair]:

@@ -1,5 +1,6 @@
 """Packing pairs: every published list, what is missing, sizes, alignment."""
 
+from functools import partial
 from pathlib import Path
 import pickle
 import re
@@ -78,12 +79,40 @@ def test_cfp_table(tmp_path):
         cell("Data/Images/001/frontal/01.jpg", "Data/Images/017/profile/02.jpg", 1.0, -1.0),
     ]
     savemat(tmp_path / "a.mat", {"pairs": np.stack(rows)})
-    pairs = read_cfp(tmp_path / "a.mat", tmp_path)
+    pairs = read_cfp(tmp_path / "a.mat", tmp_path, profile=True)
     assert short(pairs, tmp_path) == [
         ("Data/Images/001/frontal/01.jpg", "Data/Images/001/profile/02.jpg", True),
         ("Data/Images/001/frontal/01.jpg", "Data/Images/017/profile/02.jpg", False),
     ]
     assert (pairs[1].left_identity, pairs[1].right_identity) == ("001", "017")
+
+
+def test_cfp_folder(tmp_path):
+    """The lists that CFP comes with, fold after fold, genuine pairs first."""
+    protocol = tmp_path / "Protocol"
+    for kind, name in (("F", "frontal"), ("P", "profile")):
+        lines = [f"{n} ../Data/Images/{n:03d}/{name}/0{n}.jpg" for n in (1, 2)]
+        protocol.mkdir(exist_ok=True)
+        (protocol / f"Pair_list_{kind}.txt").write_text("\n".join(lines))
+    for fold in ("02", "01"):
+        folder = protocol / "Split/FP" / fold
+        folder.mkdir(parents=True)
+        (folder / "diff.txt").write_text("1,2\n" if fold == "01" else "2, 1\n")
+        (folder / "same.txt").write_text("1,1\n")
+    pairs = read_cfp(protocol, tmp_path, profile=True)
+    front, side = "Data/Images/00{0}/frontal/0{0}.jpg", "Data/Images/00{0}/profile/0{0}.jpg"
+    assert short(pairs, tmp_path) == [
+        (front.format(1), side.format(1), True),
+        (front.format(1), side.format(2), False),
+        (front.format(1), side.format(1), True),
+        (front.format(2), side.format(1), False),
+    ]
+    assert (pairs[3].left_identity, pairs[3].right_identity) == ("002", "001")
+    (protocol / "Split/FP/01/same.txt").write_text("1,7\n")
+    with pytest.raises(ValueError, match="same.txt line 1: expected two numbers of the lists"):
+        read_cfp(protocol, tmp_path, profile=True)
+    with pytest.raises(ValueError, match="holds no pairs"):
+        read_cfp(protocol, tmp_path, profile=False)
 
 
 def test_agedb_table(tmp_path):
@@ -114,7 +143,7 @@ def test_agedb_table(tmp_path):
         (read_flagged, "..\\..\\x.jpg b.jpg 1\n", "leaves"),
         (read_two_lines, "a_1.jpg 1\n", "1 lines; two make a pair"),
         (read_two_lines, "a_1.jpg 1\nb_1.jpg 0\n", "two lines `file label` that agree"),
-        (read_cfp, "no mat", "not a MATLAB file"),
+        (partial(read_cfp, profile=False), "no mat", "not a MATLAB file"),
         (read_agedb, "no mat", "not a MATLAB file"),
     ],
 )
