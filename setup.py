@@ -45,6 +45,7 @@ setup(
         "cu112": ["mxnet-cu112==1.9.1", *CUDA_WHEELS],
         "export": ["onnx", "onnxruntime"],
         "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client", "pillow"],
+        "browser": ["playwright"],  # the test of the web page, with a Chromium of the system
         "tensorboard": ["tensorboardX"],
         "test": ["pytest", "ruff==0.17.6", "onnx", "onnxruntime", "httpx"],
     },

@@ -1,0 +1,111 @@
+"""deploy/serve.py: whom it listens to, and the whole way from real photos to answers."""
+
+import importlib.util
+import os
+from pathlib import Path
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "deploy" / "serve.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("serve_script", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    path = tmp_path / "token.txt"
+    path.write_text("a-token-of-some-length\n")
+    return str(path)
+
+
+def test_only_this_machine_without_a_token(script, token_file, capsys):
+    for host in ("127.0.0.1", "localhost", "::1", "127.9.9.9"):
+        assert host in script.access_of(host, "", []).hosts
+    for host in ("0.0.0.0", "::", "192.168.0.7", "faces.example"):
+        with pytest.raises(ValueError, match=f"--host {host}: other machines"):
+            script.access_of(host, "", [])
+        assert script.access_of(host, token_file, []).token == "a-token-of-some-length"
+    with pytest.raises(ValueError, match="give --token-file too"):
+        script.access_of("127.0.0.1", "", ["faces.example"])
+    assert "faces.example" in script.access_of("127.0.0.1", token_file, ["faces.example"]).hosts
+    assert script.main(["--host", "0.0.0.0"]) == 2
+    assert "--token-file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "short", "zu-kurz-und-\u00fcber-ascii-hinaus"])
+def test_tokens_that_are_none(script, tmp_path, text):
+    path = tmp_path / "token.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="16 or more printable ASCII"):
+        script.read_token(str(path))
+
+
+def test_options_that_cannot_be(script, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert script.main(["--port", port]) == 2
+        assert f"--port {port}: Address already in use" in capsys.readouterr().err
+    assert script.main(["--threshold", "5"]) == 2
+    assert "squared L2 distance, between 0 and 4" in capsys.readouterr().err
+    assert script.main(["--max-pixels", "0"]) == 2
+    assert "above 0: pixels" in capsys.readouterr().err
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return a function that starts the script and returns (process, client)."""
+    for name in ("models/sface-m1-0000.params", "models/mtcnn/det1-symbol.json"):
+        if not (ROOT / name).is_file():
+            pytest.skip(f"pretrained weights are absent: no {name}; arcface-fetch fetch")
+    started = []
+
+    def run():
+        store = str(tmp_path / "people.sqlite")
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), "--port", "0", "--store", store],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        started.append(process)
+        return process, httpx.Client(base_url=process.stdout.readline().strip(), timeout=60)
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_real_photos_and_a_killed_service(start, shared_data):
+    process, client = start()
+
+    def photo(name, number):
+        path = shared_data / "lfw" / "fold_1" / name / f"{name}_{number:04d}.jpg"
+        return path.read_bytes()
+
+    abel, other = photo("Abel_Pacheco", 1), photo("Akhmed_Zakayev", 1)
+    same = client.post("/compare", files={"left": abel, "right": photo("Abel_Pacheco", 4)}).json()
+    apart = client.post("/compare", files={"left": abel, "right": other}).json()
+    assert same["same"] and not apart["same"]
+    (left, top), (right, bottom) = same["left"]["landmarks"][0], same["left"]["landmarks"][4]
+    assert left < right and top < bottom  # left eye, right corner of the mouth
+    assert client.post("/enroll", data={"name": "Abel"}, files={"image": abel}).status_code == 201
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+    process, client = start()
+    assert client.get("/people").json() == [{"name": "Abel", "photos": 1}]
+    answer = client.post("/search", files={"image": photo("Abel_Pacheco", 4)}).json()
+    assert answer["matches"][0]["name"] == "Abel" and answer["matches"][0]["same"]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) in (0, -signal.SIGTERM)
