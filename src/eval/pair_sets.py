@@ -78,10 +78,8 @@ class PairSet:
     ) -> Iterator[np.ndarray]:
         """Yield each image decoded, uint8 RGB (H, W, 3), one at a time.
 
-        numbers: which images, None for all.
-
-        image_size: (height, width) that others are scaled to, as published, by their shorter side;
-        None demands that all are alike.
+        image_size: (height, width) that others are scaled to, as published, by their shorter
+        side; None demands that all are alike.  numbers: which images, None for all.
         Raises ValueError naming the pair if one does not decode or has another size.
         """
         size = image_size
