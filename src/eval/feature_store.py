@@ -44,6 +44,8 @@ def store_features(
                 f"{path}: holds features of another model or list ({known['origin']}); "
                 "name another file or remove it"
             )
+    elif path.is_file():
+        raise ValueError(f"{path}: no {about.name} says of what model and list it is; remove it")
     if path.is_file():
         return
     done, dimension = _resume(part, about)

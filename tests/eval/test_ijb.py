@@ -118,6 +118,9 @@ def test_features_of_another_model_are_refused(benchmark, save_network, tmp_path
     save_network(tmp_path / "net", 1, seed=9, size=(112, 112))
     assert main(arguments(benchmark)) == 2
     assert "holds features of another model or list" in capsys.readouterr().err
+    benchmark[2].with_name("features.npy.json").unlink()
+    assert main(arguments(benchmark)) == 2
+    assert "no features.npy.json says of what model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
