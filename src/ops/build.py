@@ -25,6 +25,7 @@ from ..data.files import replace_file
 logger = logging.getLogger(__name__)
 
 SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cc")))
+HEADERS = tuple(sorted(Path(__file__).parent.glob("*.h")))
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared")
 BUILD_TIMEOUT = 300  # seconds
 DIGEST_SIZE = hashlib.sha256().digest_size
@@ -87,7 +88,7 @@ def _interface() -> tuple[Path, Path]:
 def _key(compiler: str) -> str:
     include, glue = _interface()
     digest = hashlib.sha256()
-    for path in (*SOURCES, include / "mxnet" / "lib_api.h", glue):
+    for path in (*SOURCES, *HEADERS, include / "mxnet" / "lib_api.h", glue):
         digest.update(path.read_bytes() + b"\0")
     facts = (mx.__version__, *FLAGS, compiler, _run([compiler, "--version"]), _processor())
     digest.update("\0".join(facts).encode())

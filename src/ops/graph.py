@@ -6,6 +6,12 @@ own          our operator (prelu.cc)
 convolution  relu(x) + slope * (x - relu(x)), the product as a depthwise 1x1 convolution, which
              oneDNN computes and differentiates much faster than MXNet its PReLU
 stock        MXNet's LeakyReLU(act_type="prelu"), unchanged
+
+In a network of depthwise and 1x1 convolutions these and BatchNorm are ours too, if the graph is
+bound for training alone or for inference alone: see plain.py.
+
+Where training could run, BatchNorms that oneDNN would compute by its reference implementation
+get a copy after them: see layouts.py.
 """
 
 from __future__ import annotations
@@ -15,8 +21,10 @@ import re
 
 import mxnet as mx
 
+from .layouts import separate_layouts
 from .library import load_operators
-from .rewrite import Entry, Node, Rewriter, attrs_of, user_attrs
+from .plain import PlainRule
+from .rewrite import Entry, Node, Rewriter, attrs_of, is_prelu, own_gradient, user_attrs
 
 KINDS = ("auto", "own", "convolution", "stock")
 
@@ -33,12 +41,16 @@ def fast_graph(
     ctx: mx.Context | Sequence[mx.Context],
     *,
     kind: str = "auto",
+    training: bool | None = None,
 ) -> mx.sym.Symbol:
-    """Return the symbol to bind on `ctx`: itself on a GPU, with faster PReLUs on a CPU.
+    """Return the symbol to bind on `ctx`: itself on a GPU, with faster operators on a CPU.
 
     Arguments, auxiliary states, their attributes and the outputs keep name, order and shape.
-    kind "auto" takes our own operator where it can be compiled and the convolution form
-    elsewhere; the others force one way.  A graph with float16 in it stays as it is.
+    kind "auto" takes our own operators where they can be compiled and the convolution form of
+    PReLU elsewhere; the others force one way.  training: True for an executor that only ever
+    runs forward(is_train=True), False for one that never does; None, where both happen, leaves
+    BatchNorm as it is, since the operators of an extension are not told.  A graph with float16
+    in it stays as it is.
 
     Raises ValueError for another kind; RuntimeError if kind is "own" and it cannot be had.
     """
@@ -49,18 +61,20 @@ def fast_graph(
     if (
         kind == "stock"
         or any(context.device_type != "cpu" for context in contexts)
-        or not any(is_prelu(node) for node in rewriter.old)
         or any(is_half(node) for node in rewriter.old)
     ):
         return symbol
-    own = kind != "convolution" and load_operators()
-    if kind == "own" and not own:
+    has_prelu = any(is_prelu(node) for node in rewriter.old)
+    own = has_prelu and kind != "convolution" and load_operators()
+    if has_prelu and kind == "own" and not own:
         raise RuntimeError("our own operators cannot be had here; the log says why")
-    return rewriter.run(own_prelu if own else convolution_prelu)
-
-
-def is_prelu(node: Node) -> bool:
-    return node["op"] == "LeakyReLU" and attrs_of(node).get("act_type") == "prelu"
+    if own and training is not None and PlainRule.suits(rewriter):
+        return rewriter.run(PlainRule(rewriter, training))
+    if training is not False:
+        symbol = separate_layouts(symbol)
+    if not has_prelu:
+        return symbol
+    return Rewriter(symbol).run(own_prelu if own else convolution_prelu)
 
 
 def is_half(node: Node) -> bool:
@@ -73,22 +87,9 @@ def own_prelu(rewriter: Rewriter, node: Node, inputs: list[Entry]) -> Entry | No
     """Rule: PReLU by our operator."""
     if not is_prelu(node):
         return None
-    name = node["name"]
-    data, slope = inputs
-    if rewriter.may_add_gradients(node["inputs"][0]):
-        data = _own_gradient(rewriter, data, f"{name}_data")
-    slope = _own_gradient(rewriter, slope, f"{name}_slope")
-    return rewriter.add("arcface_prelu", name, [data, slope], user_attrs(node))
-
-
-def _own_gradient(rewriter: Rewriter, entry: Entry, name: str) -> Entry:
-    """Return the entry times 1, whose gradient nobody else adds to.
-
-    MXNet 1.9.1 does not tell the operators of an extension when a gradient is to be added to
-    what is there.  A _copy would be optimised away, and equal nodes be merged into one: the
-    attribute keeps this one apart.
-    """
-    return rewriter.add("_mul_scalar", name, [entry], {"scalar": "1", "__name__": name})
+    entries = own_gradient(rewriter, node, inputs)
+    rewriter.set_ranks([inputs[1]], 1)
+    return rewriter.add("arcface_prelu", node["name"], entries, user_attrs(node))
 
 
 def convolution_prelu(rewriter: Rewriter, node: Node, inputs: list[Entry]) -> Entry | None:

@@ -4,31 +4,10 @@
 // (N, C), slope (C,) or (1,).  float32 and float64.  Sums over the batch are taken in a fixed
 // order, so the gradient does not depend on the number of threads.
 
-#include <string>
-#include <unordered_map>
-#include <vector>
+#include "tensors.h"
 
-#include "mxnet/lib_api.h"
-
-using mxnet::ext::MXTensor;
-using mxnet::ext::MXReturnValue;
-using mxnet::ext::OpResource;
-using mxnet::ext::MX_FAIL;
-using mxnet::ext::MX_SUCCESS;
-using Attrs = std::unordered_map<std::string, std::string>;
-using Shapes = std::vector<std::vector<unsigned int>>;
-
+namespace arcface {
 namespace {
-
-struct Extent {  // data seen as (batch, channels, inner)
-  int64_t batch, channels, inner;
-};
-
-Extent extent(const std::vector<int64_t>& shape) {
-  Extent e{shape[0], shape[1], 1};
-  for (size_t i = 2; i < shape.size(); ++i) e.inner *= shape[i];
-  return e;
-}
 
 template <typename T>
 void forward(const T* x, const T* slope, bool shared, const Extent e, T* y) {
@@ -97,26 +76,26 @@ MXReturnValue infer_shape(const Attrs&, Shapes* in, Shapes* out) {
 }
 
 template <typename T>
-void forward_tensors(std::vector<MXTensor>& in, std::vector<MXTensor>& out) {
+void forward_tensors(Tensors& in, Tensors& out) {
   const Extent e = extent(in[0].shape);
   forward(in[0].data<T>(), in[1].data<T>(), in[1].size() != e.channels, e, out[0].data<T>());
 }
 
 template <typename T>  // in: dy, data, slope, y; out: gradients of data and slope
-void backward_tensors(std::vector<MXTensor>& in, std::vector<MXTensor>& out) {
+void backward_tensors(Tensors& in, Tensors& out) {
   const Extent e = extent(in[1].shape);
   backward(in[0].data<T>(), in[1].data<T>(), in[2].data<T>(), in[2].size() != e.channels, e,
            out[0].data<T>(), out[1].data<T>());
 }
 
-MXReturnValue compute_forward(const Attrs&, std::vector<MXTensor>* in, std::vector<MXTensor>* out,
+MXReturnValue compute_forward(const Attrs&, Tensors* in, Tensors* out,
                               const OpResource&) {
   const bool is_double = (*in)[0].dtype == mxnet::ext::kFloat64;
   (is_double ? forward_tensors<double> : forward_tensors<float>)(*in, *out);
   return MX_SUCCESS;
 }
 
-MXReturnValue compute_backward(const Attrs&, std::vector<MXTensor>* in, std::vector<MXTensor>* out,
+MXReturnValue compute_backward(const Attrs&, Tensors* in, Tensors* out,
                                const OpResource&) {
   const bool is_double = (*in)[0].dtype == mxnet::ext::kFloat64;
   (is_double ? backward_tensors<double> : backward_tensors<float>)(*in, *out);
@@ -132,4 +111,9 @@ REGISTER_OP(arcface_prelu)
     .setInferType(infer_type)
     .setInferShape(infer_shape);
 
-MXReturnValue initialize(int version) { return version >= 10900 ? MX_SUCCESS : MX_FAIL; }
+}  // namespace arcface
+
+// MXNet calls this once, when it loads the library.
+mxnet::ext::MXReturnValue initialize(int version) {
+  return version >= 10900 ? mxnet::ext::MX_SUCCESS : mxnet::ext::MX_FAIL;
+}

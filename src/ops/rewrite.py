@@ -32,6 +32,8 @@ class Rewriter:
         self._graph = json.loads(symbol.tojson())
         self.old: list[Node] = self._graph["nodes"]
         self.new: list[Node] = []
+        self.head_nodes = [head[0] for head in self._graph["heads"]]
+        self._entries: list[Entry] = []  # of output 0 of every old node
         self._uses = Counter(tuple(entry[:2]) for node in self.old for entry in node["inputs"])
 
     def add(self, op: str, name: str, inputs: list[Entry], attrs: dict[str, str]) -> Entry:
@@ -47,33 +49,66 @@ class Rewriter:
 
     def run(self, rule: Callable[[Rewriter, Node, list[Entry]], Entry | None]) -> mx.sym.Symbol:
         """Return the symbol of the rewritten graph."""
-        entries: list[Entry] = []  # of output 0 of every old node
         for node in self.old:
-            inputs = [self._moved(entries, entry) for entry in node["inputs"]]
+            inputs = [self.entry(entry) for entry in node["inputs"]]
             entry = rule(self, node, inputs)
             if entry is None:
                 copy = dict(node, inputs=inputs)
                 if "control_deps" in node:
-                    copy["control_deps"] = [entries[i][0] for i in node["control_deps"]]
+                    copy["control_deps"] = [self._entries[i][0] for i in node["control_deps"]]
                 entry = self._append(copy)
-            entries.append(entry)
+            self._entries.append(entry)
         graph = {
             "nodes": self.new,
             "arg_nodes": [i for i, node in enumerate(self.new) if node["op"] == "null"],
-            "heads": [self._moved(entries, head) for head in self._graph["heads"]],
+            "heads": [self.entry(head) for head in self._graph["heads"]],
             "attrs": self._graph["attrs"],
         }
         return mx.sym.load_json(json.dumps(graph))
+
+    def entry(self, old: Entry) -> Entry:
+        """Return the new entry of one of the old graph that has been passed."""
+        node, output, version = old
+        start = self._entries[node]
+        return [start[0], start[1] + output, version]
+
+    def set_ranks(self, entries: list[Entry], rank: int) -> None:
+        """Say how many dimensions these entries have where they are variables without a shape.
+
+        MXNet 1.9.1 makes room for the shapes of an extension's inputs from their ranks, counts
+        -1 where one is unknown, and then writes past the end.
+        """
+        for entry in entries:
+            node = self.new[entry[0]]
+            if node["op"] == "null":
+                unknown = "(" + "0," * rank + ")"
+                node["attrs"] = {"__shape__": unknown} | attrs_of(node)
 
     def _append(self, node: Node) -> Entry:
         self.new.append(node)
         return [len(self.new) - 1, 0, 0]
 
-    @staticmethod
-    def _moved(entries: list[Entry], entry: Entry) -> Entry:
-        node, output, version = entry
-        start = entries[node]
-        return [start[0], start[1] + output, version]
+
+def own_gradient(
+    rewriter: Rewriter, node: Node, inputs: list[Entry], num_states: int = 0
+) -> list[Entry]:
+    """Return the inputs of one of our operators, those times 1 whose gradients others add to.
+
+    MXNet 1.9.1 does not tell the operators of an extension when a gradient is to be added to
+    what is there.  A _copy would be optimised away, and equal nodes be merged into one: the
+    attribute keeps these apart.  The last num_states inputs are auxiliary states.
+    """
+    entries = list(inputs)
+    for i in range(len(inputs) - num_states):
+        if rewriter.may_add_gradients(node["inputs"][i]):
+            name = f"{node['name']}_in{i}"
+            attrs = {"scalar": "1", "__name__": name}
+            entries[i] = rewriter.add("_mul_scalar", name, [inputs[i]], attrs)
+    return entries
+
+
+def is_prelu(node: Node) -> bool:
+    return node["op"] == "LeakyReLU" and attrs_of(node).get("act_type") == "prelu"
 
 
 def attrs_of(node: Node) -> dict[str, str]:

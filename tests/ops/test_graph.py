@@ -7,8 +7,7 @@ MXNet 1.9.1 lets it write over its input, the gradient of the slope is wrong (te
 import json
 
 from arcface_mxnet.ops import fast_graph
-from arcface_mxnet.ops.graph import is_prelu
-from arcface_mxnet.ops.rewrite import Rewriter
+from arcface_mxnet.ops.rewrite import Rewriter, is_prelu
 import mxnet as mx
 import numpy as np
 import pytest

@@ -1,0 +1,212 @@
+"""Our convolutions and BatchNorm against the stock ones, and where they are used."""
+
+import json
+
+from arcface_mxnet.ops import fast_graph
+from arcface_mxnet.ops.library import load_operators
+from arcface_mxnet.ops.rewrite import is_prelu
+import mxnet as mx
+import numpy as np
+import pytest
+
+CPU = mx.cpu()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def operators():
+    assert load_operators()
+
+
+def run(symbol, arrays, aux, *, training=True, grad_req="write"):
+    """Return outputs, gradients and states after one pass with seeded output gradients."""
+    args = {name: mx.nd.array(value) for name, value in arrays.items()}
+    grads = {name: mx.nd.ones_like(value) for name, value in args.items()}
+    states = {name: mx.nd.array(value) for name, value in aux.items()}
+    executor = symbol.bind(CPU, args, args_grad=grads, grad_req=grad_req, aux_states=states)
+    outputs = executor.forward(is_train=training)
+    if training:
+        rng = np.random.RandomState(1)
+        executor.backward([mx.nd.array(rng.randn(*out.shape)) for out in outputs])
+    return (
+        [out.asnumpy() for out in outputs],
+        {name: grad.asnumpy() for name, grad in grads.items()},
+        {name: state.asnumpy() for name, state in states.items()},
+    )
+
+
+def random_arrays(symbol, **shapes):
+    rng = np.random.RandomState(0)
+    known, _, states = symbol.infer_shape(**shapes)
+    args = {n: rng.randn(*s) for n, s in zip(symbol.list_arguments(), known, strict=True)}
+    aux = {
+        n: rng.rand(*s) + 0.5 for n, s in zip(symbol.list_auxiliary_states(), states, strict=True)
+    }
+    return args, aux
+
+
+def close(found, wanted, rtol=1e-4):
+    np.testing.assert_allclose(
+        found, wanted, rtol=rtol, atol=rtol / 10 * max(1, np.abs(wanted).max())
+    )
+
+
+def assert_equal_passes(stock, ours, arrays, aux=None, **more):
+    wanted, found = (run(symbol, arrays, aux or {}, **more) for symbol in (stock, ours))
+    for a, b in zip(found[0], wanted[0], strict=False):
+        close(a, b)
+    for number in (1, 2):
+        for name, value in wanted[number].items():
+            close(found[number][name], value)
+
+
+@pytest.mark.parametrize(
+    "shape,filters",
+    [
+        ((1, 1, 1, 1), 1),
+        ((2, 3, 5, 7), 5),
+        ((3, 64, 7, 7), 128),
+        ((2, 17, 40, 40), 9),
+        ((5, 50, 14, 14), 67),
+    ],
+)
+def test_pointwise(shape, filters):
+    data, weight = mx.sym.Variable("data"), mx.sym.Variable("weight", shape=(0, 0, 0, 0))
+    stock = mx.sym.Convolution(data, weight, num_filter=filters, kernel=(1, 1), no_bias=True)
+    ours = mx.sym.arcface_pointwise(data, weight, filters=filters)
+    assert ours.infer_shape(data=shape)[:2] == stock.infer_shape(data=shape)[:2]
+    assert_equal_passes(stock, ours, random_arrays(stock, data=shape)[0])
+
+
+@pytest.mark.parametrize(
+    "kernel,stride,pad",
+    [(3, 1, 1), (3, 2, 1), (7, 1, 0), (5, 2, 2), (1, 1, 0), (3, 3, 0), (2, 1, 1)],
+)
+@pytest.mark.parametrize("shape", [(2, 3, 7, 7), (1, 5, 9, 16), (3, 17, 14, 11)])
+def test_depthwise(kernel, stride, pad, shape):
+    data, weight = mx.sym.Variable("data"), mx.sym.Variable("weight", shape=(0, 0, 0, 0))
+    stock = mx.sym.Convolution(
+        data,
+        weight,
+        num_filter=shape[1],
+        num_group=shape[1],
+        kernel=(kernel, kernel),
+        stride=(stride, stride),
+        pad=(pad, pad),
+        no_bias=True,
+    )
+    ours = mx.sym.arcface_depthwise(data, weight, kernel=kernel, stride=stride, pad=pad)
+    assert ours.infer_shape(data=shape)[:2] == stock.infer_shape(data=shape)[:2]
+    assert_equal_passes(stock, ours, random_arrays(stock, data=shape)[0])
+
+
+def norm(data, name="bn", **more):
+    return mx.sym.BatchNorm(data, fix_gamma=False, eps=1e-3, momentum=0.8, name=name, **more)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(4, 3), (3, 5, 7, 7), (2, 9, 16, 5), (3, 2, 6)])
+def test_batch_norm(shape, training):
+    data = mx.sym.Variable("data")
+    stock = norm(data)
+    ours = mx.sym.arcface_batchnorm(
+        data,
+        *(
+            mx.sym.Variable(f"bn_{part}", shape=(0,))
+            for part in ("gamma", "beta", "moving_mean", "moving_var")
+        ),
+        eps=1e-3,
+        momentum=0.8,
+        prelu=0,
+        training=int(training),
+    )
+    assert ours.list_arguments() == stock.list_arguments()
+    assert ours.list_auxiliary_states() == stock.list_auxiliary_states()
+    arrays, aux = random_arrays(stock, data=shape)
+    arrays["data"] += 3
+    ours = ours[0]
+    assert_equal_passes(stock, ours, arrays, aux, training=training)
+
+
+def block(data, name, filters, prelu=True, **more):
+    data = mx.sym.Convolution(data, num_filter=filters, no_bias=True, name=f"{name}_conv", **more)
+    data = norm(data, f"{name}_bn")
+    return mx.sym.LeakyReLU(data, act_type="prelu", name=f"{name}_relu") if prelu else data
+
+
+def mobile(data=None):
+    """A small MobileFaceNet: every operator that is replaced, a sum, and a dense end."""
+    data = mx.sym.Variable("data") if data is None else data
+    data = first = block(data, "a", 8, kernel=(3, 3), stride=(2, 2), pad=(1, 1))
+    data = block(data, "b", 12, kernel=(1, 1))
+    data = block(data, "c", 12, kernel=(3, 3), pad=(1, 1), num_group=12)
+    data = first + block(data, "d", 8, prelu=False, kernel=(1, 1))
+    data = block(data, "e", 8, prelu=False, kernel=(5, 5), num_group=8)
+    return mx.sym.FullyConnected(data, num_hidden=4, name="fc")
+
+
+def composed(symbol):
+    """Return the symbol with PReLU composed of others: the stock gradient is wrong in place."""
+    from arcface_mxnet.ops.rewrite import Rewriter
+
+    def rule(rewriter, node, inputs):
+        if not is_prelu(node):
+            return None
+        data, slope = inputs
+        name = node["name"]
+        rewriter.new[slope[0]]["attrs"] = {}
+        slope = rewriter.add("Reshape", f"{name}_a", [slope], {"shape": "(1, -1, 1, 1)"})
+        low = rewriter.add("_minimum_scalar", f"{name}_l", [data], {"scalar": "0"})
+        high = rewriter.add("_maximum_scalar", f"{name}_h", [data], {"scalar": "0"})
+        scaled = rewriter.add("broadcast_mul", f"{name}_s", [low, slope], {})
+        return rewriter.add("elemwise_add", name, [high, scaled], {})
+
+    return Rewriter(symbol).run(rule)
+
+
+def operators_of(symbol):
+    return [node["op"] for node in json.loads(symbol.tojson())["nodes"]]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("grad_req", ["write", "add"])
+def test_whole_network(training, grad_req):
+    symbol = mobile()
+    ours = fast_graph(symbol, CPU, training=training)
+    found = operators_of(ours)
+    assert [
+        found.count(f"arcface_{n}") for n in ("pointwise", "depthwise", "batchnorm", "prelu")
+    ] == [2, 2, 5, 0]
+    assert "BatchNorm" not in found
+    assert "LeakyReLU" not in found
+    assert ours.list_arguments() == symbol.list_arguments()
+    assert ours.list_auxiliary_states() == symbol.list_auxiliary_states()
+    assert ours.list_outputs() == symbol.list_outputs()
+    assert ours.infer_shape(data=(4, 3, 10, 10)) == symbol.infer_shape(data=(4, 3, 10, 10))
+    arrays, aux = random_arrays(symbol, data=(4, 3, 10, 10))
+    assert_equal_passes(composed(symbol), ours, arrays, aux, training=training, grad_req=grad_req)
+
+
+def test_batch_norm_that_others_see_stays_apart():
+    """A BatchNorm whose output is used twice, or is an output, is not drawn into the PReLU."""
+    for twice in (True, False):
+        data = mx.sym.Variable("data")
+        data = mx.sym.Convolution(
+            data, num_filter=3, num_group=3, kernel=(1, 1), no_bias=True, name="c"
+        )
+        normed = norm(data)
+        active = mx.sym.LeakyReLU(normed, act_type="prelu", name="relu")
+        symbol = active + normed if twice else mx.sym.Group([active, normed])
+        ours = fast_graph(symbol, CPU, training=True)
+        assert operators_of(ours).count("arcface_prelu") == 1
+        arrays, aux = random_arrays(symbol, data=(2, 3, 4, 4))
+        assert_equal_passes(composed(symbol), ours, arrays, aux)
+
+
+def test_left_alone_where_it_does_not_pay():
+    """BatchNorm of a graph that trains and embeds, and networks of 3x3 convolutions."""
+    assert "BatchNorm" in operators_of(fast_graph(mobile(), CPU))
+    dense = block(mx.sym.Variable("data"), "a", 8, kernel=(3, 3))
+    found = operators_of(fast_graph(dense, CPU, training=True))
+    assert "BatchNorm" in found
+    assert "Convolution" in found
+    assert "arcface_prelu" in found
