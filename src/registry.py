@@ -58,7 +58,8 @@ class Registry:
     def _unknown(self, key: str) -> str:
         known = self.names()
         message = f"{key!r}: unknown {self.noun}; known: {', '.join(known)}"
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+        near.sort(key=lambda name: abs(len(name) - len(key)))  # for r51 rather r50 than r50v1
         return message + (f"; did you mean {near[0]}?" if near else "")
 
 

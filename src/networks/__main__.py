@@ -12,6 +12,7 @@ import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.networks import NETWORKS, build_network
+from arcface_mxnet.networks.base import find_network
 from arcface_mxnet.networks.cost import network_cost
 
 COLUMNS = ("network", "parameters", "multiply-adds", "embedding", "head")
@@ -40,7 +41,7 @@ def rows(names: list[str], side: int) -> list[tuple[str, str, str, str, str]]:
     """Return one row of COLUMNS per network.  Raises ValueError for an unknown one."""
     found = []
     for name in names:
-        options = NETWORKS[name].published
+        options = find_network(name).published
         try:
             cost = network_cost(build_network(name, options), side, side)
         except ValueError as error:

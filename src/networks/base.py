@@ -48,15 +48,20 @@ class Network:
     published: NetworkOptions = NetworkOptions()
 
 
+def find_network(name: str) -> Network:
+    """Return the entry of a network.  Raises ValueError for one unknown or known but not built."""
+    if name in NOT_BUILT:
+        raise ValueError(f"network {name!r} is not built: {NOT_BUILT[name]}")
+    return NETWORKS[name]
+
+
 def build_network(name: str, options: NetworkOptions) -> mx.sym.Symbol:
     """Return the symbol of a registered network, ending in "fc1" (N, options.emb_size).
 
     Raises ValueError for an unknown name, for a value that no network has, and for options
     that this network does not have: one that was changed and would be ignored is an error.
     """
-    if name in NOT_BUILT:
-        raise ValueError(f"network {name!r} is not built: {NOT_BUILT[name]}")
-    network = NETWORKS[name]
+    network = find_network(name)
     faults = _faults(name, network, options)
     if faults:
         raise ValueError("\n".join(faults))

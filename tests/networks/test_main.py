@@ -25,6 +25,11 @@ def test_unknown():
         main(["r51"])
 
 
+def test_not_built():
+    with pytest.raises(ValueError, match="'mnas' is not built"):
+        main(["mnas"])
+
+
 def test_picture_too_small_for_the_head():
     with pytest.raises(ValueError, match="y1: a picture of 64x64 pixels does not fit the network"):
         main(["y1", "--image-size", "64"])

@@ -7,7 +7,7 @@ import pytest
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("r51", {}, "'r51': unknown network; known: .*did you mean r50"),
+        ("r51", {}, "'r51': unknown network; known: .*did you mean r50.$"),
         ("r50", {"output": "Q"}, "'Q': unknown head; known: A, AX, B"),
         ("r50", {"unit": "4"}, "'4': unknown residual unit; known: 1, 2, 3, 3_x"),
         ("r50", {"unit": "3_x"}, "only networks of bottlenecks have it .*use unit 3"),
