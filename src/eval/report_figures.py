@@ -129,7 +129,7 @@ def histogram_figure(models: Named, number: int) -> str:
         axes.hist(evaluation.cosines[flags], edges, density=True, color=shade, alpha=0.75,
                   label=f"{label}, {int(flags.sum()):,}")  # fmt: skip
     threshold = evaluation.published.threshold
-    axes.axvline(threshold, color="#212529", linewidth=1.1, linestyle=(0, (4, 2)))
+    axes.axvline(threshold, ymax=0.88, color="#212529", linewidth=1.1, linestyle=(0, (4, 2)))
     axes.annotate(f" {threshold:.3f}", (threshold, 0.85), xycoords=("data", "axes fraction"),
                   va="top", color="#212529", fontsize=9)  # fmt: skip
     axes.set(xlabel="cosine", ylabel="density", title=name)
