@@ -33,10 +33,8 @@ MAGIC = 0xCED7230A
 _MAGIC_BYTES = struct.pack("<I", MAGIC)
 _PART = struct.Struct("<II")
 _HEADER = struct.Struct("<IfQQ")
-# What a record in one piece begins with; the labels are payload where flag says so.
-_FIXED = np.dtype(
-    "<u4, <u4, <u4, <f4, <u8, <u8, (2,)<f4",
-)
+# What a record in one piece begins with.
+_FIXED = np.dtype("<u4, <u4, <u4, <f4, <u8, <u8, (2,)<f4")
 _FIXED.names = ("magic", "word", "flag", "label", "id", "id2", "labels")
 _SUMMARY = np.dtype("<u4, <u8, <u8, (2,)<f4, <i8")
 _SUMMARY.names = ("flag", "id", "id2", "labels", "size")
@@ -113,14 +111,14 @@ class RecordReader:
         self._map.close()
 
     def read(self, key: int) -> Record:
-        """Return the record of a key.  Raises ValueError if it is absent or damaged."""
+        """Return a record.  Raises ValueError if it is absent or damaged."""
         return self._unpack(int(self._offsets_of(np.array([key]))[0]), f"record {key}")
 
     def headers(self, keys: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the headers of many records, structured (K,): flag, id, id2, labels (the
         first two, 0 where there are fewer), size of the payload in bytes.
 
-        Much faster than reading each; payloads are not touched.
+        Much faster than reading each.
         """
         offsets = self._offsets_of(np.asarray(keys, np.int64))
         out = np.zeros(len(offsets), _SUMMARY)
@@ -175,9 +173,8 @@ class RecordReader:
             part, length = word >> 29, word & _MAX_LENGTH
             if magic != MAGIC or part not in expected:
                 raise ValueError(
-                    f"{self.rec_path}: no record begins at byte {at}, where {name} should be; "
-                    f"the index belongs to another .rec or the .rec is damaged; {REBUILD}, "
-                    "or fetch the file again"
+                    f"{self.rec_path}: no record begins at byte {at}, where {name} should be; the "
+                    f"index belongs to another .rec or that is damaged; {REBUILD} or fetch it again"
                 )
             begin = at + _PART.size
             if begin + length > self._size:
@@ -217,10 +214,10 @@ class RecordReader:
 
 
 class RecordWriter:
-    """Writes a .rec file and its .idx.  Both appear under their names when the block ends
-    well; if it raises, a full disk included, neither does and older files stay.
+    """Writes a .rec file and its .idx, with the bytes of mxnet.recordio.MXIndexedRecordIO.
 
-    Bytes are those that mxnet.recordio.MXIndexedRecordIO with pack() would write.
+    Both appear under their names when the block ends well; if it raises, a full disk
+    included, neither does and older files stay.
     """
 
     def __init__(self, rec_path: str | os.PathLike, idx_path: str | os.PathLike):
@@ -245,17 +242,11 @@ class RecordWriter:
             raise self._failed(error) from error
 
     def write(
-        self,
-        key: int,
-        label: float | Sequence[float] | np.ndarray,
-        payload: bytes = b"",
-        *,
-        id2: int = 0,
+        self, key: int, label: float | Sequence[float], payload: bytes = b"", *, id2: int = 0
     ) -> None:
-        """Append a record: a number is stored as flag 0, a sequence as its labels.
+        """Append a record; a number as label is stored with flag 0.  id is the key, as published.
 
-        label: stored as float32.  id is the key, as published.  Raises ValueError for a key
-        written twice, OSError that names the file when the disk is full.
+        Raises ValueError for a key written twice, OSError naming the file for a full disk.
         """
         if key in self._keys:
             raise ValueError(f"{self.rec_path}: key {key} is written twice")
@@ -288,12 +279,9 @@ class RecordWriter:
         self._offset += _PART.size + len(piece) + len(padding)
 
     def _failed(self, error: OSError) -> OSError:
-        return OSError(
-            error.errno,
-            f"{error.strerror} after {self._offset} bytes; nothing was left behind, "
-            "make room and run it again",
-            str(self.rec_path),
-        )
+        advice = "nothing was left behind, make room and run it again"
+        text = f"{error.strerror} after {self._offset} bytes; {advice}"
+        return OSError(error.errno, text, str(self.rec_path))
 
 
 def read_index(idx_path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
