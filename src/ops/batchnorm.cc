@@ -189,6 +189,7 @@ REGISTER_OP(arcface_batchnorm)
     .setBackward(backward, "cpu")
     .setParseAttrs(parse_attrs)
     .setInferType(all_float32)
+    .setInferSType(all_dense)
     .setInferShape(infer_shape)
     .setMutateInputs(mutate_inputs);
 

@@ -3,117 +3,41 @@
 // arcface_pointwise: inputs data (N, C, H, W), weight (F, C, 1, 1); output (N, F, H, W).
 // float32.  Attribute: filters.
 //
-// The places of all images, N * H * W of them, are the columns of one matrix, so a 7x7 layer
-// fills its tiles like a 56x56 one.  Tiles are copied together ("packed") before they are
-// multiplied, and products are held in registers, as in Goto and van de Geijn, "Anatomy of
-// High-Performance Matrix Multiplication", 2008.
+// Products of matrices: see product.h.
 
 #include <omp.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <memory>
-
-#include "tensors.h"
+#include "product.h"
 
 namespace arcface {
 namespace {
 
-#ifdef __AVX512F__
-constexpr int LANES = 16, ROWS = 8;
-#else
-constexpr int LANES = 8, ROWS = 4;
-#endif
-constexpr int VECTORS = 3;  // of a tile's columns
-constexpr int COLUMNS = LANES * VECTORS;
 constexpr int CHUNK = 64 * LANES;  // places at once in the gradient of the weights
 constexpr int BLOCK = 4;           // rows and columns of a tile there
 
-typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
-
-struct Free {
-  void operator()(void* p) const { std::free(p); }
-};
-using Buffer = std::unique_ptr<float[], Free>;
-
-Buffer allocate(int64_t floats) {
-  const size_t bytes = (floats * sizeof(float) + 63) / 64 * 64;
-  return Buffer(static_cast<float*>(std::aligned_alloc(64, std::max<size_t>(bytes, 64))));
-}
-
-// Copy columns [start, start + count) of data (N, C, inner), seen as (C, N * inner), to rows of
-// `stride` floats.
-void gather(const float* data, const Extent& e, int64_t start, int64_t count, int64_t stride,
-            float* to) {
+// Copy of data (N, C, inner), seen as (C, N * inner), the rows first .. first + depth and the
+// columns start .. start + count to rows of `stride` floats.
+void gather(const float* data, const Extent& e, int64_t start, int64_t count, int64_t first,
+            int64_t depth, int64_t stride, float* to) {
   for (int64_t done = 0; done < count;) {
     const int64_t n = (start + done) / e.inner, p = (start + done) % e.inner;
     const int64_t run = std::min(count - done, e.inner - p);
-    const float* from = data + n * e.channels * e.inner + p;
-    for (int64_t c = 0; c < e.channels; ++c) {
+    const float* from = data + (n * e.channels + first) * e.inner + p;
+    for (int64_t c = 0; c < depth; ++c) {
       std::copy_n(from + c * e.inner, run, to + c * stride + done);
     }
     done += run;
   }
 }
 
-// tile (ROWS, COLUMNS) = a (depth, ROWS), packed, times b (depth, COLUMNS).
-void multiply(const float* a, const float* b, int64_t depth, float* tile) {
-  vec sums[ROWS][VECTORS] = {};
-  for (int64_t k = 0; k < depth; ++k) {
-    const vec* row = reinterpret_cast<const vec*>(b + k * COLUMNS);
-    const vec b0 = row[0], b1 = row[1], b2 = row[2];
-#pragma GCC unroll 8
-    for (int r = 0; r < ROWS; ++r) {
-      const float factor = a[k * ROWS + r];
-      sums[r][0] += factor * b0;
-      sums[r][1] += factor * b1;
-      sums[r][2] += factor * b2;
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < ROWS; ++r) {
-    for (int v = 0; v < VECTORS; ++v) {
-      *reinterpret_cast<vec*>(tile + r * COLUMNS + v * LANES) = sums[r][v];
-    }
-  }
-}
+struct Places {  // the columns of a 1x1 convolution
+  const float* data;
+  Extent e;
 
-// out (N, F, inner) = matrix (F, C) times in (N, C, inner); matrix[f, c] at f * row + c * column.
-void product(const float* in, const Extent& e, const float* matrix, int64_t filters, int64_t row,
-             int64_t column, float* out) {
-  const int64_t columns = e.batch * e.inner, depth = e.channels;
-  const int64_t panels = (filters + ROWS - 1) / ROWS;
-  const Buffer packed = allocate(panels * ROWS * depth);
-  for (int64_t f = 0; f < panels * ROWS; ++f) {
-    float* to = packed.get() + f / ROWS * ROWS * depth + f % ROWS;
-    for (int64_t k = 0; k < depth; ++k) {
-      to[k * ROWS] = f < filters ? matrix[f * row + k * column] : 0;
-    }
+  void operator()(int64_t start, int64_t count, int64_t first, int64_t depth, float* to) const {
+    gather(data, e, start, count, first, depth, COLUMNS, to);
   }
-#pragma omp parallel
-  {
-    const Buffer slice = allocate(depth * COLUMNS), tile = allocate(ROWS * COLUMNS);
-    std::fill_n(slice.get(), depth * COLUMNS, 0.0f);
-#pragma omp for schedule(static)
-    for (int64_t start = 0; start < columns; start += COLUMNS) {
-      const int64_t count = std::min<int64_t>(COLUMNS, columns - start);
-      gather(in, e, start, count, COLUMNS, slice.get());
-      for (int64_t panel = 0; panel < panels; ++panel) {
-        multiply(packed.get() + panel * ROWS * depth, slice.get(), depth, tile.get());
-        const int64_t first = panel * ROWS, rows = std::min<int64_t>(ROWS, filters - first);
-        for (int64_t done = 0; done < count;) {
-          const int64_t n = (start + done) / e.inner, p = (start + done) % e.inner;
-          const int64_t run = std::min(count - done, e.inner - p);
-          for (int64_t r = 0; r < rows; ++r) {
-            std::copy_n(tile.get() + r * COLUMNS + done, run,
-                        out + (n * filters + first + r) * e.inner + p);
-          }
-          done += run;
-        }
-      }
-    }
-  }
-}
+};
 
 // sums[i][j] += a row i * b row j over `length` places, in LANES partial sums each.
 void add_products(const float* a, const float* b, int64_t stride, int64_t length, float* sums,
@@ -167,8 +91,8 @@ void weight_gradient(const float* dy, const Extent& out, const float* x, const E
     for (int64_t start = 0; start < columns; start += CHUNK) {
       const int64_t count = std::min<int64_t>(CHUNK, columns - start);
       const int64_t length = (count + LANES - 1) / LANES * LANES;
-      gather(dy, out, start, count, stride, left.get());
-      gather(x, in, start, count, stride, right.get());
+      gather(dy, out, start, count, 0, out.channels, stride, left.get());
+      gather(x, in, start, count, 0, in.channels, stride, right.get());
       if (length > count) {  // the last places of all: zeros up to a whole vector
         for (int64_t f = 0; f < filters; ++f) {
           std::fill_n(left.get() + f * stride + count, length - count, 0.0f);
@@ -219,16 +143,19 @@ MXReturnValue infer_shape(const Attrs& attrs, Shapes* in, Shapes* out) {
 
 MXReturnValue forward(const Attrs&, Tensors* in, Tensors* out, const OpResource&) {
   const Extent e = extent((*in)[0].shape);
-  product((*in)[0].data<float>(), e, (*in)[1].data<float>(), (*out)[0].shape[1], e.channels, 1,
+  const int64_t filters = (*out)[0].shape[1];
+  const Matrix weights{(*in)[1].data<float>(), filters, e.channels, e.channels, 1};
+  product(weights, e.batch * e.inner, e.inner, DEPTH, Places{(*in)[0].data<float>(), e},
           (*out)[0].data<float>());
   return MX_SUCCESS;
 }
 
 MXReturnValue backward(const Attrs&, Tensors* in, Tensors* out, const OpResource&) {
   const Extent up = extent((*in)[0].shape), e = extent((*in)[1].shape);
-  const float* dy = (*in)[0].data<float>();
-  product(dy, up, (*in)[2].data<float>(), e.channels, 1, e.channels, (*out)[0].data<float>());
-  weight_gradient(dy, up, (*in)[1].data<float>(), e, (*out)[1].data<float>());
+  const float *dy = (*in)[0].data<float>(), *x = (*in)[1].data<float>();
+  const Matrix transposed{(*in)[2].data<float>(), e.channels, up.channels, 1, e.channels};
+  product(transposed, e.batch * e.inner, e.inner, DEPTH, Places{dy, up}, (*out)[0].data<float>());
+  weight_gradient(dy, up, x, e, (*out)[1].data<float>());
   return MX_SUCCESS;
 }
 

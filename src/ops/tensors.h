@@ -43,4 +43,11 @@ inline MXReturnValue all_float32(const Attrs&, std::vector<int>* in, std::vector
   return MX_SUCCESS;
 }
 
+// Every input and output is dense.  Auxiliary states come without a storage type.
+inline MXReturnValue all_dense(const Attrs&, std::vector<int>* in, std::vector<int>* out) {
+  in->assign(in->size(), mxnet::ext::kDefaultStorage);
+  out->assign(out->size(), mxnet::ext::kDefaultStorage);
+  return MX_SUCCESS;
+}
+
 }  // namespace arcface

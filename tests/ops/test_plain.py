@@ -210,3 +210,38 @@ def test_left_alone_where_it_does_not_pay():
     assert "BatchNorm" in found
     assert "Convolution" in found
     assert "arcface_prelu" in found
+
+
+def test_module_trains_alike():
+    """Bound by shapes, as training does: weights and moving statistics after three steps."""
+    symbol = mx.sym.SoftmaxOutput(mobile(), name="softmax")
+    arrays, aux = random_arrays(symbol, data=(4, 3, 10, 10))
+    rng = np.random.RandomState(2)
+    batch = mx.io.DataBatch([mx.nd.array(arrays["data"])], [mx.nd.array(rng.randint(0, 4, 4))])
+    learned = []
+    for graph in (composed(symbol), fast_graph(symbol, CPU, training=True)):
+        grads = {"data": "null", "softmax_label": "null"}
+        shapes = {name: value.shape for name, value in arrays.items()}
+        executor = graph.simple_bind(
+            CPU, grad_req={n: grads.get(n, "write") for n in shapes}, **shapes
+        )
+        arrays["softmax_label"] = batch.label[0].asnumpy()
+        executor.copy_params_from(
+            {n: mx.nd.array(v) for n, v in arrays.items()},
+            {n: mx.nd.array(v) for n, v in aux.items()},
+        )
+        for _ in range(3):
+            executor.forward(is_train=True)
+            executor.backward()
+            for name in set(shapes) - set(grads):
+                executor.arg_dict[name][:] -= 0.01 * executor.grad_dict[name]
+        states = executor.arg_dict | executor.aux_dict
+        learned.append({name: value.asnumpy() for name, value in states.items()})
+    for name, wanted in learned[0].items():
+        close(learned[1][name], wanted, rtol=1e-3)
+
+
+def test_bound_from_the_shape_of_the_data_alone():
+    ours = fast_graph(mobile(), CPU, training=False)
+    executor = ours.simple_bind(CPU, grad_req="null", data=(2, 3, 10, 10))
+    assert executor.forward(is_train=False)[0].shape == (2, 4)
