@@ -111,6 +111,15 @@ def test_errors_of_the_images_arrive_and_no_thread_stays(checkpoint):
     assert threading.active_count() == before
 
 
+def test_a_network_that_fails_leaves_no_thread_behind(checkpoint):
+    wrong_size = (np.zeros((8, 8, 3), np.uint8) for _ in range(1000))
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="made for another image size"):
+        Embedder(checkpoint, batch_size=2).plain_and_flipped(wrong_size)
+    assert threading.active_count() == before
+    assert next(wrong_size) is not None  # reading ahead has stopped
+
+
 def test_parameters_can_be_exchanged(checkpoint):
     symbol = network()
     embed = Embedder.from_parameters(symbol, *parameters(symbol), normalize=False, flip=False)

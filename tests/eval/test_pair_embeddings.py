@@ -53,3 +53,21 @@ def test_images_are_scaled_when_a_size_is_given():
 
     embed_pair_set(Sizes(), pair_set(2), (8, 8))
     assert set(seen) == {(8, 8, 3)}
+
+
+def test_an_image_of_several_pairs_is_embedded_once_and_stands_in_all():
+    pairs = pair_set(4)
+    a, b, c = pairs.images[1], pairs.images[3], pairs.images[5]
+    shared = PairSet([c, a, a, b, c, c], [False, False, True])
+    seen = []
+
+    class Counting(Corners):
+        def plain_and_flipped(self, images):
+            seen.extend(images)
+            return super().plain_and_flipped(seen)
+
+    embeddings = embed_pair_set(Counting(), shared)
+    plain, flipped = Corners().plain_and_flipped(shared.decoded())
+    np.testing.assert_array_equal(embeddings.plain, plain)
+    np.testing.assert_array_equal(embeddings.flipped, flipped)
+    assert len(seen) == 3

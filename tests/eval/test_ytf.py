@@ -3,7 +3,7 @@
 import re
 
 from arcface_mxnet.eval.videos import DISTANCES, set_distances
-from arcface_mxnet.eval.ytf import list_frames, main, read_splits
+from arcface_mxnet.eval.ytf import list_frames, main, read_splits, unit_features
 import cv2
 import numpy as np
 import pytest
@@ -42,6 +42,15 @@ def test_pairs_of_videos(videos, capsys, distance):
     out = capsys.readouterr().out
     assert "[ytf]30 pairs of 12 videos, 54 frames" in out
     assert float(re.search(r"Accuracy-Flip: ([\d.]+)\+-", out)[1]) > 0.8
+
+
+def test_features_of_frames_are_unit_sums_of_both_passes(videos):
+    main(arguments(videos))
+    stored = np.load(videos / "f.npy")
+    both = stored[:, 0] + stored[:, 1]
+    expected = both / np.linalg.norm(both, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit_features(videos / "f.npy", 54), expected, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(stored[:, 0], stored[:, 1])
 
 
 def test_fewer_frames(videos, capsys):
