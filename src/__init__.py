@@ -15,8 +15,10 @@ __version__ = "0.1.0"
 if "bool" not in numpy.__dict__:
     numpy.bool = numpy.bool_
 
-# The oneDNN subgraph backend aborts on some inference graphs ("IsMKLDNNData").
-os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "NONE")
+# The oneDNN subgraph backend aborts on some inference graphs ("IsMKLDNNData").  The backend
+# "default" groups no operators; unlike "NONE" it does not print a line for every bound graph.
+os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "default")
+os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
 
 
 def _preload_cuda_wheels() -> None:
