@@ -10,7 +10,7 @@ import threading
 import mxnet as mx
 import numpy as np
 
-from .ops import fast_graph
+from .ops import fast_graph, fold_norms
 from .training.checkpoints import Params, load_checkpoint
 
 EMBEDDING_OUTPUT = "fc1_output"  # published name of the embedding in every checkpoint
@@ -129,7 +129,7 @@ class Embedder(ImageEmbedder):
         ctx: mx.Context | Sequence[mx.Context] | None,
     ) -> None:
         self._contexts = [ctx or mx.cpu()] if isinstance(ctx, mx.Context | None) else list(ctx)
-        self._symbol = fast_graph(embedding_symbol(symbol), self._contexts[0])
+        self._symbol = fast_graph(embedding_symbol(symbol), self._contexts[0], training=False)
         self._executors: list[mx.executor.Executor] = []
         self._input_shape: tuple[int, ...] = ()
         self.set_parameters(arg_params, aux_params)
@@ -149,8 +149,7 @@ class Embedder(ImageEmbedder):
             )
         self._arg_params = {name: arg_params[name] for name in needed}
         self._aux_params = {n: aux_params[n] for n in self._symbol.list_auxiliary_states()}
-        for executor in self._executors:
-            executor.copy_params_from(self._arg_params, self._aux_params)
+        self._executors, self._input_shape = [], ()  # what was folded belongs to the old ones
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
         if batch.shape[1:] != self._input_shape:
@@ -168,8 +167,11 @@ class Embedder(ImageEmbedder):
         """Make one executor per device for images (3, H, W)."""
         self._share = -(-self.batch_size // len(self._contexts))
         self._check_shapes(input_shape)
+        first = self._contexts[0]
+        shapes = {"data": (1, *input_shape)}
+        symbol = fold_norms(self._symbol, first, self._arg_params, self._aux_params, shapes)
         self._executors = [
-            self._symbol.simple_bind(context, grad_req="null", data=(self._share, *input_shape))
+            symbol.simple_bind(context, grad_req="null", data=(self._share, *input_shape))
             for context in self._contexts
         ]
         for executor in self._executors:

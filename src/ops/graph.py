@@ -72,9 +72,9 @@ def fast_graph(
         return rewriter.run(PlainRule(rewriter, training))
     if training is not False:
         symbol = separate_layouts(symbol)
-    if not has_prelu:
-        return symbol
-    return Rewriter(symbol).run(own_prelu if own else convolution_prelu)
+    if has_prelu:
+        symbol = Rewriter(symbol).run(own_prelu if own else convolution_prelu)
+    return symbol
 
 
 def is_half(node: Node) -> bool:

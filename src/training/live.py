@@ -19,7 +19,7 @@ class LiveEmbedder(ImageEmbedder):
 
     def __init__(self, plan: Plan, stepper: Stepper):
         super().__init__(plan.images_per_batch, flip=True, normalize=False)
-        symbol = fast_graph(plan.embedding, plan.ctx)
+        symbol = fast_graph(plan.embedding, plan.ctx, training=False)
         shape = plan.shapes["data"]
         self._share = shape[0]
         self._executors = [

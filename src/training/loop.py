@@ -164,7 +164,7 @@ def make_stepper(plan: Plan, arg_params: dict, aux_params: dict) -> Stepper:
         grad_clip=config.grad_clip,
     )
     return Stepper(
-        fast_graph(plan.symbol, plan.ctx),
+        fast_graph(plan.symbol, plan.ctx, training=True),
         plan.ctx,
         plan.shapes,
         arg_params,

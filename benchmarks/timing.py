@@ -1,0 +1,29 @@
+"""Medians of alternating runs: what is compared shares whatever else the machine is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from statistics import median
+import time
+
+
+def alternate(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the median seconds of each work, by name; all run once per round, in turn.
+
+    One more round goes before, untimed: the first run prepares memory and kernels.
+    """
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for round_number in range(rounds + 1):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            if round_number:
+                times[name].append(time.perf_counter() - start)
+    return {name: median(values) for name, values in times.items()}
+
+
+def print_rates(title: str, images: int, seconds: Mapping[str, float]) -> None:
+    """Print images/s of each, and as a multiple of the first."""
+    first = next(iter(seconds.values()))
+    for name, value in seconds.items():
+        print(f"{title:24} {name:12} {images / value:8.2f} images/s   {first / value:5.2f} x stock")
