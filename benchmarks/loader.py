@@ -79,8 +79,9 @@ def write_crops(folder: Path) -> list[bytes]:
         for i in range(identities):
             writer.write(past + i, range_record(1 + 10 * i, 11 + 10 * i)[0])
     (folder / "property").write_text(f"{identities},{SIDE},{SIDE}\n")
-    lines = (folder / "train.idx").read_text().splitlines(keepends=True)
-    (folder / "images.idx").write_text("".join(lines[:NUM_IMAGES]))  # MXNet's have no header record
+    with RecordWriter(folder / "plain.rec", folder / "plain.idx") as writer:
+        for key, jpeg in enumerate(jpegs):  # MXNet's iterators stop at records without an image
+            writer.write(key, [key // 10, 1], jpeg)
     return jpegs
 
 
@@ -95,14 +96,14 @@ def decode(jpeg: bytes) -> np.ndarray:
 
 def python_iterator(folder: Path) -> mx.io.DataIter:
     return mx.image.ImageIter(
-        BATCH, (3, SIDE, SIDE), label_width=2, path_imgrec=str(folder / "train.rec"),
-        path_imgidx=str(folder / "images.idx"), shuffle=True, rand_mirror=True,
+        BATCH, (3, SIDE, SIDE), label_width=2, path_imgrec=str(folder / "plain.rec"),
+        path_imgidx=str(folder / "plain.idx"), shuffle=True, rand_mirror=True,
     )  # fmt: skip
 
 
 def cpp_iterator(folder: Path) -> mx.io.DataIter:
     return mx.io.ImageRecordIter(
-        path_imgrec=str(folder / "train.rec"), path_imgidx=str(folder / "images.idx"),
+        path_imgrec=str(folder / "plain.rec"), path_imgidx=str(folder / "plain.idx"),
         data_shape=(3, SIDE, SIDE), batch_size=BATCH, label_width=2, shuffle=True,
         rand_mirror=True, preprocess_threads=THREADS,
     )  # fmt: skip
