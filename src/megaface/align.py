@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import json
 from pathlib import Path
@@ -64,13 +65,14 @@ def build_parser() -> argparse.ArgumentParser:
         add("--output-dir", type=Path, required=True, help="folder for the crops")
         add("--image-size", default="112,112", help="HEIGHT,WIDTH in pixels (%(default)s)")
         add("--gpu", type=int, default=-1, help="GPU number; -1 for the CPU (%(default)s)")
+        add("--threads", type=int, default=2, help="photos at once (%(default)s)")
         add("--model-dir", type=Path, default=Path("models/mtcnn"),
             help="folder of det1 to det3 (%(default)s)")  # fmt: skip
         if name == "megaface":
             add("--name", default="megaface", help="folder in --input-dir (%(default)s)")
         else:
             add("--number", choices=("face_id", "image_id"), default="face_id",
-                help="column of the actor lists that the file names number by (%(default)s)")  # fmt: skip
+                help="column of the actor lists that numbers the files (%(default)s)")  # fmt: skip
     add = commands.add_parser("check", help="check aligned images").add_argument
     add("--root", type=Path, required=True, help="folder of the images")
     add("--list", type=Path, required=True, help="their names: text or JSON list")
@@ -95,10 +97,14 @@ def align(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{arguments.input_dir}: no photo found there")
     ctx = mx.cpu() if arguments.gpu < 0 else mx.gpu(arguments.gpu)
     detector = MtcnnDetector(ctx, thresholds=THRESHOLDS, model_dir=arguments.model_dir)
-    attempts = [
-        _align_one(detector, photo, out, size)
-        for photo in tqdm(photos, desc=arguments.command, unit="photo", disable=None)
-    ]
+    with ThreadPoolExecutor(arguments.threads) as pool:
+        done = pool.map(lambda photo: _align_one(detector, photo, out, size), photos)
+        bar = tqdm(done, total=len(photos), desc=arguments.command, unit="photo", disable=None)
+        try:
+            attempts = list(bar)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     is_crop = [not attempt.startswith("failed") for attempt in attempts]
     with replace_file(out / "lst", "w", encoding="utf-8") as file:
         file.writelines(
@@ -151,7 +157,7 @@ def facescrub_photos(folder: Path, number: str) -> Iterator[Photo]:
     labels = {name: label for label, name in enumerate(sorted(set(probe_list.ids)))}
     for path, one in zip(probe_list.paths, probe_list.ids, strict=True):
         person, number_of = Path(path).stem.rsplit("_", 1)
-        box = boxes.get((person, number_of))
+        box = boxes.get((person.replace(" ", "_"), number_of))
         if box is None:
             raise ValueError(f"{folder}: the actor lists have no box for {path}")
         crop = str(Path(path).with_suffix(".png")).replace(" ", "_")

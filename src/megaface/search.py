@@ -18,10 +18,11 @@ from .pairs import GenuinePairs, genuine_pairs
 from .tally import Tally
 from .tile import TileCounter, squared_lengths
 
-EXACT_FPR = 1e-3  # up to here every genuine distance is a point of the ROC
+EXACT_FPR = 1e-3  # up to here every genuine distance is a point of the ROC,
+EXACT_ACCEPTS = 10_000  # and up to so many false accepts, so that small sets are exact throughout
 BLOCK = 16384  # distractors in one product: with 3,530 probes 231 MB of scores
 PILOT = 1024  # distractors of each group that are looked at first
-MARGIN = 1.5  # of the pilot's estimate
+MARGIN = 1.5  # of the pilot's estimate, times what is needed
 
 Reader = Callable[[np.ndarray], np.ndarray]
 
@@ -35,8 +36,8 @@ class Identification:
     best_distance, best_row: (P,), each probe's nearest distractor.
     thresholds: float64 (T,), squared distances, ascending (accept at or below).
     false_accepts: int64 (T,), of all P x N negatives, exact at every threshold.
-    num_exact: the first thresholds are all genuine distances with FPR <= 1e-3; those after are
-    grid_step apart up to the farthest genuine pair.
+    num_exact: the first thresholds are all genuine distances with FPR <= 1e-3, or with at most
+    10,000 false accepts; those after are grid_step apart up to the farthest genuine pair.
     """
 
     num_distractors: int
@@ -90,9 +91,9 @@ def identify(
     pairs = genuine_pairs(probes, probe_ids)
     groups = _groups(lists)
     with TileCounter(probes, pairs, threads) as counter:
-        share = MARGIN * EXACT_FPR
+        margin = MARGIN
         while True:
-            last = _pilot(counter, distractors, groups, lists, share)
+            last = _pilot(counter, distractors, groups, lists, margin)
             tallies = _stream(counter, distractors, groups, len(lists), last, block, progress)
             reach = [min(last[g] for g, group in enumerate(groups) if i in group.members)
                      for i in range(len(lists))]  # fmt: skip
@@ -102,7 +103,7 @@ def identify(
             ]
             if all(result is not None for result in results):
                 return results
-            share *= 4  # the pilot misjudged this list: look further out
+            margin *= 4  # the pilot misjudged this list: look further out
 
 
 def _groups(lists: Sequence[np.ndarray]) -> list[_Group]:
@@ -123,29 +124,32 @@ def _groups(lists: Sequence[np.ndarray]) -> list[_Group]:
 
 
 def _pilot(
-    counter: TileCounter, read: Reader, groups: list[_Group], lists: Sequence, share: float
+    counter: TileCounter, read: Reader, groups: list[_Group], lists: Sequence, margin: float
 ) -> list[int]:
     """Return for each group the last distance to count against one by one.
 
-    An estimate from a sample: the distance that `share` of the negatives of every list of
-    the group lie within.  It bears on the speed alone; _result checks it.
+    An estimate from a sample: the distance within which every list of the group has margin
+    times the false accepts that are counted exactly.  It bears on the speed alone; _result
+    checks it.
     """
+    wanted = [margin * _exact_accepts(counter, len(rows)) for rows in lists]
     nearest, weight = [], []
     for group in groups:
         step = -(-len(group.rows) // PILOT)
         vectors = read(group.rows[::step])
         scores = counter.scores(vectors, squared_lengths(vectors, "distractor"))[0].ravel()
-        keep = min(scores.size, max(64, int(8 * share * scores.size)))
+        # Of each group enough for the list that wants the largest share of its negatives.
+        share = max(wanted[i] / (len(lists[i]) * len(counter.probes)) for i in group.members)
+        keep = int(min(scores.size, max(64, 8 * share * scores.size)))
         nearest.append(np.partition(scores, -keep)[-keep:])
         weight.append(np.full(keep, len(group.rows) / len(vectors)))
     cuts = []
-    for i, rows in enumerate(lists):
+    for i in range(len(lists)):
         mine = [g for g, group in enumerate(groups) if i in group.members]
         scores = np.concatenate([nearest[g] for g in mine])
         order = np.argsort(-scores)
         total = np.cumsum(np.concatenate([weight[g] for g in mine])[order])
-        wanted = share * len(rows) * len(counter.probes)
-        at = total.searchsorted(wanted)
+        at = total.searchsorted(wanted[i])
         cuts.append(scores[order[at]] if at < len(order) else -np.inf)
     top = len(counter.distances) - 1
     places = [min(top, top + 1 - int(counter.scores_at.searchsorted(cut))) for cut in cuts]
@@ -181,7 +185,7 @@ def _result(
 ) -> Identification | None:
     """Return the result of a list, or None if it was not counted far enough for EXACT_FPR."""
     within = np.cumsum(tally.below[: last + 1])
-    allowed = int(EXACT_FPR * num_distractors * len(counter.probes))
+    allowed = _exact_accepts(counter, num_distractors)
     if within[-1] <= allowed and last < len(counter.distances) - 1:
         return None
     num_exact = int(np.searchsorted(within, allowed, side="right"))
@@ -205,3 +209,7 @@ def _result(
         num_exact,
         float(counter.step),
     )
+
+
+def _exact_accepts(counter: TileCounter, num_distractors: int) -> int:
+    return max(EXACT_ACCEPTS, int(EXACT_FPR * num_distractors * len(counter.probes)))

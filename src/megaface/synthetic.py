@@ -2,10 +2,10 @@
 
     python -m arcface_mxnet.megaface.synthetic OUT --people 80 --images 3530 --distractors 10000
 
-Writes OUT/facescrub/NAME/NAME_1.png_synthetic.bin, OUT/megaface/...jpg_synthetic.bin (or the
-stores facescrub_synthetic.npy and megaface_synthetic.npy), the lists OUT/templatelists, and the noise lists
-OUT/facescrub_noises.txt and OUT/megaface_noises.txt: wrong probes are images of nobody, wrong
-distractors are images of a probe's person.
+Writes OUT/facescrub/NAME/NAME_1.png_synthetic.bin and OUT/megaface/...jpg_synthetic.bin, or the
+stores facescrub_synthetic.npy and megaface_synthetic.npy; the lists OUT/templatelists; the noise
+lists OUT/facescrub_noises.txt and OUT/megaface_noises.txt: wrong probes are images of nobody,
+wrong distractors are images of a probe's person.
 """
 
 from __future__ import annotations

@@ -9,6 +9,12 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def coarse_early(monkeypatch):
+    """Let the grid of thresholds begin where it would in a large set."""
+    monkeypatch.setattr(search, "EXACT_ACCEPTS", 0)
+
+
 def brute_force(probes, ids, distractors):
     """Return {(probe, mate): (closer, equal)} and all distances, from the definition."""
     probes, distractors = probes.astype(np.float64), distractors.astype(np.float64)
@@ -64,7 +70,7 @@ def check(result, ranks, away):
     assert np.array_equal(result.best_row, away.argmin(axis=1))
     accepts = [(away <= threshold).sum() for threshold in result.thresholds]
     assert result.false_accepts.tolist() == accepts
-    allowed = int(search.EXACT_FPR * away.size)
+    allowed = max(search.EXACT_ACCEPTS, int(search.EXACT_FPR * away.size))
     found = set(result.thresholds[: result.num_exact])
     assert all((away <= d).sum() > allowed or d in found for d in result.pairs.distance)
     assert all(accept <= allowed for accept in accepts[: result.num_exact])
@@ -142,6 +148,14 @@ def test_result_does_not_depend_on_the_order_of_probes_and_distractors(larger):
     assert np.array_equal(shuffled.false_accepts, reference.false_accepts)
 
 
+def test_small_sets_are_exact_at_every_genuine_distance(larger, monkeypatch):
+    monkeypatch.setattr(search, "EXACT_ACCEPTS", 10**6)
+    (result,) = identify(*larger)
+    check(result, *brute_force(*larger))
+    assert set(result.pairs.distance) <= set(result.thresholds)
+    assert result.num_exact == len(result.thresholds)
+
+
 def test_lists_nested_and_overlapping_come_from_one_pass(larger):
     probes, ids, distractors = larger
     reads = []
@@ -166,9 +180,9 @@ def test_a_pilot_that_misjudges_is_found_out(larger, monkeypatch):
     (reference,) = identify(*larger)
     real, calls = search._pilot, []
 
-    def misled(counter, read, groups, lists, share):
-        calls.append(share)
-        return [0] if len(calls) == 1 else real(counter, read, groups, lists, share)
+    def misled(counter, read, groups, lists, margin):
+        calls.append(margin)
+        return [0] if len(calls) == 1 else real(counter, read, groups, lists, margin)
 
     monkeypatch.setattr(search, "_pilot", misled)
     same(identify(*larger)[0], reference)

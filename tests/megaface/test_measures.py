@@ -1,0 +1,107 @@
+"""Figures worked out by hand on a handful of distances."""
+
+from arcface_mxnet.megaface import measures
+from arcface_mxnet.megaface.pairs import GenuinePairs
+from arcface_mxnet.megaface.search import Identification, identify
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def result():
+    """Two people, two images each, on a line: genuine distances 0.25 and 4, four distractors.
+
+    Probes at 1, 1.5 (a) and 10, 12 (b); distractors at 1.375, 9, 13, 14.
+    """
+    line = lambda *x: np.array(x, np.float32)[:, None]  # noqa: E731
+    return identify(line(1, 1.5, 10, 12), list("aabb"), line(1.375, 9, 13, 14))[0]
+
+
+def test_ranks_by_hand(result):
+    assert result.closer.tolist() == [1, 1, 1, 1]  # 1.375; 1.375; 9; 13 are closer
+    assert result.equal.tolist() == [0, 0, 0, 1]  # 14 is as far from 12 as 10 is
+    assert measures.rank_rates(result, (1, 2, 5, 100)) == {1: 0, 2: 1, 5: 1}
+    rank, recall = measures.cmc(np.array([0, 3, 3, 7]))
+    assert (rank.tolist(), recall.tolist()) == ([0, 3, 7], [0.25, 0.75, 1])
+    rank, recall = measures.cmc(np.array([3, 3]))
+    assert (rank.tolist(), recall.tolist()) == ([0, 3], [0, 1])
+
+
+def test_roc_by_hand(result):
+    fpr, tpr, distance = measures.roc(result)
+    assert (distance[0], tpr[0], fpr[0]) == (0.25, 0.5, 2 / 16)
+    assert (distance[-1], tpr[-1], fpr[-1]) == (4, 1, 5 / 16)
+
+
+def test_operating_points(result):
+    point = measures.operating_point(result, 0.2)
+    assert point.fpr == 2 / 16 and point.tpr == 0.5 and point.exact
+    none = measures.operating_point(result, 1e-6)
+    assert none.tpr == 0 and none.fpr == 0 and none.exact
+
+
+def test_operating_point_takes_the_largest_rate_within_the_limit():
+    pairs = GenuinePairs(*(np.zeros(0),) * 2, np.array([0.1, 0.2, 0.3, 0.4]), *(np.zeros(0),) * 2)
+    nothing = np.zeros(0)
+    one = Identification(1000, pairs, nothing, nothing, nothing, np.zeros(1000),
+                         pairs.distance, np.array([0, 1, 1, 5]), 4, 0.1)  # fmt: skip
+    point = measures.operating_point(one, 1e-6)
+    assert (point.tpr, point.fpr, point.distance, point.exact) == (0.75, 1e-6, 0.3, True)
+    assert measures.operating_point(one, 9e-7).tpr == 0.25
+
+
+def test_decimation_keeps_first_last_and_every_rise():
+    x, y = np.arange(6), np.array([0.5, 0.505, 0.51, 0.515, 0.9, 0.901])
+    assert measures.decimate(x, y) == ([0, 2, 4, 5], [0.5, 0.51, 0.9, 0.901])
+    assert measures.decimate(x[:1], y[:1]) == ([0], [0.5])
+
+
+def test_interval_is_over_people_and_seeded():
+    person = np.repeat(np.arange(10), 4)
+    probe = np.arange(40)
+    pairs = GenuinePairs(probe, probe, np.zeros(40), np.arange(41), person)
+    hit = person < 5  # half of the people are always found
+    low, high = measures.person_interval(pairs, hit)
+    assert low == measures.person_interval(pairs, hit)[0]
+    assert 0.15 <= low <= 0.25 and 0.75 <= high <= 0.85  # binomial of 10, not of 40
+    assert measures.person_interval(pairs, np.ones(40, bool)) == (1, 1)
+
+
+def test_open_set_by_hand():
+    # Probes at 0, 1 (one person); mates are 1 apart (distance 1); distractors at 3 and 1.5.
+    line = lambda *x: np.array(x, np.float32)[:, None]  # noqa: E731
+    probes, distractors = line(0.5, 1.5), line(3.5, 2)
+    (result,) = identify(probes, ["a", "a"], distractors)
+    # Nearest distractors: 1.5 away (2.25) and 0.5 away (0.25); mates 1.0: ranks 0 and 1.
+    fpir, fnir, distance = measures.open_set(result)
+    assert distance.tolist() == [0.25, 0.25, 2.25]
+    assert fpir.tolist() == [0, 0.5, 1]
+    assert fnir.tolist() == [1, 1, 0.5]
+    assert measures.miss_rate_at(result, 0.6) == 1
+    assert measures.miss_rate_at(result, 1) == 0.5
+
+
+def test_traditional_gallery_holds_one_image_of_each_other_person():
+    line = lambda *x: np.array(x, np.float32)[:, None]  # noqa: E731
+    probes = line(1, 3, 2.5, 9)
+    names = ["a/2", "a/1", "b/2", "b/1"]  # b's image by name is at 9
+    (result,) = identify(probes, list("aabb"), line(100))
+    assert measures.traditional_ranks(result, probes, names).tolist() == [0, 0, 1, 1]
+    names = ["a/2", "a/1", "b/1", "b/2"]  # now at 2.5, between the images of a
+    assert measures.traditional_ranks(result, probes, names).tolist() == [1, 1, 1, 1]
+    curves = measures.kit_curves(result, probes, names)
+    assert curves["cmc"] == [[0, 1], [1.0, 1.0]]
+    assert curves["traditional_cmc"] == [[0, 1, 2], [0.0, 1.0, 1.0]]
+    assert curves["roc"][0][0] == 0 and curves["roc"][1][0] == 1
+    assert curves["roc"][0][-1] == 1 and curves["roc"][1][-1] == 1
+
+
+def test_worst_probes_come_worst_first_and_only_beaten_ones(result):
+    worst = measures.worst_probes(result)
+    assert {one["probe"] for one in worst} == {0, 1, 2, 3}
+    assert worst[0]["beaten"] == 1 and worst[0]["median_rank"] == 2
+    found = next(one for one in worst if one["probe"] == 2)
+    assert (found["distractor"], found["distractor_similarity"]) == (1, 0.5)
+    (easy,) = identify(np.eye(4, dtype=np.float32)[[0, 0, 1, 1]], list("aabb"),
+                       np.eye(4, dtype=np.float32)[2:])  # fmt: skip
+    assert measures.worst_probes(easy) == []

@@ -1,0 +1,135 @@
+"""Noise removal: the published rule by its arithmetic, and the two others."""
+
+import json
+
+from arcface_mxnet.megaface import remove_noises, run_experiment, synthetic
+from arcface_mxnet.megaface.features import read_feature
+from arcface_mxnet.megaface.noise_rules import clean_distractors, clean_probes
+from arcface_mxnet.megaface.store import FeatureStore
+import numpy as np
+import pytest
+
+
+def test_published_rule_for_probes():
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((5, 8)).astype(np.float32)
+    wrong = np.array([False, True, False, False, True])
+    people = ["a", "a", "a", "b", "b"]
+    cleaned = clean_probes(vectors, people, wrong, "published", np.random.default_rng(1))
+    assert cleaned.shape == (5, 9) and cleaned.dtype == np.float32
+    assert np.array_equal(cleaned[~wrong, :8], vectors[~wrong])
+    assert not cleaned[:, 8].any()
+    noise = np.random.default_rng(1).uniform(-0.001, 0.001, (2, 8))
+    for row, total, extra in zip((1, 4), (vectors[0] + vectors[2], vectors[3]), noise, strict=True):
+        expected = total + extra
+        assert np.allclose(cleaned[row, :8], expected / np.linalg.norm(expected), atol=1e-7)
+    again = clean_probes(vectors, people, wrong, "published", np.random.default_rng(1))
+    assert np.array_equal(cleaned, again)
+
+
+def test_published_rule_for_distractors():
+    vectors = np.ones((3, 4), np.float32)
+    cleaned = clean_distractors(vectors, np.array([False, True, False]), "published")
+    assert cleaned.tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 1, 100], [1, 1, 1, 1, 0]]
+    assert cleaned.dtype == np.float32
+
+
+def test_other_rules():
+    vectors = np.arange(1, 7, dtype=np.float32).reshape(3, 2)
+    wrong = np.array([False, True, False])
+    assert clean_distractors(vectors, wrong, "drop").tolist() == [[1, 2], [5, 6]]
+    assert clean_distractors(vectors, wrong, "zero").tolist() == [[1, 2], [0, 0], [5, 6]]
+    assert clean_probes(vectors, "aaa", wrong, "drop", None).tolist() == [[1, 2], [5, 6]]
+    centre = clean_probes(vectors, list("aaa"), wrong, "zero", None)
+    assert np.allclose(centre, [[1, 2], [0.6, 0.8], [5, 6]])
+
+
+def test_a_person_of_whom_every_image_is_wrong():
+    with pytest.raises(ValueError, match="every image of 1 people is on the noise list: b"):
+        clean_probes(np.ones((3, 2), np.float32), list("aab"), np.array([0, 0, 1], bool),
+                     "published", np.random.default_rng(0))  # fmt: skip
+
+
+@pytest.fixture(params=[False, True], ids=["files", "stores"])
+def data(request, tmp_path):
+    options = "--people 5 --images 40 --distractors 200 --dim 16 --noise 0.15"
+    packed = ["--store", "float32"] if request.param else []
+    assert synthetic.main([str(tmp_path), *options.split(), *packed]) == 0
+    return tmp_path, ["--store"] if request.param else []
+
+
+def command(folder, *more):
+    lists = folder / "templatelists"
+    return [
+        "--algo", "synthetic", "--feature-dir-input", str(folder),
+        "--feature-dir-out", str(folder / "clean"),
+        "--facescrub-lst", str(lists / "facescrub_features_list.json"),
+        "--megaface-lst", str(lists / "megaface_features_list.json_200_1"),
+        "--facescrub-noises", str(folder / "facescrub_noises.txt"),
+        "--megaface-noises", str(folder / "megaface_noises.txt"), *more,
+    ]  # fmt: skip
+
+
+def rank_1(folder, packed):
+    kind = "_synthetic.npy" if packed else ""
+    lists = folder.parent if folder.name == "clean" else folder
+    lists = lists / "templatelists"
+    out = folder / "results"
+    assert run_experiment.main(
+        [f"{folder}/megaface{kind}", f"{folder}/facescrub{kind}", "_synthetic.bin", str(out),
+         "-p", str(lists / "facescrub_features_list.json"), "-dlp", str(lists), "-s", "200"]
+    ) == 0  # fmt: skip
+    results = json.loads((out / "results_facescrub_megaface_synthetic_200_1.json").read_text())
+    return results["rank_rate"]["1"]["rate"]
+
+
+def test_from_features_to_a_better_result(data, capsys):
+    folder, packed = data
+    noises = (folder / "megaface_noises.txt").read_text().splitlines()[1:]
+    assert noises
+    assert remove_noises.main(command(folder, *packed)) == 0
+    assert f"megaface: {len(noises)} of 200 images are wrong" in capsys.readouterr().out
+    if packed:
+        store = FeatureStore(folder / "clean" / "megaface_synthetic.npy")
+        vector = store.read(store.find(noises[:1]))[0]
+    else:
+        vector = read_feature(folder / "clean" / "megaface" / f"{noises[0]}_synthetic.bin")
+    assert vector.shape == (17,) and vector[-1] == 100
+    assert rank_1(folder / "clean", packed) > rank_1(folder, packed)
+
+
+def test_drop_leaves_files_out_and_writes_the_lists(data):
+    folder, packed = data
+    assert remove_noises.main(command(folder, "--rule", "drop", *packed)) == 0
+    noises = (folder / "megaface_noises.txt").read_text().splitlines()[1:]
+    kept = (folder / "clean" / "megaface_lst").read_text().splitlines()
+    assert len(kept) == 200 - len(noises) and not set(kept) & set(noises)
+
+
+def test_zero_goes_into_files_alone(data, capsys):
+    folder, packed = data
+    code = remove_noises.main(command(folder, "--rule", "zero", *packed))
+    if packed:
+        assert code == 2 and "a packed store holds no zeros" in capsys.readouterr().err
+    else:
+        assert code == 0
+        name = (folder / "megaface_noises.txt").read_text().splitlines()[1]
+        data = (folder / "clean" / "megaface" / f"{name}_synthetic.bin").read_bytes()
+        assert data[16:] == bytes(64)
+
+
+def test_the_input_is_never_overwritten(data, capsys):
+    folder, packed = data
+    options = command(folder, *packed)
+    options[options.index("--feature-dir-out") + 1] = str(folder)
+    assert remove_noises.main(options) == 2
+    assert "would be written over its input" in capsys.readouterr().err
+
+
+def test_missing_features_are_listed(data, capsys):
+    folder, packed = data
+    if packed:
+        return  # a store has all its rows
+    next((folder / "megaface").rglob("*.bin")).unlink()
+    assert remove_noises.main(command(folder)) == 2
+    assert "1 features cannot be read" in capsys.readouterr().err
