@@ -142,7 +142,10 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket.  Raises ValueError if the address cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=CONNECTIONS)
+        listening = socket.create_server((host, port), family=family, backlog=CONNECTIONS)
+        # Connections inherit it; without, every answer waits 40 ms for an acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         raise ValueError(f"--host {host} --port {port}: {error.strerror or error}") from None
 
