@@ -47,6 +47,7 @@ def cached_library(cache_dir: Path | None = None) -> Path:
     library = folder / name
     if _is_whole(library):
         return library
+    logger.info("compiling the operators for this processor: once, a quarter of a minute")
     content = _compile(compiler)
     try:
         return _store(content, library)

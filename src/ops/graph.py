@@ -7,8 +7,9 @@ convolution  relu(x) + slope * (x - relu(x)), the product as a depthwise 1x1 con
              oneDNN computes and differentiates much faster than MXNet its PReLU
 stock        MXNet's LeakyReLU(act_type="prelu"), unchanged
 
-In a network of depthwise and 1x1 convolutions these and BatchNorm are ours too, if the graph is
-bound for training alone or for inference alone: see plain.py.
+In a graph that is bound for training alone a BatchNorm and the PReLU after it are one operator of
+ours.  In a network of depthwise and 1x1 convolutions, bound for training alone or for inference
+alone, these and every BatchNorm are ours: see plain.py.
 
 Where training could run, BatchNorms that oneDNN would compute by its reference implementation
 get a copy after them: see layouts.py.
@@ -72,9 +73,12 @@ def fast_graph(
         return rewriter.run(PlainRule(rewriter, training))
     if training is not False:
         symbol = separate_layouts(symbol)
-    if has_prelu:
-        symbol = Rewriter(symbol).run(own_prelu if own else convolution_prelu)
-    return symbol
+    if not has_prelu:
+        return symbol
+    rewriter = Rewriter(symbol)
+    if own and training:
+        return rewriter.run(PlainRule(rewriter, training, whole=False))
+    return rewriter.run(own_prelu if own else convolution_prelu)
 
 
 def is_half(node: Node) -> bool:

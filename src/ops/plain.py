@@ -77,10 +77,15 @@ def is_batch_norm(node: Node) -> bool:
 
 
 class PlainRule:
-    """The rule for Rewriter.run.  training: statistics of the batch, or the moving ones."""
+    """The rule for Rewriter.run.  training: statistics of the batch, or the moving ones.
 
-    def __init__(self, rewriter: Rewriter, training: bool):
+    whole False leaves convolutions to oneDNN, and every BatchNorm that no PReLU follows; but
+    one that a PReLU feeds would get plain data there, which oneDNN is slow with.
+    """
+
+    def __init__(self, rewriter: Rewriter, training: bool, *, whole: bool = True):
         self._training = training
+        self._whole = whole
         uses = Counter(entry[0] for node in rewriter.old for entry in node["inputs"])
         uses.update(rewriter.head_nodes)
         # Names of the BatchNorms whose only use is a PReLU: they are computed there.
@@ -101,19 +106,21 @@ class PlainRule:
 
     def __call__(self, rewriter: Rewriter, node: Node, inputs: list[Entry]) -> Entry | None:
         attrs = attrs_of(node)
-        if is_depthwise(node):
+        if self._whole and is_depthwise(node):
             options = {
                 "kernel": pair(attrs, "kernel", "()")[0],
                 "stride": pair(attrs, "stride", "(1, 1)")[0],
                 "pad": pair(attrs, "pad", "(0, 0)")[0],
             }
             return self._add(rewriter, "arcface_depthwise", node, inputs, options)
-        if is_pointwise(node):
+        if self._whole and is_pointwise(node):
             options = {"filters": attrs["num_filter"]}
             return self._add(rewriter, "arcface_pointwise", node, inputs, options)
         if is_batch_norm(node):
             if node["name"] in self._absorbed:
                 return inputs[0]  # the PReLU that follows looks for its other inputs itself
+            if not self._whole and not is_prelu(rewriter.old[node["inputs"][0][0]]):
+                return None
             return self._batch_norm(rewriter, node, node, inputs, prelu=False)
         if is_prelu(node):
             norm = rewriter.old[node["inputs"][0][0]]

@@ -13,6 +13,7 @@ namespace arcface {
 namespace {
 
 constexpr int CHUNK = 64 * LANES;  // places at once in the gradient of the weights
+constexpr int64_t MOST_SUMS = 8 << 20;  // floats, 32 MiB
 constexpr int BLOCK = 4;           // rows and columns of a tile there
 
 // Copy of data (N, C, inner), seen as (C, N * inner), the rows first .. first + depth and the
@@ -76,19 +77,25 @@ void weight_gradient(const float* dy, const Extent& out, const float* x, const E
   const int64_t columns = in.batch * in.inner;
   const int64_t filters = blocks(out.channels), channels = blocks(in.channels);
   const int64_t size = filters * channels * LANES;
-  const int threads = omp_get_max_threads();
-  const Buffer all = allocate(threads * size);
-  std::fill_n(all.get(), threads * size, 0.0f);
-#pragma omp parallel num_threads(threads)
-  {
-    float* sums = all.get() + omp_get_thread_num() * size;
-    // The rows are a little longer than a power of two, which would crowd few cache sets.
-    const int64_t stride = CHUNK + LANES;
+  // Threads share the places, each with sums of its own; or, where these would take too much
+  // memory, the filters.
+  const int64_t threads = omp_get_max_threads();
+  const int64_t parts = size * threads <= MOST_SUMS ? threads : 1;
+  const int64_t groups = threads / parts;
+  const Buffer all = allocate(parts * size);
+  std::fill_n(all.get(), parts * size, 0.0f);
+  // Rows are a little longer than a power of two, which would crowd few cache sets.
+  const int64_t stride = CHUNK + LANES;
+#pragma omp parallel for schedule(static)
+  for (int64_t worker = 0; worker < threads; ++worker) {
+    const int64_t part = worker % parts, group = worker / parts;
+    const int64_t low = filters / BLOCK * group / groups * BLOCK;
+    const int64_t high = filters / BLOCK * (group + 1) / groups * BLOCK;
+    float* sums = all.get() + part * size;
     const Buffer left = allocate(filters * stride), right = allocate(channels * stride);
     std::fill_n(left.get(), filters * stride, 0.0f);
     std::fill_n(right.get(), channels * stride, 0.0f);
-#pragma omp for schedule(static)
-    for (int64_t start = 0; start < columns; start += CHUNK) {
+    for (int64_t start = part * CHUNK; start < columns; start += parts * CHUNK) {
       const int64_t count = std::min<int64_t>(CHUNK, columns - start);
       const int64_t length = (count + LANES - 1) / LANES * LANES;
       gather(dy, out, start, count, 0, out.channels, stride, left.get());
@@ -101,23 +108,23 @@ void weight_gradient(const float* dy, const Extent& out, const float* x, const E
           std::fill_n(right.get() + c * stride + count, length - count, 0.0f);
         }
       }
-      for (int64_t f = 0; f < filters; f += BLOCK) {
+      for (int64_t f = low; f < high; f += BLOCK) {
         for (int64_t c = 0; c < channels; c += BLOCK) {
           add_products(left.get() + f * stride, right.get() + c * stride, stride, length,
                        sums + (f * channels + c) * LANES, channels * LANES);
         }
       }
     }
-#pragma omp for schedule(static)
-    for (int64_t f = 0; f < out.channels; ++f) {
-      for (int64_t c = 0; c < in.channels; ++c) {
-        float total = 0;
-        for (int t = 0; t < threads; ++t) {
-          const float* part = all.get() + t * size + (f * channels + c) * LANES;
-          for (int l = 0; l < LANES; ++l) total += part[l];
-        }
-        gradient[f * in.channels + c] = total;
+  }
+#pragma omp parallel for schedule(static)
+  for (int64_t f = 0; f < out.channels; ++f) {
+    for (int64_t c = 0; c < in.channels; ++c) {
+      float total = 0;
+      for (int64_t part = 0; part < parts; ++part) {
+        const float* sums = all.get() + part * size + (f * channels + c) * LANES;
+        for (int l = 0; l < LANES; ++l) total += sums[l];
       }
+      gradient[f * in.channels + c] = total;
     }
   }
 }
