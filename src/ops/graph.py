@@ -69,7 +69,7 @@ def fast_graph(
     own = has_prelu and kind != "convolution" and load_operators()
     if has_prelu and kind == "own" and not own:
         raise RuntimeError("our own operators cannot be had here; the log says why")
-    if own and training is not None and PlainRule.suits(rewriter):
+    if own and training is not None and PlainRule.suits(rewriter, training):
         return rewriter.run(PlainRule(rewriter, training))
     if training is not False:
         symbol = separate_layouts(symbol)
