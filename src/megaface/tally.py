@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GRID_STEPS = 32  # coarse thresholds over the range of the genuine distances
+GRID_STEPS = 16  # coarse thresholds over the range of the genuine distances
 
 
 @dataclass

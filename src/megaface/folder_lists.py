@@ -1,0 +1,87 @@
+"""Lists in the kit's form from a folder of aligned faces, PERSON/IMAGE below it.
+
+    python -m arcface_mxnet.megaface.folder_lists CROPS LISTS --min-images 4
+
+People with at least --min-images images become probes, all others distractors.  Writes
+LISTS/NAME_features_list.json (path, id), LISTS/others_features_list.json_SIZE_1 for the kit's
+sizes and for all distractors, and the text lists LISTS/facescrub_lst and LISTS/megaface_lst that
+gen_megaface.py reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+import json
+from pathlib import Path
+import sys
+
+from arcface_mxnet.align.images import find_images
+from arcface_mxnet.cli import run
+from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.megaface.lists import SIZES, check_paths
+import numpy as np
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("crops", type=Path, help="folder of aligned faces, one subfolder per person")
+    add("lists", type=Path, help="folder to write")
+    add("--name", default="faces", help="name of the probe set, without _ (%(default)s)")
+    add("--min-images", type=int, default=4, help="images that make a probe (%(default)s)")
+    add("--max-images", type=int, default=50, help="most images of a probe (%(default)s)")
+    add("--seed", type=int, default=727, help="seed of the distractors' order (%(default)s)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = build_parser().parse_args(argv)
+    return run(lambda: write_lists(arguments))
+
+
+def write_lists(arguments: argparse.Namespace) -> None:
+    """Write the lists and print what is on them."""
+    if arguments.min_images < 2 or "_" in arguments.name:
+        raise ValueError("give --min-images of at least 2 and a --name without _")
+    people = defaultdict(list)
+    for path in find_images(arguments.crops):
+        relative = path.relative_to(arguments.crops)
+        if len(relative.parts) > 1:
+            people[relative.parts[0]].append(relative.as_posix())
+    probes = {
+        person: paths[: arguments.max_images]
+        for person, paths in people.items()
+        if len(paths) >= arguments.min_images
+    }
+    distractors = [path for person in people if person not in probes for path in people[person]]
+    if not probes or not distractors:
+        raise ValueError(
+            f"{arguments.crops}: {len(probes)} people with {arguments.min_images} images and "
+            f"{len(distractors)} images of others; choose another --min-images"
+        )
+    distractors = np.random.default_rng(arguments.seed).permutation(distractors).tolist()
+    paths = [path for person in probes for path in probes[person]]
+    check_paths(arguments.crops, paths + distractors)
+    content = {"path": paths, "id": [Path(path).parts[0] for path in paths]}
+    _json(arguments.lists / f"{arguments.name}_features_list.json", content)
+    sizes = [size for size in SIZES if size < len(distractors)] + [len(distractors)]
+    for size in sizes:
+        name = f"others_features_list.json_{size}_1"
+        _json(arguments.lists / name, {"path": distractors[:size]})
+    for name, members in (("facescrub_lst", paths), ("megaface_lst", distractors)):
+        with replace_file(arguments.lists / name, "w", encoding="utf-8") as file:
+            file.writelines(f"{member}\n" for member in members)
+    print(f"{len(paths)} probes of {len(probes)} people; distractors: {' '.join(map(str, sizes))}")
+
+
+def _json(path: Path, content: dict) -> None:
+    with replace_file(path, "w", encoding="utf-8") as file:
+        json.dump(content, file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
