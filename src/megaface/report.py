@@ -22,7 +22,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 66rem; marg
        padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 table { border-collapse: collapse } td, th { padding: .2rem .7rem; text-align: right }
-th { border-bottom: 1px solid #888; font-weight: 600 } td.name { text-align: left }
+th { border-bottom: 1px solid #888; font-weight: 600 } td.name { text-align: left; overflow-wrap: anywhere }
 tr:nth-child(even) td { background: #f5f5f5 } small, .note { color: #666 }
 small { white-space: nowrap }
 .curves { display: flex; flex-wrap: wrap; gap: 1rem } .curves svg { width: 29rem; height: auto }
@@ -147,8 +147,8 @@ def _draw_roc(axes, result, label: str) -> None:  # noqa: ANN001
 
 def _draw_det(axes, result, label: str) -> None:  # noqa: ANN001
     fpir, fnir, _ = measures.open_set(result)
-    seen = fpir > 0
-    axes.plot(fpir[seen], np.maximum(fnir[seen], 1e-6), label=label)
+    seen = (fpir > 0) & (fnir > 0)  # nor has FNIR 0
+    axes.plot(fpir[seen], fnir[seen], label=label)
     axes.set(xscale="log", yscale="log", xlabel="FPIR", ylabel="FNIR at rank 1",
              title="Open-set identification (DET)")  # fmt: skip
 

@@ -1,0 +1,28 @@
+"""Lists from a folder of faces."""
+
+from arcface_mxnet.megaface import folder_lists
+from arcface_mxnet.megaface.lists import (
+    read_distractor_lists,
+    read_image_list,
+    read_probe_list,
+)
+import cv2
+import numpy as np
+
+
+def test_people_with_many_images_are_probes(tmp_path, capsys):
+    for person, count in (("A", 5), ("B", 3), ("C", 1), ("D", 12)):
+        (tmp_path / "crops" / person).mkdir(parents=True)
+        for number in range(count):
+            path = tmp_path / "crops" / person / f"{number:02}.png"
+            cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint8))
+    options = [str(tmp_path / "crops"), str(tmp_path / "lists"), "--max-images", "10"]
+    assert folder_lists.main(options) == 0
+    assert "15 probes of 2 people; distractors: 4" in capsys.readouterr().out
+    probes = read_probe_list(tmp_path / "lists" / "faces_features_list.json")
+    assert (probes.name, sorted(set(probes.ids))) == ("faces", ["A", "D"])
+    (others,) = read_distractor_lists(tmp_path / "lists", [4], 1)
+    assert sorted(path[0] for path in others.paths) == list("BBBC")
+    assert read_image_list(tmp_path / "lists" / "megaface_lst") == list(others.paths)
+    assert folder_lists.main([*options, "--min-images", "20"]) == 2
+    assert "0 people with 20 images" in capsys.readouterr().err
