@@ -22,7 +22,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 66rem; marg
        padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 table { border-collapse: collapse } td, th { padding: .2rem .7rem; text-align: right }
-th { border-bottom: 1px solid #888; font-weight: 600 } td.name { text-align: left; overflow-wrap: anywhere }
+th { border-bottom: 1px solid #888; font-weight: 600 } td.name { text-align: left }
+td.name { overflow-wrap: anywhere }
 tr:nth-child(even) td { background: #f5f5f5 } small, .note { color: #666 }
 small { white-space: nowrap }
 .curves { display: flex; flex-wrap: wrap; gap: 1rem } .curves svg { width: 29rem; height: auto }
