@@ -45,7 +45,7 @@ def stepper(loss_type: str, num_classes: int = 1000) -> Stepper:
     shapes = {"data": (BATCH, 3, 112, 112), "softmax_label": (BATCH,)}
     params = initial_params(symbol, shapes, NETWORKS[NETWORK].initializer())
     rule = SGD(momentum=0.9, wd=5e-4, attributes=symbol.attr_dict())
-    graph = fast_graph(symbol, mx.cpu())
+    graph = fast_graph(symbol, mx.cpu(), training=True)
     return Stepper(graph, [mx.cpu()], shapes, *params, rule)
 
 
@@ -75,7 +75,7 @@ def main() -> None:
 
 def print_share(train_seconds_per_image: float, images: mx.nd.NDArray) -> None:
     """Print the share of validation, checkpoints and log lines in a run."""
-    embedding = fast_graph(build_network(NETWORK, OPTIONS), mx.cpu())
+    embedding = fast_graph(build_network(NETWORK, OPTIONS), mx.cpu(), training=False)
     executor = embedding.simple_bind(mx.cpu(), grad_req="null", data=images.shape)
 
     def embed() -> None:

@@ -1,9 +1,10 @@
 """How much memory a run takes on each device, estimated before anything is allocated.
 
 Weights, gradients and momentum are counted exactly.  Activations are the outputs of all
-operators of the published graph for one device's batch, times what MXNet was measured to keep
-of them: its plan reuses some, while oneDNN on the CPU keeps a second copy in its own layout.
-benchmarks/memory.py compares the estimate with what runs really take.
+operators of the published graph for one device's batch, times what was measured to be kept of
+them: MXNet's plan reuses some, while oneDNN on the CPU keeps a second copy in its own layout,
+which graphs of our own operators do not have.  benchmarks/memory.py compares the estimate with
+what runs really take; the figures for GPUs are MXNet's plan without cuDNN's choices, unmeasured.
 """
 
 from __future__ import annotations
@@ -12,31 +13,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 
+from ..ops import fast_graph
 from .plan import Plan
 
 BYTES = 4  # of a float32
-# Bytes kept per byte of operator outputs, by device type.
-KEPT = {"cpu": 2.4, "gpu": 1.3}
+# Bytes kept per byte of operator outputs.
+KEPT_ONEDNN = 2.6
+KEPT_OWN = 0.9
+KEPT_GPU = 1.3
+OWN_OPERATOR = "arcface_pointwise"  # tells that convolutions are ours
+WORKING = 256 * 2**20  # buffers of the libraries and of the loader
 GB = 2**30
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes on one device.  logits: outputs as long as there are identities."""
+    """Bytes on one device.  logits: outputs as long as there are identities; working: buffers
+    that do not depend on the run."""
 
     weights: int
     gradients: int
     momentum: int
     activations: int
     logits: int
+    working: int = WORKING
 
     @property
     def total(self) -> int:
-        return self.weights + self.gradients + self.momentum + self.activations + self.logits
+        return sum(vars(self).values())
 
     def __str__(self) -> str:
-        parts = ("weights", "gradients", "momentum", "activations", "logits")
-        listing = ", ".join(f"{part} {getattr(self, part) / GB:.2f}" for part in parts)
+        listing = ", ".join(f"{part} {size / GB:.2f}" for part, size in vars(self).items())
         return f"about {self.total / GB:.2f} GB on each device ({listing})"
 
 
@@ -58,7 +65,7 @@ def estimate_memory(plan: Plan) -> MemoryEstimate:
             logits += size
         else:
             activations += size
-    kept = KEPT[plan.ctx[0].device_type]
+    kept = _kept(plan)
     return MemoryEstimate(
         weights=weights,
         gradients=weights,
@@ -66,6 +73,13 @@ def estimate_memory(plan: Plan) -> MemoryEstimate:
         activations=round(activations * kept),
         logits=round(logits * kept),
     )
+
+
+def _kept(plan: Plan) -> float:
+    if plan.ctx[0].device_type != "cpu":
+        return KEPT_GPU
+    graph = fast_graph(plan.symbol, plan.ctx, training=True)
+    return KEPT_OWN if OWN_OPERATOR in graph.tojson() else KEPT_ONEDNN
 
 
 def _is_logits(shape: Sequence[int], batch: int, classes: int) -> bool:
@@ -77,7 +91,7 @@ def refuse_excess(estimate: MemoryEstimate, limit_gb: float, plan: Plan) -> None
     if not limit_gb or estimate.total <= limit_gb * GB:
         return
     config = plan.config
-    fixed = estimate.weights + estimate.gradients + estimate.momentum
+    fixed = estimate.total - estimate.activations - estimate.logits
     per_image = (estimate.activations + estimate.logits) / config.per_batch_size
     fitting = int((limit_gb * GB - fixed) / per_image)
     advice = (

@@ -88,6 +88,7 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
     batch = config.per_batch_size
     shapes = {"data": (batch, 3, *datasets[0].image_shape), "softmax_label": (batch,)}
     shapes |= {name: (batch,) for name, _ in loss.step_inputs(1)}
+    check_image_size(config, published, shapes)
     kvstore = make_kvstore(config.kvstore, devices)
     images = batch * len(devices) * config.accumulate * (kvstore.num_workers if kvstore else 1)
     drops = milestones(config.lr_steps, loss.base_milestones, images)
@@ -95,6 +96,19 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
         config, devices, datasets, network, loss, embedding, symbol, published, shapes, drops,
         kvstore,
     )  # fmt: skip
+
+
+def check_image_size(config: TrainConfig, symbol: mx.sym.Symbol, shapes: dict) -> None:
+    """Raise ValueError if the network does not take images of this size."""
+    try:
+        symbol.infer_shape(**shapes)
+    except mx.MXNetError as error:
+        height, width = shapes["data"][2:]
+        raise ValueError(
+            f"network {config.network} with head {config.version_output} does not take images of "
+            f"{height}x{width} (height x width): {str(error).strip().splitlines()[-1]}; pack crops "
+            "of 112x112, or choose another --version-output"
+        ) from None
 
 
 def make_kvstore(kind: str, ctx: Sequence[mx.Context]) -> mx.kvstore.KVStore | None:

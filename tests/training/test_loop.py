@@ -12,6 +12,7 @@ from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
 from arcface_mxnet.training import loop
 from arcface_mxnet.training.checkpoints import checkpoint_numbers, load_checkpoint
 from arcface_mxnet.training.loop import DivergedError, train
+from arcface_mxnet.training.plan import make_plan
 from arcface_mxnet.training.state import load_last
 import mxnet as mx
 import numpy as np
@@ -178,3 +179,34 @@ def test_a_pair_set_with_too_few_pairs_is_refused_at_once(options, dataset_dir, 
     run = options | {"data_dir": str(folder)}
     with pytest.raises(ValueError, match=r"held\.bin: 2 pair\(s\) cannot be cut into 10"):
         train(TrainConfig(**run, max_steps=1))
+
+
+def test_an_image_size_that_the_network_does_not_take(options):
+    run = options | {"network": "y1", "emb_size": 128, "image_size": (64, 64)}
+    with pytest.raises(ValueError, match=r"network y1 with head GDC does not take images of 64x64"):
+        train(TrainConfig(**run, version_output="GDC"))
+
+
+def test_accumulation_adds_our_own_operators_gradients_too(options, tmp_path):
+    """Two batches of 5 accumulated equal the sum of their gradients (PReLU included)."""
+    plan = make_plan(TrainConfig(**options, accumulate=2, mom=0.0, wd=0.0))
+    args, aux = loop.initial_params(plan.published, plan.shapes, plan.network.initializer())
+    rng = np.random.RandomState(0)
+    halves = [
+        {
+            "data": mx.nd.array(rng.randint(0, 256, plan.shapes["data"])),
+            "softmax_label": mx.nd.array(rng.randint(0, 6, 5)),
+        }
+        for _ in range(2)
+    ]
+    moved = []
+    for batches in ([halves[0]] * 2, [halves[1]] * 2, halves):
+        stepper = loop.make_stepper(plan, args, aux)
+        for batch in batches:
+            mx.random.seed(3)
+            stepper.forward_backward(batch)
+        stepper.update(1.0)
+        slopes = stepper.params()[0]["relu0_gamma"]
+        moved.append((slopes - args["relu0_gamma"]).asnumpy())
+    assert np.abs(moved[2]).max() > 0
+    np.testing.assert_allclose(moved[2], (moved[0] + moved[1]) / 2, rtol=1e-4, atol=1e-7)
