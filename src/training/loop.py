@@ -69,7 +69,9 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
     arg_params, aux_params = (
         (earlier.arg_params, earlier.aux_params)
         if earlier
-        else initial_params(plan.symbol, plan.shapes, plan.network.initializer(), config.pretrained)
+        else initial_params(
+            plan.published, plan.shapes, plan.network.initializer(), config.pretrained
+        )
     )
     stepper = make_stepper(plan, arg_params, aux_params)
     embedder = LiveEmbedder(plan, stepper)
@@ -89,6 +91,8 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
         source.restore(earlier.record["batches"])
     pair_sets = find_targets(config.data_dir.split(","), config.target)
     metric = plan.loss.metric()
+    if earlier:
+        restore_metric(metric, earlier.record["metric"])
     last_step = final_step(config, source.batches_per_epoch)
     progress = Progress(plan.images_per_step, last_step)
     results: list[TargetResult] = []
@@ -97,6 +101,7 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
         record = {
             "position": position.record(),
             "batches": source.state(),
+            "metric": metric_state(metric),
             "config": as_record(config),
             "num_devices": len(plan.ctx),
         }
@@ -200,6 +205,17 @@ def update_metric(metric: mx.metric.EvalMetric, stepper: Stepper, label: mx.nd.N
     for device, outputs in enumerate(stepper.outputs()):
         labels = {"softmax_label": label[device * rows : (device + 1) * rows]}
         metric.update_dict(labels, dict(zip(stepper.output_names, outputs, strict=True)))
+
+
+def metric_state(metric: mx.metric.CompositeEvalMetric) -> list[list[float]]:
+    """Return (sum, count) of each part since the last progress line."""
+    return [[float(part.sum_metric), float(part.num_inst)] for part in metric.metrics]
+
+
+def restore_metric(metric: mx.metric.CompositeEvalMetric, state: list[list[float]]) -> None:
+    """Go on averaging from metric_state()."""
+    for part, (total, count) in zip(metric.metrics, state, strict=True):
+        part.sum_metric, part.num_inst = total, count
 
 
 def refuse_divergence(stepper: Stepper, step: int, lr: float, config: TrainConfig) -> None:

@@ -93,6 +93,8 @@ def test_resumed_equals_never_stopped_bit_for_bit(options, tmp_path, monkeypatch
     second = train(TrainConfig(**run, resume=True, num_threads=threads))
     assert second.steps == 11
     assert_equal(params_of(straight.checkpoint), params_of(second.checkpoint))
+    with Path(f"{tmp_path}/straight-metrics.csv").open() as file:
+        assert list(csv.DictReader(file)) == read_metrics(options)
     left, right = load_last(str(tmp_path / "straight")), load_last(options["prefix"])
     assert left.record["position"] == right.record["position"]
     assert left.record["batches"] == right.record["batches"]
