@@ -30,7 +30,7 @@ FIT = "--image-size 112,112 --fit pad --encoding .png"
 
 @dataclass(frozen=True)
 class Stage:
-    """One command line and the file that shows it is done."""
+    """One command line and the file that shows it is done; without one it runs each time."""
 
     name: str
     title: str
@@ -41,8 +41,8 @@ class Stage:
 STAGES = (
     Stage(
         "fetch",
-        "Fetch the ORL faces and the pretrained m1 (SFace)",
-        "arcface-fetch fetch orl sface",
+        "Fetch the ORL faces, the pretrained m1 (SFace) and the MTCNN detector",
+        "arcface-fetch fetch orl sface mtcnn",
         "models/sface-m1-0000.params",
     ),
     Stage(
@@ -62,9 +62,9 @@ STAGES = (
         "scratch",
         "Train MobileFaceNet (y1) with ArcFace from scratch",
         "arcface-train --network y1 --version-output GDC --emb-size 128 --loss-type 4 "
-        f"--margin-s 24 --margin-m 0.3 --data-dir {DATA} --target {TARGET} "
-        f"--prefix {RUN}/y1 --per-batch-size 30 --rand-shift 4 --color 1 --cutoff 40 "
-        "--lr 0.05 --wd 0.005 --lr-steps 350 --max-steps 450 --verbose 150 --frequent 10 "
+        f"--margin-s 16 --margin-m 0.2 --data-dir {DATA} --target {TARGET} "
+        f"--prefix {RUN}/y1 --per-batch-size 30 --rand-shift 6 --color 1 --cutoff 56 "
+        "--lr 0.1 --wd 0.002 --lr-steps 200,260 --max-steps 300 --verbose 100 --frequent 10 "
         "--ce-loss --ckpt 3 --resume",
         f"{RUN}/y1-last.params",
     ),
@@ -85,10 +85,16 @@ STAGES = (
         f"{RUN}/report.html",
     ),
     Stage(
+        "deploy",
+        "From two photographs to a verdict: detect, align, embed, compare",
+        "{python} deploy/test.py --det 1 datasets/orl/s31/1.pgm datasets/orl/s31/3.pgm",
+        "",
+    ),
+    Stage(
         "compare",
         "Compare with raw pixels, the untrained network and the pretrained m1; draw",
         f"{{python}} recipes/quickstart_report.py --data-dir {DATA} --target {TARGET} --run {RUN}",
-        f"{RUN}/quickstart.png",
+        "",
     ),
 )
 
@@ -103,8 +109,9 @@ def arguments_of(command: str) -> list[str]:
 def is_done(stage: Stage) -> bool:
     """Return whether this very command has left its result."""
     stamp = ROOT / RUN / "stages" / stage.name
-    return (
-        (ROOT / stage.result).is_file()
+    return bool(
+        stage.result
+        and (ROOT / stage.result).is_file()
         and stamp.is_file()
         and stamp.read_text(encoding="utf-8") == stage.command
     )
@@ -115,7 +122,7 @@ def main() -> int:
     began = time.monotonic()
     for number, stage in enumerate(STAGES, start=1):
         print(f"\n[{number}/{len(STAGES)}] {stage.title}", flush=True)
-        if is_done(stage) and stage.name != "compare":
+        if is_done(stage):
             print("      done before: " + stage.result)
             continue
         print("      $ " + stage.command.format(python="python"), flush=True)
