@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 import os
+from pathlib import Path
 
 import mxnet as mx
 
@@ -66,7 +67,11 @@ class Plan:
 def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Plan:
     """Return the plan of a run.  Raises ValueError or FileNotFoundError for what is wrong."""
     devices = list(ctx) if ctx else contexts(config)
-    network = NETWORKS[config.network]
+    try:
+        network = NETWORKS[config.network]
+    except ValueError as error:
+        raise ValueError(f"--network {error}") from None
+    make_prefix_folder(config.prefix)
     embedding = build_network(config.network, network_options(config))
     datasets = [
         FaceDataset(folder, image_size=config.image_size, images_filter=config.images_filter)
@@ -96,6 +101,18 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
         config, devices, datasets, network, loss, embedding, symbol, published, shapes, drops,
         kvstore,
     )  # fmt: skip
+
+
+def make_prefix_folder(prefix: str) -> None:
+    """Make the folder of the checkpoints.  Raises ValueError if nothing can be written there."""
+    folder = Path(prefix).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError as error:
+        raise ValueError(f"--prefix {prefix}: cannot make {folder}: {error.strerror}") from None
+    if not writable:
+        raise ValueError(f"--prefix {prefix}: {folder} is not writable; choose another folder")
 
 
 def check_image_size(config: TrainConfig, symbol: mx.sym.Symbol, shapes: dict) -> None:

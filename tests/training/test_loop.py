@@ -212,3 +212,20 @@ def test_accumulation_adds_our_own_operators_gradients_too(options, tmp_path):
         moved.append((slopes - args["relu0_gamma"]).asnumpy())
     assert np.abs(moved[2]).max() > 0
     np.testing.assert_allclose(moved[2], (moved[0] + moved[1]) / 2, rtol=1e-4, atol=1e-7)
+
+
+def test_tensorboard_gets_the_metrics(options):
+    pytest.importorskip("tensorboardX")
+    train(TrainConfig(**options, max_steps=4, tensorboard=True))
+    events = list(Path(f"{options['prefix']}-tensorboard").iterdir())
+    written = b"".join(path.read_bytes() for path in events)
+    for tag in (b"acc", b"free_acc", b"lr", b"held/accuracy"):
+        assert tag in written
+
+
+def test_bad_network_and_bad_folder_are_told_before_anything_is_read(options, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"--prefix .*cannot make .*file/sub: Not a directory"):
+        train(TrainConfig(**options | {"prefix": str(tmp_path / "file" / "sub" / "m")}))
+    with pytest.raises(ValueError, match=r"--network 'r51': unknown network.*did you mean r50\?"):
+        train(TrainConfig(**options | {"network": "r51"}))
