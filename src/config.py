@@ -82,6 +82,13 @@ class TrainConfig:
     version_multiplier: float = _network(1.0, "width multiplier of MobileNet")
     bn_mom: float = _network(0.9, "momentum of batch normalisation statistics")
 
+    freeze_bn: int = option(
+        0,
+        "1: batch normalisation keeps the statistics of --pretrained, as fine-tuning on few "
+        "images wants; 0: it learns them from the batches, as published",
+        choices=(0, 1),
+    )
+
     # loss
     loss_type: str = option("4", "loss by published number or by name")
     margin_s: float = _loss(64.0, "scale s of the logits")

@@ -13,6 +13,7 @@ from ..config import TrainConfig, visible_gpus
 from ..data.dataset import FaceDataset
 from ..losses import Loss, build_loss
 from ..networks import NETWORKS, Network, NetworkOptions, build_network
+from .frozen import frozen_statistics
 from .half import half_precision
 from .schedule import milestones
 
@@ -85,6 +86,11 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
         )
     label = mx.sym.Variable("softmax_label")
     published = symbol = loss.symbol(embedding, label)
+    if config.freeze_bn:
+        if not (config.pretrained or config.resume):
+            raise ValueError("--freeze-bn 1 needs --pretrained: there are no statistics to keep")
+        embedding = frozen_statistics(embedding)
+        symbol = loss.symbol(embedding, label)
     if config.dtype == "float16":
         if devices[0].device_type == "cpu":
             raise ValueError("--dtype float16 needs a GPU; on a CPU leave it out")

@@ -229,3 +229,16 @@ def test_bad_network_and_bad_folder_are_told_before_anything_is_read(options, tm
         train(TrainConfig(**options | {"prefix": str(tmp_path / "file" / "sub" / "m")}))
     with pytest.raises(ValueError, match=r"--network 'r51': unknown network.*did you mean r50\?"):
         train(TrainConfig(**options | {"network": "r51"}))
+
+
+def test_frozen_statistics_stay_and_weights_learn(options, tmp_path):
+    first = train(TrainConfig(**options, max_steps=3)).checkpoint
+    run = options | {"prefix": str(tmp_path / "fine"), "pretrained": first}
+    second = train(TrainConfig(**run, max_steps=3, freeze_bn=1)).checkpoint
+    before, after = params_of(first), params_of(second)
+    for name in before:
+        kept = np.array_equal(before[name], after[name])
+        assert kept == ("moving" in name or name == "fc1_gamma"), name  # fixed gamma
+    assert "use_global_stats" not in load_checkpoint(second)[0].tojson()
+    with pytest.raises(ValueError, match="--freeze-bn 1 needs --pretrained"):
+        train(TrainConfig(**options | {"prefix": str(tmp_path / "new")}, freeze_bn=1))
