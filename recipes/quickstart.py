@@ -73,8 +73,9 @@ STAGES = (
         "Fine-tune the pretrained m1 on the same 30 people",
         "arcface-train --network m1 --emb-size 128 --pretrained models/sface-m1,0 --loss-type 4 "
         f"--margin-s 24 --margin-m 0.3 --data-dir {DATA} --target {TARGET} "
-        f"--prefix {RUN}/m1 --per-batch-size 30 --rand-shift 4 --color 1 "
-        "--lr 0.001 --max-steps 40 --verbose 20 --frequent 5 --ce-loss --ckpt 3 --resume",
+        f"--prefix {RUN}/m1 --per-batch-size 30 --rand-shift 4 --freeze-bn 1 --apply-mult 1 "
+        "--fc7-lr-mult 100 --lr 0.0001 --max-steps 40 --verbose 20 --frequent 5 --ce-loss "
+        "--ckpt 3 --resume",
         f"{RUN}/m1-last.params",
     ),
     Stage(
@@ -117,6 +118,17 @@ def is_done(stage: Stage) -> bool:
     )
 
 
+def forget_other_run(stage: Stage) -> None:
+    """Remove what an older version of this training command left, which it could not resume."""
+    stamp = ROOT / RUN / "stages" / stage.name
+    if not stage.result.endswith("-last.params") or not stamp.is_file():
+        return
+    prefix = ROOT / stage.result.removesuffix("last.params")
+    for path in prefix.parent.glob(f"{prefix.name}*"):
+        path.unlink()
+    stamp.unlink()
+
+
 def main() -> int:
     """Run all stages; return 0, or the exit code of the stage that failed."""
     began = time.monotonic()
@@ -125,6 +137,7 @@ def main() -> int:
         if is_done(stage):
             print("      done before: " + stage.result)
             continue
+        forget_other_run(stage)
         print("      $ " + stage.command.format(python="python"), flush=True)
         done = subprocess.run(arguments_of(stage.command), cwd=ROOT, check=False)
         if done.returncode:
