@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from .memory import MemoryEstimate
 from .plan import Plan
-from .runlog import data_fingerprint
 
 logger = logging.getLogger(__name__)
 
 
 def announce(
-    plan: Plan, memory: MemoryEstimate, batches_per_epoch: int | None, last_step: int, done: int
+    plan: Plan, memory: MemoryEstimate, batches_per_epoch: int | None, last_step: float, done: int
 ) -> None:
     """Log data, geometry, memory, schedule and end."""
     config = plan.config
@@ -40,11 +40,13 @@ def announce(
     steps_per_epoch = batches_per_epoch / config.accumulate if batches_per_epoch else None
     drops = ", ".join(_when(step, steps_per_epoch) for step in plan.drops)
     logger.info("learning rate %g, a tenth after step %s", config.lr, drops)
-    end = "no end set" if last_step >= 2**62 else _when(last_step, steps_per_epoch)
-    logger.info("ends at step %s%s", end, f", going on from step {done}" if done else "")
+    end = f"ends at step {_when(last_step, steps_per_epoch)}"
+    if math.isinf(last_step):
+        end = "no end set: --max-steps or Ctrl-C ends it, and --resume goes on"
+    logger.info("%s%s", end, f", going on from step {done}" if done else "")
 
 
-def _when(step: int, steps_per_epoch: float | None) -> str:
+def _when(step: float, steps_per_epoch: float | None) -> str:
     return f"{step} (epoch {step / steps_per_epoch:.1f})" if steps_per_epoch else str(step)
 
 
@@ -56,7 +58,7 @@ def run_facts(plan: Plan) -> dict[str, Any]:
                 "folder": str(dataset.folder),
                 "identities": dataset.num_classes,
                 "images": len(dataset.image_keys),
-                "sha256": data_fingerprint(str(dataset.folder)),
+                "fingerprint": dataset.fingerprint(),
             }
             for dataset in plan.datasets
         ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 import logging
+import math
 
 import mxnet as mx
 import numpy as np
@@ -180,15 +181,16 @@ def make_stepper(plan: Plan, arg_params: dict, aux_params: dict) -> Stepper:
     )
 
 
-def final_step(config: TrainConfig, batches_per_epoch: int | None) -> int:
+def final_step(config: TrainConfig, batches_per_epoch: int | None) -> float:
     """Return the step at which the run ends: --max-steps or --end-epoch, whichever is first.
 
-    batches_per_epoch is None where an epoch has no fixed length; then --max-steps alone counts.
+    batches_per_epoch is None where an epoch has no fixed length; then --max-steps alone counts,
+    and inf is returned where that is not given.
     """
     ends = [config.max_steps] if config.max_steps else []
     if batches_per_epoch:
         ends.append(config.end_epoch * batches_per_epoch // config.accumulate)
-    return max(1, min(ends)) if ends else 2**62
+    return max(1, min(ends, default=math.inf))
 
 
 def inputs_of(

@@ -9,16 +9,19 @@ import time
 # Time is averaged over this many progress lines, so that the end does not jump about.
 WINDOW = 20
 
+# Beyond this no end is told: --end-epoch is 100000 unless given, which stands for "never".
+YEAR = 365 * 24 * 3600  # seconds
+
 
 class Progress:
     """Tell speed and end of a run.
 
-    batch_size: images per step.  last_step: where the run ends, 0 if it is never to end.
+    batch_size: images per step.  last_step: where the run ends, inf if it is never to end.
     clock: seconds, for tests.
     """
 
     def __init__(
-        self, batch_size: int, last_step: int, clock: Callable[[], float] = time.monotonic
+        self, batch_size: int, last_step: float, clock: Callable[[], float] = time.monotonic
     ):
         self._batch_size, self._last_step, self._clock = batch_size, last_step, clock
         self._marks: list[tuple[int, float, float]] = []  # step, time, seconds waited
@@ -38,9 +41,7 @@ class Progress:
         return f"{speed:.1f} samples/s, {share:.0%} waiting for data, {self._left(step, now)}"
 
     def _left(self, step: int, now: float) -> str:
-        if not self._last_step:
-            return "no end set"
         first_step, first_time, _ = self._marks[0]
         per_step = (now - first_time) / max(step - first_step, 1)
-        left = timedelta(seconds=round(per_step * max(self._last_step - step, 0)))
-        return f"{left} left"
+        seconds = per_step * max(self._last_step - step, 0)
+        return f"{timedelta(seconds=round(seconds))} left" if seconds < YEAR else "no end near"

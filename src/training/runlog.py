@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 import platform
@@ -101,16 +100,6 @@ def _git_revision() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
-
-
-def data_fingerprint(folder: str) -> str:
-    """Return a SHA-256 of the dataset's property and index and the size of its records."""
-    digest = hashlib.sha256()
-    for name in ("property", "train.idx"):
-        path = Path(folder, name)
-        digest.update(path.read_bytes() if path.is_file() else b"absent")
-    digest.update(str(Path(folder, "train.rec").stat().st_size).encode())
-    return digest.hexdigest()
 
 
 def _tensorboard(folder: str) -> Any:
