@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .pairs import GenuinePairs, similarity, squared_distances
-from .search import Identification
+from .search import EXACT_ACCEPTS, EXACT_FPR, Identification
 
 RANKS = (1, 5, 10, 20, 50, 100, 1000, 10000)
 FPRS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -26,7 +26,7 @@ class OperatingPoint:
     fpr: float
     tpr: float
     distance: float | None  # accept at or below, squared L2
-    exact: bool  # False: the thresholds around it are a grid step apart
+    exact: bool  # False: a threshold between two steps of the grid might do better
 
 
 def rank_rates(result: Identification, ranks: tuple[int, ...] = RANKS) -> dict[int, float]:
@@ -52,7 +52,10 @@ def operating_point(result: Identification, allowed: float) -> OperatingPoint:
     """Return the largest TPR at a threshold whose FPR is at most allowed."""
     fpr, tpr, distance = roc(result)
     count = int(np.searchsorted(fpr, allowed, side="right"))
-    exact = count <= result.num_exact
+    # The last genuine distance that was counted by itself may not be the last within `allowed`.
+    counted = max(EXACT_ACCEPTS, int(EXACT_FPR * result.num_negatives))
+    is_listed = allowed * result.num_negatives <= counted or result.num_exact == len(fpr)
+    exact = count < result.num_exact or (count == result.num_exact and is_listed)
     if count == 0:
         return OperatingPoint(allowed, 0.0, 0.0, None, exact)
     at = count - 1

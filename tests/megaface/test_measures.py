@@ -50,6 +50,22 @@ def test_operating_point_takes_the_largest_rate_within_the_limit():
     assert measures.operating_point(one, 9e-7).tpr == 0.25
 
 
+@pytest.mark.parametrize(
+    "allowed, num_exact, exact",
+    [(1e-3, 2, True), (5e-3, 3, True), (5e-3, 2, False), (0.2, 2, False), (0.9, 5, True)],
+    ids=["within", "the next is counted", "the next is not", "on the grid", "all are counted"],
+)
+def test_a_point_is_exact_only_if_no_threshold_was_skipped(allowed, num_exact, exact):
+    # 10 million negatives: 10,000 false accepts (1e-3) are counted by genuine distance.
+    pairs = GenuinePairs(*(np.zeros(0),) * 2, np.arange(1.0, 9), *(np.zeros(0),) * 2)
+    nothing = np.zeros(0)
+    accepts = np.array([1, 10_000, 60_000, 1_000_000, 5_000_000])
+    limits = np.array([1.0, 2, 3, 5, 8])
+    one = Identification(10_000, pairs, nothing, nothing, nothing, np.zeros(1000), limits, accepts,
+                         num_exact, 1.0)  # fmt: skip
+    assert measures.operating_point(one, allowed).exact == exact
+
+
 def test_decimation_keeps_first_last_and_every_rise():
     x, y = np.arange(6), np.array([0.5, 0.505, 0.51, 0.515, 0.9, 0.901])
     assert measures.decimate(x, y) == ([0, 2, 4, 5], [0.5, 0.51, 0.9, 0.901])
