@@ -16,7 +16,7 @@ import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.megaface.feature_set import FeatureFolder
-from arcface_mxnet.megaface.features import HEADER, write_feature
+from arcface_mxnet.megaface.features import feature_bytes, write_feature
 from arcface_mxnet.megaface.lists import check_paths, read_names
 from arcface_mxnet.megaface.store import DTYPES, FeatureStore, StoreWriter, batches
 import numpy as np
@@ -65,17 +65,16 @@ def import_files(root: Path, ending: str, store: Path, list: Path | None, dtype:
 
 
 def export_files(store: Path, root: Path, ending: str | None) -> None:
-    """Write every vector of a store as a feature file; those that are whole stay as they are."""
+    """Write every vector of a store as a feature file; those that hold it already stay."""
     source = FeatureStore(store)
     ending = source.ending if ending is None else ending
     if not ending:
         raise ValueError(f"{store} names no file ending; give --ending, such as _r100.bin")
-    size = HEADER.size + 4 * source.dim
     for rows in _bar(len(source), 0, "export"):
         vectors = source.read(np.arange(rows.start, rows.stop))
         for name, vector in zip(source.names[rows.start : rows.stop], vectors, strict=True):
             path = root / (name + ending)
-            if not (path.is_file() and path.stat().st_size == size):
+            if not _holds(path, vector):
                 write_feature(path, vector)
 
 
@@ -94,6 +93,10 @@ def merge(store: Path, parts: list[Path]) -> None:
             part = int(starts.searchsorted(writer.done, side="right")) - 1
             for rows in _bar(len(sources[part]), writer.done - starts[part], parts[part].name):
                 writer.write(sources[part].vectors[rows.start : rows.stop])
+
+
+def _holds(path: Path, vector: np.ndarray) -> bool:
+    return path.is_file() and path.read_bytes() == feature_bytes(vector)
 
 
 def _options(arguments: argparse.Namespace) -> dict:

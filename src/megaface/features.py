@@ -52,8 +52,7 @@ def write_feature(
     fault = vector_faults(vector[None]).get(0)
     if fault is not None and not (allow_zeros and not vector.any()):
         raise ValueError(f"{path}: {fault}")
-    part = f"{path}.part-{os.getpid()}"
-    data = HEADER.pack(vector.size, 1, 4, CV_32F) + vector.astype("<f4").tobytes()
+    part, data = f"{path}.part-{os.getpid()}", feature_bytes(vector)
     try:
         try:
             Path(part).write_bytes(data)
@@ -64,6 +63,11 @@ def write_feature(
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def feature_bytes(vector: np.ndarray) -> bytes:
+    """Return what a feature file of a vector, float32 (D,), holds."""
+    return HEADER.pack(vector.size, 1, 4, CV_32F) + vector.astype("<f4").tobytes()
 
 
 def read_features(

@@ -74,6 +74,18 @@ def test_a_partial_store_of_another_job_is_not_continued(tmp_path, vectors):
         StoreWriter(path, NAMES, 7, "float16")
 
 
+def test_an_export_replaces_features_of_another_store(tmp_path, store, vectors):
+    for name in NAMES[1:]:
+        write_feature(tmp_path / "out" / f"{name}_r.bin", np.ones(7, np.float32))
+    kept = tmp_path / "out" / f"{NAMES[0]}_r.bin"
+    write_feature(kept, vectors[0])
+    before = kept.stat().st_ino
+    assert convert.main(["export", str(store), str(tmp_path / "out")]) == 0
+    for name, vector in zip(NAMES, vectors, strict=True):
+        assert read_feature(tmp_path / "out" / f"{name}_r.bin").tolist() == vector.tolist()
+    assert kept.stat().st_ino == before  # not written again
+
+
 def test_merge_joins_shards(tmp_path, vectors):
     parts = []
     for number, rows in enumerate((slice(0, 2), slice(2, 5))):
