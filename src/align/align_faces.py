@@ -62,12 +62,12 @@ class Aligner:
 
     def align(self, photo: Photo) -> str:
         """Write the crop of a photo if it is not there; return why there is none, or ""."""
-        if photo.crop_path.is_file():
-            return ""
         try:
+            if photo.crop_path.is_file():
+                return self._fault_of_old(photo.crop_path)
             crop = self.crop(photo)
-        except (ValueError, OSError) as error:
-            return " ".join(str(error).split())
+        except (ValueError, OSError, MemoryError, cv2.error) as error:
+            return _one_line(str(error) or type(error).__name__)
         if crop is None:
             return NO_FACE
         encoded, data = cv2.imencode(photo.crop_path.suffix, crop)
@@ -75,6 +75,16 @@ class Aligner:
         with replace_file(photo.crop_path) as file:
             file.write(data.tobytes())
         return ""
+
+    def _fault_of_old(self, path: Path) -> str:
+        """Return why a crop made by an earlier run cannot stay, or ""."""
+        height, width = read_image(path).shape[:2]
+        if (height, width) == self.size:
+            return ""
+        return _one_line(
+            f"{path} is there already, {height}x{width} (height x width): delete it, or give "
+            "another folder"
+        )
 
     def crop(self, photo: Photo) -> np.ndarray | None:
         """Return the crop, BGR, or None without a face.  Raises ValueError or OSError."""
@@ -112,7 +122,7 @@ def photos_of_list(list_path: Path, root: Path | None, output: Path, suffix: str
     return [
         Photo(
             entry.path,
-            _crop_path(output, entry.path.relative_to(base), suffix),
+            _crop_path(output, entry.path.resolve().relative_to(base.resolve()), suffix),
             entry.identity,
             entry.landmarks,
             entry.is_aligned,
@@ -125,8 +135,21 @@ def _crop_path(output: Path, relative: Path, suffix: str) -> Path:
     return output / relative.with_suffix(suffix)
 
 
+def _one_line(text: str) -> str:
+    """Return text without line breaks and TABs, and with ? for bytes that are no UTF-8."""
+    return " ".join(text.split()).encode(errors="replace").decode()
+
+
 def check_names(photos: Sequence[Photo]) -> None:
-    """Raise ValueError if two photos, such as a.jpg and a.png, would become one crop."""
+    """Raise ValueError for names that no list can hold, and if two photos, such as a.jpg and
+    a.png, would become one crop.
+    """
+    broken = [str(p.path) for p in photos if any(c in str(p.crop_path) for c in "\t\r\n")]
+    if broken:
+        raise ValueError(
+            f"{len(broken)} names hold a TAB or a line break, such as {broken[0]!r}: rename them, "
+            "a list cannot tell them from its own"
+        )
     counts = Counter(photo.crop_path for photo in photos)
     twice = [path for path, count in counts.items() if count > 1]
     if twice:
@@ -150,11 +173,13 @@ def write_results(output: Path, photos: Sequence[Photo], reasons: Sequence[str])
     """Write train.lst (paths relative to the folder), failures.tsv and the contact sheet."""
     made = [photo for photo, reason in zip(photos, reasons, strict=True) if not reason]
     numbers = {old: new for new, old in enumerate(sorted({photo.identity for photo in made}))}
-    with replace_file(output / "train.lst", "w", encoding="utf-8") as file:
+    # File names may be older than UTF-8; they come out of the list as they went in.
+    text = {"encoding": "utf-8", "errors": "surrogateescape"}
+    with replace_file(output / "train.lst", "w", **text) as file:
         for photo in made:
             path = photo.crop_path.relative_to(output)
             file.write(f"1\t{path.as_posix()}\t{numbers[photo.identity]}\n")
-    with replace_file(output / "failures.tsv", "w", encoding="utf-8") as file:
+    with replace_file(output / "failures.tsv", "w", **text) as file:
         for photo, reason in zip(photos, reasons, strict=True):
             if reason:
                 file.write(f"{photo.path}\t{reason}\n")
@@ -195,6 +220,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _align(args: argparse.Namespace) -> int:
     size = parse_size(args.image_size)
+    if args.threads < 1:
+        raise ValueError(f"--threads {args.threads}: must be at least 1")
     if args.photos.is_dir():
         photos = photos_of_folder(args.photos, args.output, args.encoding)
     elif args.photos.is_file():

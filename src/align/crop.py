@@ -8,6 +8,7 @@ import numpy as np
 from .similarity import similarity_transform
 
 BOX_MARGIN = 44  # pixels added to a box, half on each side.  Source: the published alignment.
+LARGEST = 32766  # pixels, longest side that cv2.warpAffine takes
 CENTRE_CUT = 0.0625  # share of the image cut from each side where there is no box.  Likewise.
 
 
@@ -17,11 +18,15 @@ def align_face(
     """Return the aligned crop, dtype and channels of the image, (height, width, ...).
 
     image: (H, W) or (H, W, C), any colour order.  landmarks: (5, 2), (x, y) in its pixels.
-    size: (height, width).  Bilinear; black where the image ends.
+    size: (height, width).  Bilinear; black where the image ends, and farther than 16383 pixels
+    from the landmarks.
     Raises ValueError as similarity_transform does.
     """
     matrix = similarity_transform(landmarks, size)
-    return cv2.warpAffine(image, matrix, (size[1], size[0]), borderValue=0)
+    x, y = np.maximum(np.mean(landmarks, 0) - LARGEST // 2, 0).astype(int)
+    matrix[:, 2] += matrix[:, :2] @ (x, y)
+    part = image[y : y + LARGEST, x : x + LARGEST]  # the whole image, but for giants
+    return cv2.warpAffine(part, matrix, (size[1], size[0]), borderValue=0)
 
 
 def crop_box(

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 MEAN, SCALE = 127.5, 1 / 128
+MOST_BEYOND = 16  # areas of the image that a box may have; in a larger one nothing can be seen
 
 
 def cut(bgr: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
@@ -18,7 +19,8 @@ def cut(bgr: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
     height, width = bgr.shape[:2]
     left, top, right, bottom = (int(side) for side in np.asarray(box) + (0, 0, 1, 1))
     part = bgr[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    if part.size == 0:
+    area = (bottom - top) * (right - left)
+    if part.size == 0 or area > MOST_BEYOND * height * width:
         return np.zeros((size, size, 3), np.uint8)
     beyond = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
     if any(beyond):

@@ -66,6 +66,7 @@ def find_images(folder: str | os.PathLike) -> list[Path]:
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in EXTENSIONS
+        and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not paths:

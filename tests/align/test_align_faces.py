@@ -1,4 +1,6 @@
-from arcface_mxnet.align.align_faces import main
+import os
+
+from arcface_mxnet.align.align_faces import Aligner, Photo, main
 from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.template import template
 from arcface_mxnet.data.lists import read_list
@@ -59,6 +61,41 @@ def test_a_second_run_does_only_what_is_missing(photos, align, tmp_path):
     assert len(read_list(output / "train.lst")) == 3
 
 
+def test_crops_of_another_size_are_not_mixed_in(photos, align, tmp_path):
+    output = tmp_path / "crops"
+    align(photos, output)
+    (output / f"{OTHER}.png").unlink()
+    assert align(photos, output, "--image-size", "112,96") == 1
+    assert [entry.path.stem for entry in read_list(output / "train.lst")] == [OTHER.split("/")[1]]
+    assert "is there already, 112x112" in (output / "failures.tsv").read_text()
+
+
+def test_a_photo_too_much_for_the_machine_does_not_end_the_run(photos, tmp_path):
+    class Exhausted:
+        def detect(self, bgr):
+            raise cv2.error("Insufficient\nmemory")
+
+    photo = Photo(photos / f"{OTHER}.jpg", tmp_path / "crop.png", 0)
+    assert Aligner(Exhausted(), (112, 112)).align(photo) == "Insufficient memory"
+
+
+def test_names_older_than_utf8_come_out_as_they_went_in(photos, align, tmp_path):
+    name = os.fsdecode(b"Jos\xe9")
+    (photos / "Abdul_Rahman").rename(photos / name)
+    output = tmp_path / "crops"
+    assert align(photos, output) == 1
+    assert [entry.path.parent.name for entry in read_list(output / "train.lst")][-1] == name
+    assert os.fsencode(f"{name}/broken.jpg") in (output / "failures.tsv").read_bytes()
+
+
+def test_a_list_cannot_write_beside_its_folder(photos, align, tmp_path):
+    list_path = photos / "some.lst"
+    list_path.write_text(f"0\t../photos/{OTHER}.jpg\t9\n")
+    output = tmp_path / "inner/crops"
+    assert align(list_path, output) == 0
+    assert (output / f"{OTHER}.png").is_file()
+
+
 def test_a_list_with_landmarks_needs_no_face(photos, align, tmp_path):
     numbers = "\t".join(map(str, (template() / 2).T.ravel()))
     list_path = photos / "some.lst"
@@ -83,10 +120,14 @@ def test_bad_input_ends_with_one_line(photos, align, tmp_path, capsys):
         ((tmp_path / "absent", tmp_path / "crops"), "no folder and no list"),
         ((photos, photos / "crops"), "lies in"),
         ((photos, tmp_path / "crops", "--image-size", "112,100"), "height,width"),
+        ((photos, tmp_path / "crops", "--threads", "0"), "--threads 0: must be at least 1"),
     ]:
         assert align(*arguments) == 2
         assert message in capsys.readouterr().err
     (photos / f"{OTHER}.png").write_bytes(b"")
     assert align(photos, tmp_path / "crops") == 2
     assert "would be written twice" in capsys.readouterr().err
+    (photos / f"{OTHER}.png").rename(photos / "a\tb.png")
+    assert align(photos, tmp_path / "crops") == 2
+    assert "hold a TAB or a line break" in capsys.readouterr().err
     assert not (tmp_path / "crops").exists()

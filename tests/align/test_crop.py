@@ -29,6 +29,15 @@ def test_keeps_dtype_and_channels_and_pads_with_black():
     assert crop[0, 0].tolist() == [0, 0, 0] and crop[60, 60].tolist() == [9, 9, 9]
 
 
+def test_giants_are_cropped_like_others():
+    """cv2.warpAffine takes no side beyond 32766."""
+    landmarks = np.rint(template() * 2 + (30, 5))
+    small = spots(landmarks)
+    wide, high = np.pad(small, ((0, 0), (35000, 200))), np.pad(small, ((35000, 200), (0, 0)))
+    for giant, shift in ((wide, (35000, 0)), (high, (0, 35000))):
+        assert np.array_equal(align_face(giant, landmarks + shift), align_face(small, landmarks))
+
+
 def test_box_is_widened_by_half_the_margin_and_clipped():
     image = np.zeros((200, 200), np.uint8)
     image[:122, 28:122] = 255  # exactly the box below, widened and clipped at the top

@@ -79,6 +79,7 @@ def test_arrays_that_are_no_image_are_refused(array, message):
 
 
 def test_find_images_is_sorted_and_leaves_out_hidden_and_other_files(tmp_path):
+    (tmp_path / "b/folder.png").mkdir(parents=True)
     for name in ("b/2.JPG", "b/1.png", "a/x.txt", ".thumbs/3.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

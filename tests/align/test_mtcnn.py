@@ -106,6 +106,12 @@ def test_beyond_the_image_all_is_black():
     assert cut(white, np.array([50, 50, 60, 60]), 24).max() == 0
 
 
+def test_a_box_beyond_all_measure_takes_no_memory(detector):
+    image = np.full((20, 40000, 3), 128, np.uint8)
+    assert detector.detect_in_box(image[:, :20], (0, 0, 3e6, 3e6)) is None
+    assert detector.detect_limited(image) == []
+
+
 def test_grey_rgba_and_16_bit_photos(detector, photo):
     (expected,) = detector.detect(photo)
     alpha = np.dstack([photo, np.zeros(photo.shape[:2], np.uint8)])
