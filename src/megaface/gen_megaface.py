@@ -31,7 +31,7 @@ from arcface_mxnet.eval.fingerprints import model_fingerprint
 from arcface_mxnet.export.engine import ENGINES, open_embedder
 from arcface_mxnet.megaface.features import feature_dim, write_feature
 from arcface_mxnet.megaface.lists import algorithm_name, read_names
-from arcface_mxnet.megaface.store import DTYPES, StoreWriter
+from arcface_mxnet.megaface.store import DTYPES, FeatureStore, StoreWriter
 import mxnet as mx
 import numpy as np
 from tqdm import tqdm
@@ -91,6 +91,8 @@ def generate(arguments: argparse.Namespace) -> int:
             raise ValueError(f"--{name} {getattr(arguments, name)}: only 0 here; {reason}")
     if arguments.store and arguments.skip:
         raise ValueError("--skip goes with feature files; a store goes on by itself")
+    if arguments.batch_size < 1 or arguments.skip < 0:
+        raise ValueError("--batch_size must be at least 1 and --skip at least 0")
     algorithm_name(f"_{arguments.algo}.bin")
     size, shard = _image_size(arguments.image_size), _shard(arguments.shard)
     sets = ["facescrub"] * (arguments.skip == 0) + ["megaface"] * arguments.mf
@@ -104,8 +106,9 @@ def generate(arguments: argparse.Namespace) -> int:
             path = arguments.output / f"{name}_{arguments.algo}{_part(shard)}.npy"
             fill_store(path, names, root, model, arguments.store, f"_{arguments.algo}.bin")
         else:
+            listing = arguments.output / f"{name}_{arguments.algo}{_part(shard)}_failed.tsv"
             failed += fill_folder(
-                arguments.output / name, names, root, model, f"_{arguments.algo}.bin"
+                arguments.output / name, names, root, model, f"_{arguments.algo}.bin", listing
             )
     return SOME_FAILED if failed else 0
 
@@ -139,8 +142,13 @@ class Model:
         return {"models_sha256": prints, "height_width": list(self.size), "flip": "sum"}
 
 
-def fill_folder(folder: Path, names: Sequence[str], root: Path, model: Model, ending: str) -> int:
-    """Write the feature files that are not there yet; return how many images failed."""
+def fill_folder(
+    folder: Path, names: Sequence[str], root: Path, model: Model, ending: str, listing: Path
+) -> int:
+    """Write the feature files that are not there yet; return how many images failed.
+
+    listing: file to write, which says of each image that failed why.
+    """
     todo = [name for name in names if not _is_whole(folder / (name + ending))]
     faults: dict[str, str] = {}
     with tqdm(total=len(names), initial=len(names) - len(todo), desc=folder.name, unit="image",
@@ -152,11 +160,11 @@ def fill_folder(folder: Path, names: Sequence[str], root: Path, model: Model, en
                 write_feature(folder / (name + ending), vector)
             bar.update(len(group))
     if faults:
-        listing = folder.with_name(f"{folder.name}_failed.tsv")
         with replace_file(listing, "w", encoding="utf-8") as file:
             file.writelines(f"{name}\t{fault}\n" for name, fault in faults.items())
         print(f"{folder.name}: {len(faults)} of {len(names)} images failed, see {listing}")
     else:
+        listing.unlink(missing_ok=True)  # of an earlier start
         print(f"{folder.name}: {len(names)} features in {folder}")
     return len(faults)
 
@@ -164,8 +172,14 @@ def fill_folder(folder: Path, names: Sequence[str], root: Path, model: Model, en
 def fill_store(
     path: Path, names: Sequence[str], root: Path, model: Model, dtype: str, ending: str
 ) -> None:
-    """Write the rows of a store that are not there yet.  Raises ValueError for a bad image."""
+    """Write the rows of a store that are not there yet.
+
+    Raises ValueError for a bad image, and for a store of another list or type.
+    """
     if path.exists():
+        there = FeatureStore(path)
+        if there.names != list(names) or there.vectors.dtype != dtype:
+            raise ValueError(f"{path}: holds another list or type; delete it or choose --output")
         print(f"{path} is complete")
         return
     height, width = model.size
@@ -178,7 +192,10 @@ def fill_store(
     ):
         for group, crops, bad in _crops(root, names[store.done :], model):
             for name, fault in bad.items():
-                raise ValueError(f"{root / name}: {fault}; a store has a row for every image")
+                raise ValueError(
+                    f"{root / name}: {fault}; a store has a row for every image: repair it, or "
+                    f"take it off the list and delete {path.name}.partial"
+                )
             store.write(model(crops))
             bar.update(len(group))
     print(f"{path}: {len(names)} features")

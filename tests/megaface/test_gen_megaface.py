@@ -125,11 +125,36 @@ def test_bad_images_are_listed_and_the_others_done(data, capsys):
     cv2.imwrite(str(root / "5/x@N00/5_0.png"), np.zeros((9, 8, 3), np.uint8))
     assert gen_megaface.main(command(data)) == 1
     assert "megaface: 3 of 21 images failed" in capsys.readouterr().out
-    listed = (data / "out" / "megaface_failed.tsv").read_text()
+    listed = (data / "out" / "megaface_x_failed.tsv").read_text()
     assert "3/x@N00/3_0.png\t" in listed and "is 9x8 (height x width); align it first" in listed
     assert len(list((data / "out" / "megaface").rglob("*.bin"))) == 18
     assert gen_megaface.main(command(data, "--store", "float32")) == 2
-    assert "a store has a row for every image" in capsys.readouterr().err
+    assert "delete megaface_x.npy.partial" in capsys.readouterr().err
+    for name in (3, 4, 5):
+        cv2.imwrite(str(root / f"{name}/x@N00/{name}_0.png"), np.zeros((8, 8, 3), np.uint8))
+    assert gen_megaface.main(command(data)) == 0
+    assert not (data / "out" / "megaface_x_failed.tsv").exists()
+
+
+def test_shards_list_their_failures_apart(data):
+    for path in (data / "megaface_images").rglob("*.png"):
+        path.write_bytes(b"no image")
+    for part in ("1/2", "2/2"):
+        assert gen_megaface.main(command(data, "--shard", part)) == 1
+    parts = [data / "out" / f"megaface_x.{part}-of-2_failed.tsv" for part in (1, 2)]
+    assert [len(part.read_text().splitlines()) for part in parts] == [10, 11]
+
+
+def test_a_store_of_another_list_or_type_is_not_taken_for_complete(data, capsys):
+    assert gen_megaface.main(command(data, "--store", "float32")) == 0
+    assert gen_megaface.main(command(data, "--store", "float32")) == 0
+    assert "megaface_x.npy is complete" in capsys.readouterr().out
+    assert gen_megaface.main(command(data, "--store", "float16")) == 2
+    assert "holds another list or type" in capsys.readouterr().err
+    with (data / "megaface_lst").open("a") as file:
+        file.write("new.png\n")
+    assert gen_megaface.main(command(data, "--store", "float32")) == 2
+    assert "megaface_x.npy: holds another list or type" in capsys.readouterr().err
 
 
 def test_features_of_another_model_are_not_mixed_in(data, capsys):
@@ -152,6 +177,8 @@ def test_published_flags(data, capsys):
         (["--shard", "3/2"], "--shard '3/2': give I/N"),
         (["--image_size", "112"], "give 3,HEIGHT,WIDTH"),
         (["--skip", "1", "--store", "float32"], "a store goes on by itself"),
+        (["--skip", "-1"], "--skip at least 0"),
+        (["--batch_size", "0"], "--batch_size must be at least 1"),
         (["--megaface-lst", str(data / "nowhere")], "no such list"),
     ]:
         assert gen_megaface.main(command(data, *flags)) == 2
