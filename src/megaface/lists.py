@@ -104,9 +104,8 @@ def read_image_list(path: str | os.PathLike) -> list[str]:
 
 def read_names(path: str | os.PathLike) -> list[str]:
     """Return the image names of a JSON list or a text list, whichever the file is."""
-    path = Path(path)
-    with_json = path.is_file() and path.read_bytes()[:1] == b"{"
-    if not with_json:
+    text = _text(path)
+    if not text.lstrip().startswith("{"):
         return read_image_list(path)
     names = _strings(path, _read_json(path), "path")
     check_paths(path, names)
@@ -131,7 +130,9 @@ def check_paths(source: str | os.PathLike, paths: Sequence[str]) -> None:
     """Raise ValueError for paths that leave their root, are no names, or come twice."""
     bad = [name for name in paths if not _stays_inside(name)]
     if bad:
-        raise ValueError(f"{source}: {len(bad)} paths leave their root: {_first(bad)}")
+        raise ValueError(
+            f"{source}: {len(bad)} paths leave their root, or are no file names: {_first(bad)}"
+        )
     if len(set(paths)) != len(paths):
         seen: set[str] = set()
         twice = [name for name in paths if name in seen or seen.add(name)]
@@ -146,9 +147,7 @@ def _stays_inside(name: str) -> bool:
 
 def _read_json(path: str | os.PathLike) -> dict:
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such list") from None
+        content = json.loads(_text(path))
     except (ValueError, RecursionError) as reason:
         raise ValueError(f"{path}: not a JSON list: {reason}") from None
     if not isinstance(content, dict):
@@ -170,7 +169,11 @@ def _list_path(folder: Path, size: int, index: int) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        raise ValueError(f"{folder}: {len(found)} lists of size {size}, set {index}: {found}")
+        names = _first([one.name for one in found])
+        raise ValueError(
+            f"{folder}: {len(found)} lists of size {size}, set {index}: {names}; keep the one that "
+            "is meant in a folder of its own"
+        )
     raise FileNotFoundError(
         f"{folder}/megaface_features_list.json_{size}_{index}: no such list; "
         "choose -s and -ns by the lists that are there"
@@ -183,13 +186,16 @@ def _base_name(path: str | os.PathLike) -> str:
 
 
 def _lines(path: str | os.PathLike) -> list[str]:
+    return [line.strip() for line in _text(path).splitlines() if line.strip()]
+
+
+def _text(path: str | os.PathLike) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")  # some editors put a mark in front
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such list") from None
     except UnicodeDecodeError as reason:
         raise ValueError(f"{path}: not a text list: {reason}") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _first(names: Sequence[str]) -> str:

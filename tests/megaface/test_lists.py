@@ -40,7 +40,7 @@ def test_probe_lists_of_facescrub_and_fgnet(tmp_path):
         ({"path": [], "id": []}, "no array 'path', or it is empty"),
         ({"path": ["a", "b"], "id": ["a"]}, "of one length"),
         ({"path": ["a", "b", "a"], "id": ["a", "a", "a"]}, "1 duplicates: 'a'"),
-        ({"path": ["a/../../b"], "id": ["a"]}, "leave their root: 'a/../../b'"),
+        ({"path": ["a/../../b"], "id": ["a"]}, "leave their root, .*: 'a/../../b'"),
         ({"path": ["/etc/passwd"], "id": ["a"]}, "leave their root"),
         ({"path": ["a\\..\\b"], "id": ["a"]}, "leave their root"),
         ({"path": ["a\nb"], "id": ["a"]}, "leave their root"),
@@ -116,6 +116,29 @@ def test_image_lists_bare_aligned_and_json(tmp_path):
         read_image_list(write(tmp_path / "d", "1\t../x\t0\n"))
     with pytest.raises(ValueError, match="the list is empty"):
         read_image_list(write(tmp_path / "e", "\n"))
+
+
+def test_a_mark_in_front_of_a_list_is_no_part_of_it(tmp_path):
+    mark = b"\xef\xbb\xbf"
+    for name, text in (
+        ("noises", b"A_1.png\n"),
+        ("lst", b"A_1.png\n"),
+        ("json", b'{"path": ["a"]}'),
+    ):
+        (tmp_path / name).write_bytes(mark + text)
+    assert read_noise_list(tmp_path / "noises") == {"A_1.png"}
+    assert read_names(tmp_path / "lst") == ["A_1.png"]
+    assert read_names(tmp_path / "json") == ["a"]
+    assert read_names(write(tmp_path / "space", ' \n{"path": ["b"]}')) == ["b"]
+
+
+def test_two_lists_of_one_size_are_named(tmp_path):
+    for name in ("megaface", "mine"):
+        write(tmp_path / f"{name}_features_list.json_1_1", {"path": ["a"]})
+    with pytest.raises(
+        ValueError, match="2 lists of size 1, set 1: 'megaface_features_list.json_1_1'"
+    ):
+        read_distractor_lists(tmp_path, [1], 1)
 
 
 def test_algorithm_names():
