@@ -104,12 +104,12 @@ def run(
         rows = [some[~gone[some]] for some in rows]
     if len(keep) == 0 or min(len(some) for some in rows) == 0:
         raise ValueError("nothing is left to compare: every probe or distractor is missing")
-    probes = probe_set.read(keep)
+    probes = _read(probe_set, keep)
     probe_ids = [probe_list.ids[row] for row in keep]
     results = identify(
         probes,
         probe_ids,
-        distractor_set.read,
+        lambda some: _read(distractor_set, some),
         rows,
         block=block,
         threads=threads,
@@ -151,6 +151,16 @@ def _faults(features: FeatureFolder | StoredFeatures, read_all: bool) -> dict[in
         for at in tqdm(blocks, desc=f"read {features.path.name}", disable=None):
             faults |= features.useless(good[at : at + READ_AT_ONCE])
     return faults
+
+
+def _read(features: FeatureFolder | StoredFeatures, rows: np.ndarray) -> np.ndarray:
+    """Return features.read(rows).  Raises ValueError saying what to do about a bad one."""
+    try:
+        return features.read(rows)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; make it anew, or leave all such out with --allow-missing"
+        ) from None
 
 
 def _with_mates(probe_list: ProbeList, faults: dict[int, str]) -> tuple[np.ndarray, tuple]:

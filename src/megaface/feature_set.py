@@ -40,9 +40,7 @@ class FeatureFolder:
                 wrong[row] = "missing"
                 continue
             if size != 16 + 4 * self.dim:
-                with open(path, "rb") as file:  # noqa: PTH123
-                    fault = file_fault(file.read(16), self.dim, size)
-                wrong[row] = fault or "of another size"
+                wrong[row] = self._fault(path, size)
         return wrong
 
     def read(self, rows: np.ndarray) -> np.ndarray:
@@ -60,6 +58,14 @@ class FeatureFolder:
         """Return by row what is wrong with the values of vectors: NaN, infinity, zeros."""
         _, faults = read_features([self._path(self.names[row]) for row in rows], self.dim)
         return {int(rows[position]): fault for position, fault in faults.items()}
+
+    def _fault(self, path: str, size: int) -> str:
+        """Return what is wrong with a file of another size than features have."""
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                return file_fault(file.read(16), self.dim, size) or "of another size"
+        except OSError as reason:
+            return f"cannot be read: {reason.strerror}"
 
     def _path(self, name: str) -> str:
         return f"{self.path}/{name}{self.ending}"

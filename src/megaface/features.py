@@ -85,14 +85,14 @@ def read_features(
     for position, path in enumerate(paths):
         try:
             descriptor = os.open(path, flags)
+            try:
+                data = os.read(descriptor, size + 1)
+            finally:
+                os.close(descriptor)
         except OSError as reason:
             faults[position] = f"cannot be read: {reason.strerror}"
             pieces.append(blank)
             continue
-        try:
-            data = os.read(descriptor, size + 1)
-        finally:
-            os.close(descriptor)
         if len(data) != size or not data.startswith(blank[: HEADER.size]):
             faults[position] = file_fault(data, dim, Path(path).stat().st_size)
             data = blank

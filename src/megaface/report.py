@@ -80,7 +80,8 @@ def _left_out(experiment: Experiment) -> str:
     lines = [f"{path}: {fault}" for path, fault in (left_out.probes | left_out.distractors).items()]
     lines += [f"{one}: a single image is left" for one in left_out.people]
     shown = "".join(f"<li>{escape(line)}</li>" for line in lines[:LEFT_OUT_SHOWN])
-    more = f"<li>and {len(lines) - LEFT_OUT_SHOWN:,} more</li>" if len(lines) > 20 else ""
+    more = f"<li>and {len(lines) - LEFT_OUT_SHOWN:,} more</li>"
+    more = more if len(lines) > LEFT_OUT_SHOWN else ""
     return (
         f"<div class=warning>Left out: {len(left_out.probes):,} probes, "
         f"{len(left_out.distractors):,} distractors, {len(left_out.people)} people. "

@@ -78,6 +78,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--model {arguments.model}: only jb_identity, the L2 distance, is known")
     if min(arguments.sizes) < 1 or arguments.num_sets < 1 or arguments.block < 1:
         raise ValueError("--sizes, --num_sets and --block must be at least 1")
+    if arguments.threads is not None and arguments.threads < 1:
+        raise ValueError(f"--threads {arguments.threads}: must be at least 1")
     if len(set(arguments.sizes)) != len(arguments.sizes):
         raise ValueError(f"--sizes {arguments.sizes}: a size is given twice")
     kit_files.check_output(out_root, algorithm)
@@ -85,6 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
     lists = read_distractor_lists(
         arguments.distractor_list_path, arguments.sizes, arguments.num_sets
     )
+    listing = out_root / f"missing_{algorithm}.txt"
     places = Path(arguments.probe_feature_path), Path(arguments.distractor_feature_path)
     try:
         done = experiment.run(
@@ -100,10 +103,10 @@ def run(arguments: argparse.Namespace) -> None:
             progress=sys.stderr.isatty(),
         )
     except experiment.BadFeatures as error:
-        listing = out_root / f"missing_{algorithm}.txt"
         with replace_file(listing, "w", encoding="utf-8") as file:
             file.writelines(f"{path}\t{fault}\n" for path, fault in error.faults.items())
         raise ValueError(f"{error}\nall of them: {listing}") from None
+    listing.unlink(missing_ok=True)  # of an earlier start
     summaries = kit_files.write_results(out_root, done, *places, ending)
     report = out_root / f"report_{algorithm}.html"
     write_report(report, done, summaries, arguments.probe_images, arguments.distractor_images)

@@ -84,6 +84,8 @@ def test_bad_files_are_listed_all_at_once_and_the_good_ones_read(tmp_path):
     bad = bad_files(tmp_path)
     good = tmp_path / "good"
     good.write_bytes(GOLDEN)
+    (tmp_path / "folder").mkdir()
+    bad.append((tmp_path / "folder", "cannot be read: Is a directory"))
     paths = [str(good), *(str(path) for path, _ in bad), str(tmp_path / "nowhere"), str(good)]
     vectors, faults = read_features(paths, 3)
     assert vectors[[0, -1]].tolist() == [[1, -2, 0.5]] * 2

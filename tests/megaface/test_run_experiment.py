@@ -149,13 +149,17 @@ def test_nan_is_refused_by_name(data, capsys):
     name = json.loads((lists / "megaface_features_list.json_300_1").read_text())["path"][20]
     write_feature(data / "megaface" / (name + ENDING), np.zeros(16, np.float32), allow_zeros=True)
     assert run_experiment.main(command(data)) == 2
-    assert f"{name}{ENDING}: all zeros" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert f"{name}{ENDING}: all zeros" in message and "with --allow-missing" in message
 
 
 def test_what_was_left_out_is_said_in_every_output(data, capsys):
     broken = break_some(data)
+    assert run_experiment.main(command(data)) == 2
+    capsys.readouterr()
     assert run_experiment.main(command(data, "out", "--allow-missing")) == 0
     assert "left out: 1 probes, 3 distractors" in capsys.readouterr().out
+    assert not (data / "out" / "missing_synthetic.txt").exists()
     out = data / "out"
     for path in [*out.glob("cmc_*.json"), *out.glob("results_*.json")]:
         left_out = json.loads(path.read_text())["left_out"]
@@ -173,6 +177,7 @@ def test_what_was_left_out_is_said_in_every_output(data, capsys):
     [
         ({"-s": "11"}, "json_11_1: no such list"),
         ({"-s": "0"}, "at least 1"),
+        ({"--threads": "-1"}, "--threads -1: must be at least 1"),
         ({"-m": "other.bin"}, "only jb_identity"),
         ({"-p": "nowhere.json"}, "nowhere.json: no such list"),
         ({"ending": "_other.bin"}, "is the file ending '_other.bin' right"),
