@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from dataclasses import dataclass
-import os
+import math
 from typing import Any
 
 # Published flags that belong to things this version does not have: given, they are refused
@@ -78,7 +78,7 @@ class TrainConfig:
     version_input: int = _network(1, "stem: 1 keeps 112x112 (the L in LResNet), 0, 2 as published")
     version_output: str = _network("E", "head after the last convolution")
     version_unit: str = _network("3", "residual unit; 3 is the improved one (IR)")
-    version_act: str = _network("prelu", "activation", choices=("prelu", "relu"))
+    version_act: str = _network("prelu", "activation: prelu, relu or another of MXNet's Activation")
     version_multiplier: float = _network(1.0, "width multiplier of MobileNet")
     bn_mom: float = _network(0.9, "momentum of batch normalisation statistics")
 
@@ -106,7 +106,9 @@ class TrainConfig:
     margin: int = _loss(4, "factor on the angle of SphereFace, lsoftmax, fnorm-sphereface")
     beta: float = _loss(1000.0, "SphereFace: weight of the plain cosine at the start")
     beta_min: float = _loss(5.0, "SphereFace: the smallest that beta becomes")
-    beta_freeze: int = _loss(0, "SphereFace: steps before beta falls")
+    beta_freeze: int = _loss(
+        0, "SphereFace: steps before beta falls; the learning rate's milestones count from there"
+    )
     gamma: float = _loss(0.12, "SphereFace: beta falls as (1 + gamma * steps) ^ -power")
     power: float = _loss(1.0, "SphereFace: see --gamma")
     incay: float = _loss(0.0, "losses 0, 1, 8: weight of a loss asking for long embeddings")
@@ -231,23 +233,34 @@ class TrainConfig:
             "frequent": 1, "rand_shift": 0, "cutoff": 0, "num_threads": 1, "images_filter": 0,
             "images_per_identity": 0, "triplet_bag_size": 3, "triplet_max_ap": 0,
             "triplet_alpha": 0, "seed": 0, "lr": 0, "wd": 0, "mom": 0, "accumulate": 1,
-            "grad_clip": 0, "lr_warmup": 0,
+            "grad_clip": 0, "lr_warmup": 0, "memory_limit": 0, "margin_verbose": 0,
+            "logits_verbose": 0,
         }  # fmt: skip
         faults = [
+            f"{flag_of(f.name)} {getattr(self, f.name)}: must be a finite number"
+            for f in dataclasses.fields(self)
+            if f.type == "float" and not math.isfinite(getattr(self, f.name))
+        ]
+        faults += [
             f"{flag_of(name)} {getattr(self, name)}: must be at least {low}"
             for name, low in at_least.items()
             if getattr(self, name) < low
         ]
-        if self.image_size and len(self.image_size) != 2:
-            faults.append(f"--image-size {self.image_size}: give HEIGHT,WIDTH, such as 112,112")
-        if list(self.lr_steps) != sorted(set(self.lr_steps)):
-            faults.append(f"--lr-steps {self.lr_steps}: must ascend")
+        if self.image_size and (len(self.image_size) != 2 or min(self.image_size) < 1):
+            faults.append(f"--image-size {_listed(self.image_size)}: give HEIGHT,WIDTH, "
+                          "such as 112,112")  # fmt: skip
+        if list(self.lr_steps) != sorted(set(self.lr_steps)) or min(self.lr_steps, default=1) < 1:
+            faults.append(f"--lr-steps {_listed(self.lr_steps)}: must ascend from 1 on")
         return faults
 
 
 def flag_of(name: str) -> str:
     """Return the flag of a field: margin_m -> --margin-m."""
     return "--" + name.replace("_", "-")
+
+
+def _listed(values: tuple) -> str:
+    return ",".join(map(str, values))
 
 
 def _comma_list(of: type) -> Any:
@@ -287,7 +300,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             continue
         shown = field.default
         if isinstance(shown, tuple):
-            shown = ",".join(map(str, shown))
+            shown = _listed(shown)
         group.add_argument(
             flag_of(field.name),
             type=_PARSERS[field.type],
@@ -315,18 +328,3 @@ def ignored_options(config: TrainConfig, group: str, used: set[str], by: str) ->
         and f.name not in used
         and getattr(config, f.name) != f.default
     ]
-
-
-def visible_gpus(config: TrainConfig) -> list[int]:
-    """Return the GPU numbers to use: --gpus, else all of CUDA_VISIBLE_DEVICES, else none.
-
-    CUDA numbers the visible devices from 0, so its entries count but do not name.
-    Raises ValueError if --gpus is not a list of numbers.
-    """
-    if config.gpus:
-        try:
-            return [int(part) for part in config.gpus.split(",")]
-        except ValueError:
-            raise ValueError(f"--gpus {config.gpus!r}: give numbers, such as 0,1") from None
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return list(range(len([part for part in visible.split(",") if part.strip()])))

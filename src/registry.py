@@ -9,14 +9,15 @@ from typing import Any
 
 
 class Registry:
-    """Entries by exact key.  `noun` is what the entries are called in messages.
+    """Entries by exact key.  noun is what the entries are called in messages, flag the option
+    that names one of them.
 
     registry.register("4", "arcface") decorates (or is called with) the entry;
     registry["arcface"] returns it and raises ValueError with the known keys otherwise.
     """
 
-    def __init__(self, noun: str):
-        self.noun = noun
+    def __init__(self, noun: str, flag: str = ""):
+        self.noun, self.flag = noun, flag
         self._entries: dict[str, Any] = {}
 
     def register(self, *keys: str | int) -> Callable[[Any], Any]:
@@ -57,7 +58,7 @@ class Registry:
 
     def _unknown(self, key: str) -> str:
         known = self.names()
-        message = f"{key!r}: unknown {self.noun}; known: {', '.join(known)}"
+        message = f"{self.flag} {key!r}: unknown {self.noun}; known: {', '.join(known)}".lstrip()
         near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
         near.sort(key=lambda name: abs(len(name) - len(key)))  # for r51 rather r50 than r50v1
         return message + (f"; did you mean {near[0]}?" if near else "")

@@ -11,7 +11,7 @@ import mxnet as mx
 from ..config import TrainConfig, flag_of, ignored_options
 from ..registry import Registry
 
-LOSSES = Registry("loss")
+LOSSES = Registry("loss", "--loss-type")
 
 # Published milestones of --lr-steps at a batch of 512, and the batch they are meant for.
 EARLY_MILESTONES = (40_000, 60_000, 80_000)  # losses 0 and 8 to 13
@@ -27,8 +27,9 @@ class Loss:
     output 1 the class probabilities (N, C) or the loss value, then what the loss adds.
     label is float32 (N,), the identity of each sample.
     batch_plan names how batches are drawn.  base_milestones are the steps, at a batch of 512,
-    at which the learning rate drops.  step_inputs(step) returns ((name, value), ...): extra
-    inputs of the graph, each a float that every sample of the batch gets as (N,).
+    at which the learning rate drops; delay is how many steps later each drop comes.
+    step_inputs(step) returns ((name, value), ...): extra inputs of the graph, each a float that
+    every sample of the batch gets as (N,).
     faults() says what is wrong with the options; building refuses them.
     """
 
@@ -36,6 +37,10 @@ class Loss:
 
     batch_plan: ClassVar[str] = "shuffled"
     base_milestones: ClassVar[tuple[int, ...]] = EARLY_MILESTONES
+
+    @property
+    def delay(self) -> int:
+        return 0
 
     def __post_init__(self) -> None:
         faults = self.faults()
@@ -76,11 +81,6 @@ def build_loss(loss_type: str, config: TrainConfig, num_classes: int) -> Loss:
     Raises ValueError for an unknown loss, for options out of range, and for options that
     were changed although the chosen loss ignores them.
     """
-    if loss_type not in LOSSES:
-        try:
-            LOSSES[loss_type]
-        except ValueError as error:
-            raise ValueError(f"--loss-type {error}") from None
     loss = LOSSES[loss_type]
     used = {f.name for f in fields(loss)} - {"num_classes"}
     names = "/".join(LOSSES.keys_of(loss))

@@ -52,16 +52,25 @@ class MultipleAngle(CosineSoftmax):
     def step_inputs(self, step: int) -> Sequence[tuple[str, float]]:
         return (("beta", self.beta_at(step)),)
 
-    def beta_at(self, step: int) -> float:
-        """Return beta for this step, counted from 1.
+    @property
+    def delay(self) -> int:
+        return self.annealing()[0]
+
+    def annealing(self) -> tuple[int, float]:
+        """Return the steps that beta rests, and gamma.
 
         As published, more than 20000 identities are held at --beta for 5000 steps and fall
         with gamma 0.06; here only where neither --beta-freeze nor --gamma was given.
         """
-        freeze, gamma = self.beta_freeze, self.gamma
-        is_default = (freeze, gamma) == (TrainConfig.beta_freeze, TrainConfig.gamma)
+        given = self.beta_freeze, self.gamma
+        is_default = given == (TrainConfig.beta_freeze, TrainConfig.gamma)
         if is_default and self.num_classes > MANY_CLASSES:
-            freeze, gamma = MANY_CLASSES_FREEZE, MANY_CLASSES_GAMMA
+            return MANY_CLASSES_FREEZE, MANY_CLASSES_GAMMA
+        return given
+
+    def beta_at(self, step: int) -> float:
+        """Return beta for this step, counted from 1."""
+        freeze, gamma = self.annealing()
         done = step - 1 - freeze  # falling steps behind us
         if done <= 0:
             return self.beta

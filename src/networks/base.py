@@ -9,7 +9,7 @@ import mxnet as mx
 
 from ..registry import Registry
 
-NETWORKS = Registry("network")
+NETWORKS = Registry("network", "--network")
 
 ACTIVATIONS = ("prelu", "relu", "sigmoid", "softrelu", "softsign", "tanh")
 
@@ -51,7 +51,7 @@ class Network:
 def find_network(name: str) -> Network:
     """Return the entry of a network.  Raises ValueError for one unknown or known but not built."""
     if name in NOT_BUILT:
-        raise ValueError(f"network {name!r} is not built: {NOT_BUILT[name]}")
+        raise ValueError(f"--network {name!r} is not built: {NOT_BUILT[name]}")
     return NETWORKS[name]
 
 

@@ -24,7 +24,7 @@ from .blocks import (
     global_average,
 )
 
-HEADS = Registry("head")
+HEADS = Registry("head", "--version-output")
 
 E_DROPOUT = 0.4
 X_DROPOUT = 0.2

@@ -13,7 +13,7 @@ from ..registry import Registry
 from .base import NetworkOptions
 from .blocks import activation, add, batch_norm, convolution, global_average
 
-UNITS = Registry("residual unit")
+UNITS = Registry("residual unit", "--version-unit")
 
 SE_REDUCTION = 16  # Hu et al., arXiv 1709.01507
 RESNEXT_GROUPS = 32

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import itertools
 import os
 from pathlib import Path
 
 import mxnet as mx
 
-from ..config import TrainConfig, visible_gpus
+from ..config import TrainConfig
 from ..data.dataset import FaceDataset
 from ..losses import Loss, build_loss
-from ..networks import NETWORKS, Network, NetworkOptions, build_network
+from ..networks import Network, NetworkOptions, build_network
+from ..networks.base import find_network
 from .frozen import frozen_statistics
 from .half import half_precision
 from .schedule import milestones
+from .state import has_last
 
 # What MXNet's parameter server needs in the environment of every process.
 DMLC_VARIABLES = (
@@ -68,10 +71,9 @@ class Plan:
 def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Plan:
     """Return the plan of a run.  Raises ValueError or FileNotFoundError for what is wrong."""
     devices = list(ctx) if ctx else contexts(config)
-    try:
-        network = NETWORKS[config.network]
-    except ValueError as error:
-        raise ValueError(f"--network {error}") from None
+    network = find_network(config.network)
+    if not config.data_dir:
+        raise ValueError("--data-dir is missing: name the dataset folder")
     make_prefix_folder(config.prefix)
     embedding = build_network(config.network, network_options(config))
     datasets = [
@@ -87,7 +89,7 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
     label = mx.sym.Variable("softmax_label")
     published = symbol = loss.symbol(embedding, label)
     if config.freeze_bn:
-        if not (config.pretrained or config.resume):
+        if not (config.pretrained or (config.resume and has_last(config.prefix))):
             raise ValueError("--freeze-bn 1 needs --pretrained: there are no statistics to keep")
         embedding = frozen_statistics(embedding)
         symbol = loss.symbol(embedding, label)
@@ -102,7 +104,7 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
     check_image_size(config, published, shapes)
     kvstore = make_kvstore(config.kvstore, devices)
     images = batch * len(devices) * config.accumulate * (kvstore.num_workers if kvstore else 1)
-    drops = milestones(config.lr_steps, loss.base_milestones, images)
+    drops = milestones(config.lr_steps, loss.base_milestones, images, loss.delay)
     return Plan(
         config, devices, datasets, network, loss, embedding, symbol, published, shapes, drops,
         kvstore,
@@ -111,6 +113,8 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
 
 def make_prefix_folder(prefix: str) -> None:
     """Make the folder of the checkpoints.  Raises ValueError if nothing can be written there."""
+    if not prefix or prefix.endswith(("/", os.sep)):
+        raise ValueError(f"--prefix {prefix!r}: give FOLDER/NAME, such as ../model/r50")
     folder = Path(prefix).absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -167,6 +171,23 @@ def contexts(config: TrainConfig) -> list[mx.Context]:
             "CUDA_VISIBLE_DEVICES to train on the CPU"
         )
     return [mx.gpu(number) for number in wanted]
+
+
+def visible_gpus(config: TrainConfig) -> list[int]:
+    """Return the GPU numbers to use: --gpus, else all of CUDA_VISIBLE_DEVICES, else none.
+
+    CUDA numbers the visible devices from 0, so its entries count but do not name; as for CUDA
+    itself the list ends before a negative one, so that -1 hides all.
+    Raises ValueError if --gpus is not a list of numbers.
+    """
+    if config.gpus:
+        numbers = [part.strip() for part in config.gpus.split(",")]
+        if not all(part.isdecimal() for part in numbers) or len(set(numbers)) < len(numbers):
+            raise ValueError(f"--gpus {config.gpus!r}: give numbers, each once, such as 0,1")
+        return list(map(int, numbers))
+    entries = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    visible = itertools.takewhile(lambda part: part.strip() and part.strip()[0] != "-", entries)
+    return list(range(len(list(visible))))
 
 
 def network_options(config: TrainConfig) -> NetworkOptions:

@@ -10,16 +10,16 @@ DROP = 0.1
 
 
 def milestones(
-    lr_steps: Sequence[int], base_milestones: Sequence[int], batch_size: int
+    lr_steps: Sequence[int], base_milestones: Sequence[int], batch_size: int, delay: int = 0
 ) -> tuple[int, ...]:
     """Return the steps after which the rate drops.
 
     lr_steps are used as given; without any, the loss's published milestones are scaled by
-    512 / batch_size, so that they fall after the same number of images.
+    512 / batch_size, so that they fall after the same number of images.  As published both
+    count from the end of --beta-freeze: delay is added.
     """
-    if lr_steps:
-        return tuple(lr_steps)
-    return tuple(int(step * REFERENCE_BATCH / batch_size) for step in base_milestones)
+    scaled = (int(step * REFERENCE_BATCH / batch_size) for step in base_milestones)
+    return tuple(step + delay for step in lr_steps or scaled)
 
 
 def learning_rate(step: int, lr: float, drops: Sequence[int], warmup: int = 0) -> float:

@@ -20,3 +20,8 @@ def test_published_milestones_scale_with_the_batch_and_own_ones_do_not():
     assert milestones((), base, 512) == base
     assert milestones((), base, 128) == (400_000, 560_000, 640_000)
     assert milestones((10, 20), base, 128) == (10, 20)
+
+
+def test_both_count_from_the_end_of_beta_freeze():
+    assert milestones((10, 20), (1, 2), 512, delay=5) == (15, 25)
+    assert milestones((), (100, 200), 512, delay=5) == (105, 205)
