@@ -10,8 +10,10 @@ FOLDER/facescrub_ALGO.npy and FOLDER/megaface_ALGO.npy.  The noise lists are you
              wrong probe becomes the sum of its person's right features plus a little noise
   drop       wrong images are left out of the features and of the lists written beside them;
              the figures are not comparable with published ones
-  zero       a wrong distractor becomes all zeros (for cosine tools; arcface-megaface refuses
-             zeros, and leaves them out with --allow-missing), a wrong probe its person's centre
+  zero       a wrong distractor becomes all zeros, which match nothing by cosine; a wrong probe
+             becomes its person's centre
+After drop and zero arcface-megaface wants --allow-missing: it leaves out what is absent or all
+zeros, and says so.  (By distance, zeros would be as near to everything as a cosine of 0.5.)
 """
 
 from __future__ import annotations
@@ -50,8 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--algo", default="", help="algorithm in the names of the files written (default: --suffix)"
     )
     add("--suffix", default="", help="algorithm in the file names read (default: --algo)")
-    add("--facescrub-noises", type=Path, required=True, help="wrong probes, a file name a line")
-    add("--megaface-noises", type=Path, required=True, help="wrong distractors, a path a line")
+    for name, what in (("facescrub", "probes, a file name"), ("megaface", "distractors, a path")):
+        add(f"--{name}-noises", type=Path, default=Path(f"data/{name}_noises.txt"),
+            help=f"wrong {what} a line (%(default)s)")  # fmt: skip
     add("--facescrub-lst", type=Path, default=Path("data/facescrub_lst"),
         help="probes: text or JSON list (%(default)s)")  # fmt: skip
     add("--megaface-lst", type=Path, default=Path("data/megaface_lst"),
@@ -80,6 +83,8 @@ def remove_noises(arguments: argparse.Namespace) -> None:
     if arguments.store and arguments.rule == ZERO:
         raise ValueError("--rule zero: a packed store holds no zeros; use --rule drop or files")
     given = arguments.suffix or arguments.algo
+    if not given:
+        raise ValueError("give --algo, the algorithm in the names of the feature files")
     endings = f"_{given}.bin", f"_{arguments.algo or given}.bin"
     algorithm_name(endings[1])
     sets = {name: _Set(name, arguments, endings) for name in ("facescrub", "megaface")}
@@ -104,7 +109,10 @@ def remove_noises(arguments: argparse.Namespace) -> None:
         for rows in batches(len(distractors.names))
     )
     for name, one in sets.items():
-        print(f"{name}: {one.is_wrong.sum()} of {len(one.names)} images are wrong")
+        print(f"{name}: {one.is_wrong.sum()} of {len(one.names)} images are wrong "
+              f"({one.num_noises} names on the noise list)")  # fmt: skip
+    if arguments.rule != PUBLISHED:
+        print("evaluate them with arcface-megaface --allow-missing")
 
 
 class _Set:
@@ -123,6 +131,7 @@ class _Set:
         self.names = read_names(options[f"{name}_lst"])
         noises = read_noise_list(options[f"{name}_noises"])
         # FaceScrub's noise list has bare file names, MegaFace's whole paths.
+        self.num_noises = len(noises)
         self.is_wrong = np.array(
             [one in noises or (name == "facescrub" and Path(one).name in noises)
              for one in self.names]
@@ -152,8 +161,7 @@ class _Set:
         names = [n for n, wrong in zip(self.names, self.is_wrong, strict=True)
                  if not (wrong and self.rule == DROP)]  # fmt: skip
         if self.rule == DROP:
-            with replace_file(self.out.with_name(f"{self.name}_lst"), "w") as file:
-                file.writelines(f"{name}\n" for name in names)
+            self._drop(names)
         with tqdm(total=len(names), desc=self.name, unit="feature", disable=None) as bar:
             if self.store:
                 # One that was cut short may be of other noise lists: it is made anew.
@@ -169,6 +177,13 @@ class _Set:
                     path = self.out / (next(remaining) + self.ending)
                     write_feature(path, vector, allow_zeros=self.rule == ZERO)
                     bar.update()
+
+    def _drop(self, names: list[str]) -> None:
+        """Write the list of those that stay; no file of another stays from an earlier start."""
+        with replace_file(self.out.with_name(f"{self.name}_lst"), "w", encoding="utf-8") as file:
+            file.writelines(f"{name}\n" for name in names)
+        for row in np.flatnonzero(self.is_wrong):
+            (self.out / (self.names[row] + self.ending)).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

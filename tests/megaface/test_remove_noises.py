@@ -1,6 +1,7 @@
 """Noise removal: the published rule by its arithmetic, and the two others."""
 
 import json
+from pathlib import Path
 
 from arcface_mxnet.megaface import remove_noises, run_experiment, synthetic
 from arcface_mxnet.megaface.features import read_feature
@@ -88,7 +89,9 @@ def test_from_features_to_a_better_result(data, capsys):
     noises = (folder / "megaface_noises.txt").read_text().splitlines()[1:]
     assert noises
     assert remove_noises.main(command(folder, *packed)) == 0
-    assert f"megaface: {len(noises)} of 200 images are wrong" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"megaface: {len(noises)} of 200 images are wrong ({len(noises)} names on" in told
+    assert "--allow-missing" not in told
     if packed:
         store = FeatureStore(folder / "clean" / "megaface_synthetic.npy")
         vector = store.read(store.find(noises[:1]))[0]
@@ -104,6 +107,58 @@ def test_drop_leaves_files_out_and_writes_the_lists(data):
     noises = (folder / "megaface_noises.txt").read_text().splitlines()[1:]
     kept = (folder / "clean" / "megaface_lst").read_text().splitlines()
     assert len(kept) == 200 - len(noises) and not set(kept) & set(noises)
+
+
+def test_drop_takes_away_what_an_earlier_start_left(data):
+    folder, packed = data
+    if packed:
+        return  # a store is written anew
+    noises = folder / "megaface_noises.txt"
+    told = noises.read_text()
+    noises.write_text("")
+    assert remove_noises.main(command(folder, "--rule", "drop")) == 0
+    noises.write_text(told)
+    assert remove_noises.main(command(folder, "--rule", "drop")) == 0
+    left = {path.name for path in (folder / "clean" / "megaface").rglob("*.bin")}
+    wrong = {Path(one).name for one in told.splitlines()[1:]}
+    assert wrong and not left & {f"{one}_synthetic.bin" for one in wrong}
+    assert len(left) == 200 - len(wrong)
+
+
+def cosine_rank_1(folder):
+    """Return the rank-1 rate as tools that compare cosines find it, zeros among the distractors."""
+    lists = folder / "templatelists"
+    probes = json.loads((lists / "facescrub_features_list.json").read_text())
+    names = json.loads((lists / "megaface_features_list.json_200_1").read_text())["path"]
+    load = lambda root, paths: np.array(  # noqa: E731
+        [np.fromfile(folder / "clean" / root / f"{path}_synthetic.bin", "<f4", offset=16)
+         for path in paths], np.float64)  # fmt: skip
+    p, x = load("facescrub", probes["path"]), load("megaface", names)
+    ids = np.array(probes["id"])
+    pairs = np.argwhere((ids[:, None] == ids) & ~np.eye(len(ids), dtype=bool))
+    return np.mean([(x @ p[i]).max() <= p[i] @ p[j] for i, j in pairs])
+
+
+def test_zero_gives_what_tools_of_cosines_find(data, capsys):
+    folder, packed = data
+    if packed:
+        return  # refused, see below
+    assert remove_noises.main(command(folder, "--rule", "zero")) == 0
+    assert "evaluate them with arcface-megaface --allow-missing" in capsys.readouterr().out
+    lists = folder / "templatelists"
+    evaluate = [f"{folder}/clean/megaface", f"{folder}/clean/facescrub", "_synthetic.bin",
+                f"{folder}/clean/results", "-p", str(lists / "facescrub_features_list.json"),
+                "-dlp", str(lists), "-s", "200"]  # fmt: skip
+    assert run_experiment.main(evaluate) == 2
+    told = capsys.readouterr().err
+    assert "all zeros" in told and "with --allow-missing" in told
+    assert run_experiment.main([*evaluate, "--allow-missing"]) == 0
+    name = "results_facescrub_megaface_synthetic_200_1.json"
+    results = json.loads((folder / "clean" / "results" / name).read_text())
+    noises = (folder / "megaface_noises.txt").read_text().splitlines()[1:]
+    assert set(results["left_out"]["distractors"]) == set(noises)
+    assert not results["left_out"]["probes"]
+    assert results["rank_rate"]["1"]["rate"] == cosine_rank_1(folder)
 
 
 def test_zero_goes_into_files_alone(data, capsys):
@@ -124,6 +179,17 @@ def test_the_input_is_never_overwritten(data, capsys):
     options[options.index("--feature-dir-out") + 1] = str(folder)
     assert remove_noises.main(options) == 2
     assert "would be written over its input" in capsys.readouterr().err
+
+
+def test_wrong_command_lines(data, capsys, monkeypatch):
+    folder, packed = data
+    monkeypatch.chdir(folder)
+    assert remove_noises.main([]) == 2
+    assert "give --algo" in capsys.readouterr().err
+    options = command(folder, *packed)
+    at = options.index("--facescrub-noises")
+    assert remove_noises.main(options[:at] + options[at + 2 :]) == 2
+    assert "data/facescrub_noises.txt: no such list" in capsys.readouterr().err
 
 
 def test_missing_features_are_listed(data, capsys):
