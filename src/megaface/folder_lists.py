@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("crops", type=Path, help="folder of aligned faces, one subfolder per person")
     add("lists", type=Path, help="folder to write")
-    add("--name", default="faces", help="name of the probe set, without _ (%(default)s)")
+    add("--name", default="faces", help="name of the probe set (%(default)s)")
     add("--min-images", type=int, default=4, help="images that make a probe (%(default)s)")
     add("--max-images", type=int, default=50, help="most images of a probe (%(default)s)")
     add("--seed", type=int, default=727, help="seed of the distractors' order (%(default)s)")
@@ -45,8 +45,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def write_lists(arguments: argparse.Namespace) -> None:
     """Write the lists and print what is on them."""
-    if arguments.min_images < 2 or "_" in arguments.name:
-        raise ValueError("give --min-images of at least 2 and a --name without _")
+    if arguments.min_images < 2 or arguments.max_images < 2:
+        raise ValueError("give --min-images and --max-images of at least 2: a probe needs a mate")
+    if not arguments.name.isalnum():
+        raise ValueError(f"--name {arguments.name!r}: give letters and figures alone")
     people = defaultdict(list)
     for path in find_images(arguments.crops):
         relative = path.relative_to(arguments.crops)

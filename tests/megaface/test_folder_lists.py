@@ -26,3 +26,11 @@ def test_people_with_many_images_are_probes(tmp_path, capsys):
     assert read_image_list(tmp_path / "lists" / "megaface_lst") == list(others.paths)
     assert folder_lists.main([*options, "--min-images", "20"]) == 2
     assert "0 people with 20 images" in capsys.readouterr().err
+    for wrong, message in (
+        (["--min-images", "1"], "--min-images and --max-images of at least 2"),
+        (["--max-images", "1"], "--min-images and --max-images of at least 2"),
+        (["--name", "my_faces"], "--name 'my_faces': give letters"),
+        (["--name", "../faces"], "--name '../faces': give letters"),
+    ):
+        assert folder_lists.main([*options, *wrong]) == 2
+        assert message in capsys.readouterr().err
