@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import json
@@ -89,6 +89,8 @@ def main(argv: list[str] | None = None) -> int:
 def align(arguments: argparse.Namespace) -> int:
     """Write the crops, the list and the attempts; return the exit code."""
     size, out = parse_size(arguments.image_size), arguments.output_dir
+    if arguments.threads < 1:
+        raise ValueError(f"--threads {arguments.threads}: must be at least 1")
     if arguments.command == "facescrub":
         photos = list(facescrub_photos(arguments.input_dir, arguments.number))
     else:
@@ -97,8 +99,16 @@ def align(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{arguments.input_dir}: no photo found there")
     ctx = mx.cpu() if arguments.gpu < 0 else mx.gpu(arguments.gpu)
     detector = MtcnnDetector(ctx, thresholds=THRESHOLDS, model_dir=arguments.model_dir)
-    with ThreadPoolExecutor(arguments.threads) as pool:
-        done = pool.map(lambda photo: _align_one(detector, photo, out, size), photos)
+    notes = out / "attempts.tsv"
+    before = _read_attempts(notes)
+    out.mkdir(parents=True, exist_ok=True)
+    # Unbuffered, so that a kill loses no note of a crop that is there.
+    with notes.open("ab", buffering=0) as log, ThreadPoolExecutor(arguments.threads) as pool:
+
+        def note(photo: Photo, attempt: str) -> None:
+            log.write(f"{photo.crop}\t{attempt}\n".encode())
+
+        done = pool.map(lambda photo: _align_one(detector, photo, out, size, note), photos)
         bar = tqdm(done, total=len(photos), desc=arguments.command, unit="photo", disable=None)
         try:
             attempts = list(bar)
@@ -112,7 +122,7 @@ def align(arguments: argparse.Namespace) -> int:
             for photo, good in zip(photos, is_crop, strict=True)
             if good
         )
-    _write_attempts(out / "attempts.tsv", photos, attempts)
+    _write_attempts(notes, photos, attempts, before)
     counts = Counter(attempt.split(":")[0] for attempt in attempts)
     print(", ".join(f"{count} {attempt}" for attempt, count in counts.most_common()))
     return 0 if all(is_crop) else SOME_FAILED
@@ -146,22 +156,34 @@ def facescrub_photos(folder: Path, number: str) -> Iterator[Photo]:
         path = folder / f"facescrub_{part}.txt"
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such list")
-        lines = path.read_text(encoding="utf-8").splitlines()
-        head = lines[0].split("\t")
-        if not {"name", number, "bbox"} <= set(head):
-            raise ValueError(f"{path}: first line names no columns name, {number}, bbox")
-        for line in lines[1:]:
-            row = dict(zip(head, line.split("\t"), strict=False))
-            box = np.array(row["bbox"].split(","), float)
-            boxes[row["name"].replace(" ", "_"), row[number]] = box
+        boxes |= _read_boxes(path, number)
     labels = {name: label for label, name in enumerate(sorted(set(probe_list.ids)))}
     for path, one in zip(probe_list.paths, probe_list.ids, strict=True):
-        person, number_of = Path(path).stem.rsplit("_", 1)
+        person, _, number_of = Path(path).stem.rpartition("_")
         box = boxes.get((person.replace(" ", "_"), number_of))
         if box is None:
             raise ValueError(f"{folder}: the actor lists have no box for {path}")
-        crop = str(Path(path).with_suffix(".png")).replace(" ", "_")
+        crop = Path(path).with_suffix(".png").as_posix().replace(" ", "_")
         yield Photo(folder / "facescrub" / path, crop, labels[one], Hint(box))
+
+
+def _read_boxes(path: Path, number: str) -> dict[tuple[str, str], np.ndarray]:
+    """Return the boxes (4,) x1, y1, x2, y2 of an actor list by (name with _, number)."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    head = lines[0].split("\t") if lines else []
+    if not {"name", number, "bbox"} <= set(head):
+        raise ValueError(f"{path}: first line names no columns name, {number}, bbox")
+    boxes = {}
+    for line_number, line in enumerate(lines[1:], start=2):
+        row = dict(zip(head, line.split("\t"), strict=False))
+        try:
+            x1, y1, x2, y2 = (float(value) for value in row["bbox"].split(","))
+            boxes[row["name"].replace(" ", "_"), row[number]] = np.array([x1, y1, x2, y2])
+        except (KeyError, ValueError):
+            raise ValueError(
+                f"{path} line {line_number}: wanted {', '.join(head)}, bbox as x1,y1,x2,y2"
+            ) from None
+    return boxes
 
 
 def megaface_photos(folder: Path) -> Iterator[Photo]:
@@ -174,7 +196,7 @@ def megaface_photos(folder: Path) -> Iterator[Photo]:
 
 
 def _hint_beside(path: Path) -> Hint:
-    """Return what FILE.jpg.json says; an absent file says nothing."""
+    """Return what FILE.jpg.json says; an absent file, or two of three landmarks, say nothing."""
     note = path.with_name(path.name + ".json")
     if not note.is_file():
         return Hint()
@@ -183,6 +205,7 @@ def _hint_beside(path: Path) -> Hint:
         box, points = content.get("bounding_box"), content.get("landmarks")
         corner = box and np.array([box["x"], box["y"]], float)
         sides = box and np.array([box["width"], box["height"]], float)
+        points = points if points and set(LANDMARK_KEYS) <= set(points) else None
         landmarks = points and np.array(
             [[points[key]["x"], points[key]["y"]] for key in LANDMARK_KEYS], float
         )
@@ -192,26 +215,39 @@ def _hint_beside(path: Path) -> Hint:
                 landmarks if points else None)  # fmt: skip
 
 
-def _align_one(detector: MtcnnDetector, photo: Photo, out: Path, size: tuple[int, int]) -> str:
-    """Write a crop if it is not there; return how it was made, or "failed: why"."""
+def _align_one(
+    detector: MtcnnDetector,
+    photo: Photo,
+    out: Path,
+    size: tuple[int, int],
+    note: Callable[[Photo, str], None],
+) -> str:
+    """Write a crop if it is not there, noting how; return how it was made, or "failed: why"."""
     path = out / photo.crop
     if path.is_file():
         return THERE
     try:
         crop, attempt = crop_with_hint(detector, read_image(photo.path), photo.hint, size)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, cv2.error) as error:
         return "failed: " + " ".join(str(error).split())
+    note(photo, attempt)
     with replace_file(path) as file:
         file.write(cv2.imencode(path.suffix, crop)[1].tobytes())
     return attempt
 
 
-def _write_attempts(path: Path, photos: list[Photo], attempts: list[str]) -> None:
-    """Write how every crop was made; what an earlier start noted stays."""
-    before = {}
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        before = dict(line.split("\t", 1) for line in lines if "\t" in line)
+def _read_attempts(path: Path) -> dict[str, str]:
+    """Return what earlier starts noted, by crop; of several notes the last."""
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t", 1) for line in lines if "\t" in line)
+
+
+def _write_attempts(
+    path: Path, photos: list[Photo], attempts: list[str], before: dict[str, str]
+) -> None:
+    """Write how every crop was made, in the order of the photos."""
     with replace_file(path, "w", encoding="utf-8") as file:
         for photo, attempt in zip(photos, attempts, strict=True):
             told = before.get(photo.crop, attempt) if attempt == THERE else attempt

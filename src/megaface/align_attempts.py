@@ -1,7 +1,7 @@
 """How one MegaFace or FaceScrub photo becomes a crop: the published order of attempts.
 
-1. with three known landmarks: warp them to the middle of a canvas twice the crop's size, and
-   detect there
+1. with three known landmarks, not all in one place: warp them to the middle of a canvas twice
+   the crop's size, and detect there
 2. detect in the photo, and take the face that overlaps the known box by more than 0.3
 3. let the last network find landmarks in the known box, if it is surer than 0.3
 4. cut the box out, or without one the photo less 6 % on each side; not aligned
@@ -46,7 +46,7 @@ def crop_with_hint(
 
     size: (height, width).  Raises ValueError if the box lies outside the photo.
     """
-    if hint.landmarks is not None:
+    if hint.landmarks is not None and len(np.unique(hint.landmarks, axis=0)) > 1:
         canvas = _canvas(bgr, hint.landmarks, size)
         faces = _with_min_size(detector, size[0]).detect(canvas)
         if faces:

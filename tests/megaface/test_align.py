@@ -134,6 +134,49 @@ def test_megaface_from_photos_to_crops_and_a_second_start(tmp_path, photo, finde
     assert align.main(check) == 0
 
 
+def test_after_a_kill_the_attempts_are_still_known(tmp_path, photo, finder, capsys):
+    make_megaface(tmp_path, photo)
+    options = ["megaface", "--input-dir", str(tmp_path), "--output-dir", str(tmp_path / "out"),
+               "--threads", "1"]  # fmt: skip
+    find = finder.detect
+    finder.detect = lambda bgr: kill() if len(finder.calls) == 3 else find(bgr)
+
+    def kill():
+        raise KeyboardInterrupt
+
+    assert align.main(options) == 130
+    assert (tmp_path / "out" / "a/b@N00/1.jpg").is_file()
+    finder.detect = find
+    assert align.main(options) == 0
+    assert "1 there already, 1 cut" in capsys.readouterr().out
+    told = (tmp_path / "out" / "attempts.tsv").read_text()
+    assert told == "a/b@N00/1.jpg\tcut\na/b@N00/2.jpg\tcut\n"
+
+
+def test_landmarks_that_say_nothing_are_passed_over(tmp_path, photo):
+    finder = Finder(photo=[face(BOX)])
+    assert crop_with_hint(finder, photo, Hint(BOX, np.full((3, 2), 7.0)), SIZE)[1] == "photo"
+    make_megaface(tmp_path, photo)
+    note = tmp_path / "megaface/a/b@N00/1.jpg.json"
+    note.write_text('{"landmarks": {"0": {"x": 1, "y": 2}, "1": {"x": 3, "y": 4}}}')
+    first, _ = align.megaface_photos(tmp_path / "megaface")
+    assert first.hint.landmarks is None and first.hint.box is None
+
+
+def test_a_photo_that_opencv_cannot_warp_is_one_that_failed(tmp_path, photo, finder, capsys):
+    make_megaface(tmp_path, photo)
+
+    def fail(bgr):
+        raise cv2.error("too large")
+
+    finder.detect = fail
+    options = ["megaface", "--input-dir", str(tmp_path), "--output-dir", str(tmp_path / "out")]
+    assert align.main(options) == 1
+    assert "2 failed" in capsys.readouterr().out
+    assert align.main([*options, "--threads", "0"]) == 2
+    assert "--threads 0: must be at least 1" in capsys.readouterr().err
+
+
 def test_a_note_that_is_none_is_named(tmp_path, photo, finder, capsys):
     make_megaface(tmp_path, photo)
     (tmp_path / "megaface/a/b@N00/1.jpg.json").write_text('{"bounding_box": [1]}')
@@ -169,8 +212,15 @@ def test_facescrub(tmp_path, photo, finder):
     [
         (lambda d: (d / "facescrub_actors.txt").unlink(), "facescrub_actors.txt: no such list"),
         (lambda d: (d / "facescrub_actors.txt").write_text("x\n"), "names no columns"),
+        (lambda d: (d / "facescrub_actors.txt").write_text(""), "names no columns"),
         (lambda d: (d / "facescrub_actors.txt").write_text("name\tface_id\tbbox\n"),
          "no box for Al_Bo/Al_Bo_1.jpg"),
+        (lambda d: (d / "facescrub_actors.txt").write_text("name\tface_id\tbbox\nAl Bo\t1\n"),
+         "facescrub_actors.txt line 2: wanted name, face_id, bbox"),
+        (lambda d: (d / "facescrub_actors.txt").write_text(
+            "name\tface_id\tbbox\nAl Bo\t1\t1,2,x,4\n"), "line 2: wanted"),
+        (lambda d: (d / "facescrub_uncropped_features_list.json").write_text(
+            '{"path": ["A/a.jpg"], "id": ["A"]}'), "no box for A/a.jpg"),
     ],
 )  # fmt: skip
 def test_bad_facescrub_lists(tmp_path, photo, finder, capsys, change, message):
