@@ -72,7 +72,7 @@ def store_features(
 def _begin(part: Path, about: Path, origin: dict[str, str], count: int, dimension: int) -> None:
     with replace_file(about, "w") as file:
         json.dump({"origin": origin, "count": count, "dimension": dimension}, file)
-    with part.open("wb") as file:
+    with replace_file(part) as file:  # a header that is cut short could not be gone on with
         header = {"descr": "<f4", "fortran_order": False, "shape": (count, 2, dimension)}
         np.lib.format.write_array_header_1_0(file, header)
 

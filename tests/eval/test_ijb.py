@@ -5,7 +5,7 @@ import re
 from arcface_mxnet.align.crop import align_face
 from arcface_mxnet.align.template import template
 from arcface_mxnet.embedder import Embedder
-from arcface_mxnet.eval.feature_store import read_features
+from arcface_mxnet.eval.feature_store import read_features, store_features
 from arcface_mxnet.eval.ijb import main
 from arcface_mxnet.eval.ijb_lists import read_faces, read_search_list, read_template_pairs
 import cv2
@@ -111,6 +111,26 @@ def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
     assert benchmark[2].read_bytes() == complete
     assert np.load(benchmark[2]).shape == (72, 2, 16)
     assert not part.exists()
+
+
+def test_a_kill_before_the_first_image_is_no_obstacle(tmp_path, monkeypatch):
+    class Network:
+        def plain_and_flipped(self, images):
+            rows = np.array([image.mean(axis=(0, 1)) for image in images], np.float32)
+            return rows, rows
+
+    images = [np.full((2, 2, 3), number, np.uint8) for number in range(3)]
+    job = tmp_path / "f.npy", {"model": "m"}, 3, lambda start: images[start:], Network
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("numpy.lib.format.write_array_header_1_0", kill)
+        with pytest.raises(KeyboardInterrupt):
+            store_features(*job)
+    store_features(*job)
+    assert np.load(tmp_path / "f.npy")[:, 0, 0].tolist() == [0, 1, 2]
 
 
 def test_features_of_another_model_are_refused(benchmark, save_network, tmp_path, capsys):
