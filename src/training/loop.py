@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
 from dataclasses import asdict, dataclass
 import logging
 import math
@@ -52,18 +53,19 @@ class TrainResult:
 
 
 class DivergedError(ValueError):
-    """An output of the network became NaN or infinite."""
+    """An output or a parameter of the network became NaN or infinite."""
 
 
 def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> TrainResult:
     """Train as configured, on ctx or the devices that config names; return how it ended.
 
     Raises ValueError or FileNotFoundError for options and files that are wrong, DivergedError
-    at the first output that is not finite.  What was saved before stays.
+    at the first output or parameter that is not finite.  What was saved before stays.
     """
     plan = make_plan(config, ctx)
-    earlier = earlier_run(config, len(plan.ctx))
-    position = Position.of(earlier.record["position"]) if earlier else Position()
+    fingerprints = [dataset.fingerprint() for dataset in plan.datasets]
+    earlier = earlier_run(config, len(plan.ctx), fingerprints)
+    position = Position.of(earlier, config) if earlier else Position()
     memory = estimate_memory(plan)
     refuse_excess(memory, config.memory_limit, plan)
     mx.random.seed(config.seed)
@@ -105,10 +107,12 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
             "metric": metric_state(metric),
             "config": as_record(config),
             "num_devices": len(plan.ctx),
+            "data": fingerprints,
         }
         save_last(config.prefix, LastState(*stepper.params(), stepper.state(), record))
 
     def verify_and_save() -> None:
+        refuse_divergence(stepper.first_bad_parameter(), position.step, config)
         results[:] = validate(embedder, pair_sets, plan.image_shape)
         position.verifications += 1
         number = number_to_save(config.ckpt, position.best.take(results), position.verifications)
@@ -127,8 +131,12 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
         save_symbol(config.prefix, plan.published)
         log = RunLog(config, run_facts(plan), position.step)
     progress.start(position.step, source.wait_seconds)
-    with stop_request() as stop:
-        while position.step < last_step and not stop.received:
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(source.close)
+        if plan.rank == 0:
+            cleanup.callback(log.close)
+        stop = cleanup.enter_context(stop_request())
+        while position.step < last_step and not stepper.on_any_machine(bool(stop.received)):
             step = position.step + 1
             lr = learning_rate(step, config.lr, plan.drops, config.lr_warmup)
             extra = plan.loss.step_inputs(step)
@@ -136,7 +144,7 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
             for _ in range(config.accumulate):
                 batch = next(source)
                 stepper.forward_backward(inputs_of(batch, extra, plan.images_per_batch))
-                refuse_divergence(stepper, step, lr, config)
+                refuse_divergence(stepper.first_bad_output(), step, config)
                 update_metric(metric, stepper, batch.label[0])
             stepper.update(lr)
             position.step = step
@@ -152,11 +160,11 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
                 verify_and_save()
                 keep_last()
                 progress.start(step, source.wait_seconds)
-    if plan.rank == 0:
-        if stop.received:
+        stopped_by = (stop.received or "another machine") if position.step < last_step else None
+        if stopped_by and plan.rank == 0:
+            refuse_divergence(stepper.first_bad_parameter(), position.step, config)
             keep_last()
-        log.close()
-    return TrainResult(position.step, f"{config.prefix},{LAST}", tuple(results), stop.received)
+    return TrainResult(position.step, f"{config.prefix},{LAST}", tuple(results), stopped_by)
 
 
 def make_stepper(plan: Plan, arg_params: dict, aux_params: dict) -> Stepper:
@@ -220,15 +228,14 @@ def restore_metric(metric: mx.metric.CompositeEvalMetric, state: list[list[float
         part.sum_metric, part.num_inst = total, count
 
 
-def refuse_divergence(stepper: Stepper, step: int, lr: float, config: TrainConfig) -> None:
-    """Raise DivergedError if an output is not finite; the weights are those of the last step."""
-    bad = stepper.first_bad_output()
+def refuse_divergence(bad: str | None, step: int, config: TrainConfig) -> None:
+    """Raise DivergedError if there is an output or parameter of this name that is not finite."""
     if bad is None:
         return
     raise DivergedError(
-        f"step {step}: output {bad!r} is NaN or infinite at learning rate {lr:g}; training "
-        f"stops and what was saved stays. Try --lr {lr / 10:g}, --lr-warmup 1000, --grad-clip 5 "
-        f"or a smaller margin, from --pretrained {config.prefix},{LAST} if that was saved"
+        f"step {step}: {bad!r} is NaN or infinite; training stops and what was saved stays. Try "
+        f"--lr {config.lr / 10:g}, --lr-warmup 1000, --grad-clip 5 or a smaller margin, from "
+        f"--pretrained {config.prefix},{LAST} if that was saved"
     )
 
 

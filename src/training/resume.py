@@ -32,16 +32,19 @@ class Position:
         return dataclasses.asdict(self)
 
     @classmethod
-    def of(cls, record: dict[str, Any]) -> Position:
-        """Return the position that record() gave."""
-        return cls(record["step"], record["verifications"], Best(**record["best"]))
+    def of(cls, last: LastState, config: TrainConfig) -> Position:
+        """Return the position of a run; on other targets the best is still to come."""
+        record = last.record["position"]
+        same = last.record["config"]["target"] == list(config.target)
+        best = Best(**record["best"]) if same else Best()
+        return cls(record["step"], record["verifications"], best)
 
 
-def earlier_run(config: TrainConfig, num_devices: int) -> LastState | None:
+def earlier_run(config: TrainConfig, num_devices: int, fingerprints: list[str]) -> LastState | None:
     """Return the last state to go on from, None for a new run.
 
-    Raises ValueError if there is a run that --resume was not given for, or if the options or
-    the number of devices would make it another run.
+    fingerprints: of the datasets.  Raises ValueError if there is a run that --resume was not
+    given for, or if the options, the data or the number of devices would make it another run.
     """
     if not has_last(config.prefix):
         return None
@@ -61,6 +64,8 @@ def earlier_run(config: TrainConfig, num_devices: int) -> LastState | None:
     ]
     if last.record["num_devices"] != num_devices:
         changed.append(f"  devices: were {last.record['num_devices']}, now {num_devices}")
+    if last.record["data"] != fingerprints:
+        changed.append(f"  data: was {last.record['data']}, now {fingerprints}")
     if changed:
         raise ValueError(
             "--resume continues the same run, but these options changed; give them as before, "

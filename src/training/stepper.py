@@ -8,13 +8,15 @@ momentum and learning rate are all at hand here and nothing is hidden in a param
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import mxnet as mx
 
 from .optimizer import SGD
 
 Params = dict[str, mx.nd.NDArray]
+
+FLAG = "run:flag"  # its name in the kvstore, beside those of the parameters
 
 
 class Stepper:
@@ -68,6 +70,7 @@ class Stepper:
             weights = [executor.arg_dict[name] for executor in self._executors]
             self._kvstore.init(name, weights[0])
             self._kvstore.pull(name, out=weights)
+        self._kvstore.init(FLAG, mx.nd.zeros((1,)))
 
     def _set_params(self, arg_params: Params, aux_params: Params) -> None:
         for executor, optimizer in zip(self._executors, self._optimizers, strict=True):
@@ -116,14 +119,23 @@ class Stepper:
 
     def first_bad_output(self) -> str | None:
         """Return the name of the first output that holds NaN or Inf, or None."""
-        flags = [
-            [mx.nd.all_finite(output) for output in executor.outputs]
+        return _first_bad(executor.output_dict for executor in self._executors)
+
+    def first_bad_parameter(self) -> str | None:
+        """Return the name of the first weight or state that holds NaN or Inf, or None."""
+        return _first_bad(
+            {name: executor.arg_dict[name] for name in self.param_names} | executor.aux_dict
             for executor in self._executors
-        ]  # all are queued before the first is waited for
-        for index, name in enumerate(self.output_names):
-            if any(device[index].asscalar() == 0 for device in flags):
-                return name
-        return None
+        )
+
+    def on_any_machine(self, flag: bool) -> bool:
+        """Return whether the flag is set on any machine; all must ask at the same step."""
+        if not self._kvstore or self._kvstore.num_workers == 1:
+            return flag
+        total = mx.nd.array([flag])
+        self._kvstore.push(FLAG, total)
+        self._kvstore.pull(FLAG, out=total)
+        return bool(total.asscalar())
 
     def params(self) -> tuple[Params, Params]:
         """Return (arg_params, aux_params) in CPU memory; statistics averaged over devices."""
@@ -155,3 +167,14 @@ class Stepper:
                     array.copyto(optimizer.momenta[name])
             elif kind.startswith("aux"):
                 array.copyto(self._executors[int(kind[3:])].aux_dict[name])
+
+
+def _first_bad(devices: Iterable[Params]) -> str | None:
+    """Return the name of the first array that is not finite on some device, or None."""
+    flags = [
+        [(name, mx.nd.all_finite(array)) for name, array in arrays.items()] for arrays in devices
+    ]  # all are queued before the first is waited for
+    for same in zip(*flags, strict=True):
+        if any(flag.asscalar() == 0 for _, flag in same):
+            return same[0][0]
+    return None

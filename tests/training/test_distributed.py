@@ -1,14 +1,18 @@
 """Two machines, played by processes on this one, train what one would with the whole batch."""
 
+from contextlib import contextmanager
 import os
 from pathlib import Path
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.training.checkpoints import load_checkpoint
 from arcface_mxnet.training.loop import train
+from arcface_mxnet.training.state import load_last
 import numpy as np
 import pytest
 
@@ -38,12 +42,14 @@ def start(role, port, *arguments):
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def test_two_workers_equal_one_process_with_the_whole_batch(dataset_dir, tmp_path):
+@contextmanager
+def two_workers(*arguments):
+    """Start a job and yield its workers; all must end well by themselves."""
     port = free_port()
-    together, alone = tmp_path / "together", tmp_path / "alone"
     jobs = [start("scheduler", port), start("server", port)]
-    workers = [start("worker", port, dataset_dir, together, 5, 4, "dist_sync") for _ in range(2)]
+    workers = [start("worker", port, *arguments) for _ in range(2)]
     try:
+        yield workers
         for worker in workers:
             _, errors = worker.communicate(timeout=TIMEOUT)
             assert worker.returncode == 0, errors
@@ -52,6 +58,12 @@ def test_two_workers_equal_one_process_with_the_whole_batch(dataset_dir, tmp_pat
     finally:
         for job in jobs + workers:
             job.kill()
+
+
+def test_two_workers_equal_one_process_with_the_whole_batch(dataset_dir, tmp_path):
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    with two_workers(dataset_dir, together, 5, 4, "dist_sync"):
+        pass
     command = [sys.executable, str(WORKER), str(dataset_dir), str(alone), "5", "8", "device"]
     subprocess.run(command, check=True, timeout=TIMEOUT, capture_output=True)
     left, right = (load_checkpoint(f"{prefix},last")[1] for prefix in (together, alone))
@@ -60,6 +72,16 @@ def test_two_workers_equal_one_process_with_the_whole_batch(dataset_dir, tmp_pat
         np.testing.assert_allclose(
             array.asnumpy(), right[name].asnumpy(), rtol=2e-5, atol=1e-6, err_msg=name
         )
+
+
+def test_a_signal_to_one_worker_ends_all_after_the_same_step(dataset_dir, tmp_path):
+    prefix = tmp_path / "stopped"
+    with two_workers(dataset_dir, prefix, 100_000, 4, "dist_sync", "save") as workers:
+        deadline = time.monotonic() + TIMEOUT
+        while not Path(f"{prefix}-last.params").is_file() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        workers[1].send_signal(signal.SIGTERM)
+    assert 0 < load_last(str(prefix)).record["position"]["step"] < 100_000
 
 
 def test_outside_a_job_it_says_how_to_start_one(options, monkeypatch):

@@ -5,7 +5,9 @@ import csv
 import json
 import os
 from pathlib import Path
+import shutil
 import signal
+import threading
 
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
@@ -13,6 +15,7 @@ from arcface_mxnet.training import loop
 from arcface_mxnet.training.checkpoints import checkpoint_numbers, load_checkpoint
 from arcface_mxnet.training.loop import DivergedError, train
 from arcface_mxnet.training.plan import make_plan
+from arcface_mxnet.training.resume import Position
 from arcface_mxnet.training.state import load_last
 import mxnet as mx
 import numpy as np
@@ -128,6 +131,24 @@ def test_resume_with_other_options_is_refused_and_says_which(options):
         train(TrainConfig(**changed, max_steps=4, resume=True))
 
 
+def test_resume_on_other_data_is_refused(options, dataset_dir, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(dataset_dir, folder)
+    run = options | {"data_dir": str(folder)}
+    train(TrainConfig(**run, max_steps=2))
+    (folder / "property").write_text("6,16,16\n\n")
+    with pytest.raises(ValueError, match=r"(?s)these options changed.*data: was \['\w{16}'\], now"):
+        train(TrainConfig(**run, max_steps=4, resume=True))
+
+
+def test_best_scores_of_other_targets_are_forgotten(options):
+    train(TrainConfig(**options, max_steps=2))
+    last = load_last(options["prefix"])
+    assert Position.of(last, TrainConfig(**options)).best.accuracy > 0
+    other = Position.of(last, TrainConfig(**options | {"target": ("held", "lfw")}))
+    assert (other.step, other.verifications, other.best.accuracy) == (2, 1, -1.0)
+
+
 def test_several_devices(options):
     run = options | {"per_batch_size": 3}
     result = train(TrainConfig(**run, max_steps=3), [mx.cpu(0), mx.cpu(1)])
@@ -147,8 +168,29 @@ def test_divergence_names_the_output_and_keeps_what_was_saved(options, monkeypat
     train(TrainConfig(**options, max_steps=4))
     before = params_of(f"{options['prefix']},last")
     monkeypatch.setattr(loop, "learning_rate", lambda *arguments: 1e38)
-    with pytest.raises(DivergedError, match=r"step 6: output '\w+' is NaN or infinite"):
+    with pytest.raises(DivergedError, match=r"step 6: '\w+_output' is NaN or infinite"):
         train(TrainConfig(**options, max_steps=20, resume=True))
+    assert_equal(before, params_of(f"{options['prefix']},last"))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read")]
+
+
+@pytest.mark.parametrize("end", ["a verification", "a signal"])
+def test_broken_weights_do_not_replace_what_was_saved(options, monkeypatch, end):
+    train(TrainConfig(**options, max_steps=4))
+    before = params_of(f"{options['prefix']},last")
+    update = loop.Stepper.update
+
+    def breaking(self, lr):
+        update(self, lr)
+        self._executors[0].arg_dict["conv0_weight"][:] = np.nan
+        if end == "a signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop.Stepper, "update", breaking)
+    run = options | {"verbose": 5 if end == "a verification" else 100}
+    with pytest.raises(DivergedError, match="step 5: 'conv0_weight' is NaN or infinite"):
+        train(TrainConfig(**run, max_steps=20, resume=True, ckpt=2))
+    assert checkpoint_numbers(options["prefix"]) == [1]
     assert_equal(before, params_of(f"{options['prefix']},last"))
 
 
