@@ -1,4 +1,4 @@
-"""One MegaFace experiment: lists and features in, one Identification per list out."""
+"""One MegaFace experiment: lists and features in, one IdentificationResult per list out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .feature_set import FeatureFolder, StoredFeatures, open_features
 from .lists import DistractorList, ProbeList
-from .search import BLOCK, Identification, identify
+from .search import BLOCK, IdentificationResult, identify
 
 READ_AT_ONCE = 4096  # features tried at a time for NaN and zeros
 
@@ -43,7 +43,7 @@ class Experiment:
     probe_ids: list[str]
     probes: np.ndarray
     distractor_names: list[str]
-    results: list[Identification]
+    results: list[IdentificationResult]
     left_out: LeftOut
 
 

@@ -21,7 +21,7 @@ from . import measures
 from .experiment import Experiment
 from .lists import DistractorList
 from .pairs import similarity
-from .search import EXACT_FPR, Identification
+from .search import EXACT_FPR, IdentificationResult
 
 FPIRS = (0.001, 0.01, 0.1)
 READING_RULE = (
@@ -76,7 +76,7 @@ def write_results(
     return summaries
 
 
-def summary(experiment: Experiment, one: DistractorList, result: Identification) -> dict:
+def summary(experiment: Experiment, one: DistractorList, result: IdentificationResult) -> dict:
     """Return all figures of one list as plain values, ready for JSON."""
     pairs = result.pairs
     tied = result.equal > 0
@@ -112,7 +112,7 @@ def summary(experiment: Experiment, one: DistractorList, result: Identification)
     return figures
 
 
-def _point(result: Identification, allowed: float) -> dict:
+def _point(result: IdentificationResult, allowed: float) -> dict:
     point = measures.operating_point(result, allowed)
     figures = dataclasses.asdict(point)
     if point.distance is None:
@@ -134,7 +134,7 @@ def _named(experiment: Experiment, worst: dict) -> dict:
     }
 
 
-def _matches(result: Identification) -> list[dict]:
+def _matches(result: IdentificationResult) -> list[dict]:
     """Return one item per probe image as gallery: who looked for it, and its rank (from 0)."""
     pairs = result.pairs
     order = np.argsort(pairs.mate, kind="stable")
@@ -150,7 +150,7 @@ def _counts(experiment: Experiment) -> dict[str, int]:
     return {"probes": len(left_out.probes), "distractors": len(left_out.distractors)}
 
 
-def _write_curves(path: Path, result: Identification) -> None:
+def _write_curves(path: Path, result: IdentificationResult) -> None:
     fpr, tpr, distance = measures.roc(result)
     rank, recall = measures.cmc(result.closer)
     fpir, fnir, det_distance = measures.open_set(result)

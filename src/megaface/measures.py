@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .pairs import GenuinePairs, similarity, squared_distances
-from .search import EXACT_ACCEPTS, EXACT_FPR, Identification
+from .search import EXACT_ACCEPTS, EXACT_FPR, IdentificationResult
 
 RANKS = (1, 5, 10, 20, 50, 100, 1000, 10000)
 FPRS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -29,7 +29,7 @@ class OperatingPoint:
     exact: bool  # False: a threshold between two steps of the grid might do better
 
 
-def rank_rates(result: Identification, ranks: tuple[int, ...] = RANKS) -> dict[int, float]:
+def rank_rates(result: IdentificationResult, ranks: tuple[int, ...] = RANKS) -> dict[int, float]:
     """Return the share of ordered pairs whose mate is among the first k, by k (from 1)."""
     return {k: float(np.mean(result.closer < k)) for k in ranks if k <= result.num_distractors + 1}
 
@@ -41,14 +41,14 @@ def cmc(closer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ranks, np.cumsum(counts) / len(closer)
 
 
-def roc(result: Identification) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def roc(result: IdentificationResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (fpr, tpr, distance) at every threshold, from the strictest on."""
     genuine = np.sort(result.pairs.distance)
     tpr = genuine.searchsorted(result.thresholds, side="right") / len(genuine)
     return result.false_accepts / result.num_negatives, tpr, result.thresholds
 
 
-def operating_point(result: Identification, allowed: float) -> OperatingPoint:
+def operating_point(result: IdentificationResult, allowed: float) -> OperatingPoint:
     """Return the largest TPR at a threshold whose FPR is at most allowed."""
     fpr, tpr, distance = roc(result)
     count = int(np.searchsorted(fpr, allowed, side="right"))
@@ -74,7 +74,7 @@ def decimate(x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:
 
 
 def kit_curves(
-    result: Identification, probes: np.ndarray, names: list[str]
+    result: IdentificationResult, probes: np.ndarray, names: list[str]
 ) -> dict[str, list[list[float]]]:
     """Return the arrays of the kit's cmc file, decimated as there.
 
@@ -94,7 +94,9 @@ def kit_curves(
     return {name: [list(x), list(y)] for name, (x, y) in curves.items()}
 
 
-def traditional_ranks(result: Identification, probes: np.ndarray, names: list[str]) -> np.ndarray:
+def traditional_ranks(
+    result: IdentificationResult, probes: np.ndarray, names: list[str]
+) -> np.ndarray:
     """Return ranks, (K,), in a gallery that also holds one image of every other person.
 
     That image is the first by name; the kit's own choice is not documented.
@@ -130,7 +132,7 @@ def person_interval(
     return float(low), float(high)
 
 
-def open_set(result: Identification) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def open_set(result: IdentificationResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (fpir, fnir, distance), the DET curve of open-set identification at rank 1.
 
     FPIR: share of probes that find a distractor within the distance when their mate is not
@@ -146,13 +148,13 @@ def open_set(result: Identification) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return np.append(0, fpir), np.append(1 - strict, fnir), np.append(distance[0], distance)
 
 
-def miss_rate_at(result: Identification, fpir: float) -> float:
+def miss_rate_at(result: IdentificationResult, fpir: float) -> float:
     """Return the FNIR at the largest threshold whose FPIR does not exceed fpir."""
     rates, misses, _ = open_set(result)
     return float(misses[np.searchsorted(rates, fpir, side="right") - 1])
 
 
-def worst_probes(result: Identification, count: int = 20) -> list[dict[str, float | int]]:
+def worst_probes(result: IdentificationResult, count: int = 20) -> list[dict[str, float | int]]:
     """Return the probes that are beaten most often, the worst first.
 
     Each: probe row, the share of its mates with a distractor closer, the median rank of its

@@ -28,7 +28,7 @@ Reader = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Identification:
+class IdentificationResult:
     """What one list of distractors does to the probes.
 
     num_distractors: N.  pairs: the K ordered same-person pairs.
@@ -74,8 +74,8 @@ def identify(
     block: int = BLOCK,
     threads: int | None = None,
     progress: bool = False,
-) -> list[Identification]:
-    """Return one Identification per list of distractors, all from one pass over them.
+) -> list[IdentificationResult]:
+    """Return one IdentificationResult per list of distractors, all from one pass over them.
 
     probes: float32 (P, D).  probe_ids: P names.  distractors: float (N, D), or a function
     from row numbers to float32 (n, D).  lists: row numbers of each list, without repeats; by
@@ -182,7 +182,7 @@ def _stream(
 
 def _result(
     counter: TileCounter, tally: Tally, num_distractors: int, last: int
-) -> Identification | None:
+) -> IdentificationResult | None:
     """Return the result of a list, or None if it was not counted far enough for EXACT_FPR."""
     within = np.cumsum(tally.below[: last + 1])
     allowed = _exact_accepts(counter, num_distractors)
@@ -197,7 +197,7 @@ def _result(
     beyond = grid_accepts > allowed
     thresholds = np.append(counter.distances[:num_exact], grid[beyond])
     accepts = np.append(within[:num_exact], grid_accepts[beyond])
-    return Identification(
+    return IdentificationResult(
         num_distractors,
         counter.pairs,
         tally.closer,

@@ -2,7 +2,7 @@
 
 from arcface_mxnet.megaface import measures
 from arcface_mxnet.megaface.pairs import GenuinePairs
-from arcface_mxnet.megaface.search import Identification, identify
+from arcface_mxnet.megaface.search import IdentificationResult, identify
 import numpy as np
 import pytest
 
@@ -43,8 +43,8 @@ def test_operating_points(result):
 def test_operating_point_takes_the_largest_rate_within_the_limit():
     pairs = GenuinePairs(*(np.zeros(0),) * 2, np.array([0.1, 0.2, 0.3, 0.4]), *(np.zeros(0),) * 2)
     nothing = np.zeros(0)
-    one = Identification(1000, pairs, nothing, nothing, nothing, np.zeros(1000),
-                         pairs.distance, np.array([0, 1, 1, 5]), 4, 0.1)  # fmt: skip
+    one = IdentificationResult(1000, pairs, nothing, nothing, nothing, np.zeros(1000),
+                               pairs.distance, np.array([0, 1, 1, 5]), 4, 0.1)  # fmt: skip
     point = measures.operating_point(one, 1e-6)
     assert (point.tpr, point.fpr, point.distance, point.exact) == (0.75, 1e-6, 0.3, True)
     assert measures.operating_point(one, 9e-7).tpr == 0.25
@@ -61,8 +61,8 @@ def test_a_point_is_exact_only_if_no_threshold_was_skipped(allowed, num_exact, e
     nothing = np.zeros(0)
     accepts = np.array([1, 10_000, 60_000, 1_000_000, 5_000_000])
     limits = np.array([1.0, 2, 3, 5, 8])
-    one = Identification(10_000, pairs, nothing, nothing, nothing, np.zeros(1000), limits, accepts,
-                         num_exact, 1.0)  # fmt: skip
+    one = IdentificationResult(10_000, pairs, nothing, nothing, nothing, np.zeros(1000),
+                               limits, accepts, num_exact, 1.0)  # fmt: skip
     assert measures.operating_point(one, allowed).exact == exact
 
 
