@@ -11,7 +11,8 @@ import numpy as np
 @dataclass(frozen=True, eq=False)
 class Face:
     """box: (4,) x1, y1, x2, y2; landmarks: (5, 2) x, y: left eye, right eye, nose, left and
-    right mouth corner, as seen in the image; float32, pixels.  score: 0..1, higher is surer.
+    right mouth corner, as seen in the image; float32, pixels, (0, 0) is the centre of the first.
+    score: 0..1, higher is surer.
     """
 
     box: np.ndarray

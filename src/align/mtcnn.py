@@ -28,6 +28,9 @@ BATCH = 128  # candidates in one pass of RNet or ONet
 # Limited mode trusts that a face is there.  Source: the published face model.
 LIMITED_THRESHOLDS = (0.0, 0.2)
 FORCED_SCORE = 0.3  # Source: the published MegaFace alignment.
+# ONet counts from the edge of the first pixel, images (and cv2.warpAffine) from its centre.  The
+# published detector left that out: a mirrored or enlarged photo had its landmarks elsewhere.
+TO_PIXEL_CENTRES = -0.5
 
 
 class MtcnnDetector:
@@ -127,6 +130,7 @@ class MtcnnDetector:
         boxes = refine(boxes, regression)
         if self._lnet is not None:
             points = refine_landmarks(self._lnet, bgr, boxes, points)
+        points = points + TO_PIXEL_CENTRES
         return [
             Face(boxes[i].astype(np.float32), points[i].astype(np.float32), float(scores[i]))
             for i in suppress(boxes, scores, 0.7, by_smaller=True)

@@ -42,7 +42,8 @@ def test_finds_what_a_plain_port_finds(detector, models, shared_data):
     paths = sorted((shared_data / "lfw/fold_1").rglob("*.jpg"))[:8]
     for path in paths:
         image = read_image(path)[:, :201]  # an odd side, too
-        expected = [Face(*face) for face in plain.detect(image)]
+        # The published detector counts landmarks from the edge of a pixel, we from its centre.
+        expected = [Face(box, points - 0.5, score) for box, points, score in plain.detect(image)]
         same_faces(detector.detect(image), expected)
 
 
@@ -55,6 +56,22 @@ def test_finds_a_face_where_it_is_put(detector, photo):
     left, right, nose, *mouth = alone.landmarks
     assert left[0] < nose[0] < right[0] and max(left[1], right[1]) < nose[1] < mouth[0][1]
     assert mouth[0][0] < mouth[1][0] and (alone.box[:2] < alone.landmarks.min(0)).all()
+
+
+def test_landmarks_have_no_offset(detector, shared_data):
+    """A mirrored photo gives the landmarks mirrored, a larger one gives them larger."""
+    paths = sorted((shared_data / "lfw/fold_1").rglob("*.jpg"))[:80:2]
+    mirrored, enlarged = [], []
+    for path in paths:
+        photo = read_image(path)
+        here, there, large = (
+            main_face(detector.detect(image), image.shape).landmarks
+            for image in (photo, photo[:, ::-1].copy(), cv2.resize(photo, (500, 500)))
+        )
+        mirrored.append(249 - there[[1, 0, 2, 4, 3], 0] - here[:, 0])
+        enlarged.append((large + 0.5) / 2 - 0.5 - here)
+    assert abs(np.mean(mirrored)) < 0.3  # pixels; 1 too many if landmarks lie half a pixel off
+    assert np.abs(np.median(enlarged, (0, 1))).max() < 0.17  # 0.25 and more otherwise
 
 
 def test_tiles_change_nothing(detector, photo, monkeypatch):
