@@ -13,12 +13,13 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # Who may import whom: a layer imports itself and those above it.
 LAYERS = (
-    ("registry", "config", "recipes", "cli", "cuda", "data.files"),
+    ("registry", "config", "recipes", "cli", "cuda", "compiler", "data.files"),
     (
-        "eval.scores", "eval.protocols", "eval.intervals", "data.records", "data.ranges",
-        "data.sampling", "data.augment", "data.lists", "data.folder_pairs", "align.template",
-        "align.similarity", "megaface.features", "megaface.lists", "megaface.search",
-        "megaface.store", "megaface.tile", "megaface.tally", "megaface.pairs",
+        "eval.scores", "eval.protocols", "eval.intervals", "data.framing", "data.records",
+        "data.ranges", "data.sampling", "data.augment", "data.lists", "data.folder_pairs",
+        "align.template", "align.similarity", "megaface.features", "megaface.lists",
+        "megaface.search", "megaface.store", "megaface.tile", "megaface.tally", "megaface.pairs",
+        "megaface.sift",
     ),
     ("networks", "losses", "ops", "training.checkpoints", "training.params_file"),
     ("data", "eval", "align", "megaface"),

@@ -1,17 +1,12 @@
 """RecordIO files and their index, read and written with numpy and the standard library.
 
-A .rec file is a row of records.  Each begins on a multiple of 4 bytes (all little-endian):
-
-    uint32 0xced7230a | uint32 part << 29 | length | length bytes | zeros up to 4 bytes
-
-part is 0 for a record in one piece.  Where the content holds the magic word itself, on a
-multiple of 4 bytes, the word is left out and the record is cut there: part 1 begins, 2
-continues, 3 ends it.  The content is a header, `flag` labels and the payload:
+The content of a record (its frame is described in framing.py) is a header, `flag` labels and
+the payload, little-endian:
 
     uint32 flag | float32 label | uint64 id | uint64 id2 | flag x float32 | payload
 
 flag 0 means one label, in the header.  The .idx is text: a line KEY<TAB>OFFSET per record.
-The format is that of dmlc-core's recordio.h and of mxnet.recordio, byte for byte.
+The format is that of mxnet.recordio, byte for byte.
 """
 
 from __future__ import annotations
@@ -28,20 +23,14 @@ import warnings
 import numpy as np
 
 from .files import replace_file
+from .framing import MAGIC, MAX_LENGTH, REBUILD, framed, unframed
 
-MAGIC = 0xCED7230A
-_MAGIC_BYTES = struct.pack("<I", MAGIC)
-_PART = struct.Struct("<II")
 _HEADER = struct.Struct("<IfQQ")
 # What a record in one piece begins with.
 _FIXED = np.dtype("<u4, <u4, <u4, <f4, <u8, <u8, (2,)<f4")
 _FIXED.names = ("magic", "word", "flag", "label", "id", "id2", "labels")
 _SUMMARY = np.dtype("<u4, <u8, <u8, (2,)<f4, <i8")
 _SUMMARY.names = ("flag", "id", "id2", "labels", "size")
-_MAX_LENGTH = (1 << 29) - 1
-_WHOLE, _BEGIN, _MIDDLE, _END = range(4)
-
-REBUILD = "rebuild the index with `python -m arcface_mxnet.data.rec index REC`"
 
 
 @dataclass(frozen=True)
@@ -125,13 +114,14 @@ class RecordReader:
         fast = offsets + _FIXED.itemsize <= self._size
         fixed = self._bytes[offsets[fast, None] + np.arange(_FIXED.itemsize)].view(_FIXED)[:, 0]
         length = fixed["word"].astype(np.int64)  # the part number above it is 0 in whole records
-        simple = (fixed["magic"] == MAGIC) & (_HEADER.size <= length) & (length <= _MAX_LENGTH)
+        simple = (fixed["magic"] == MAGIC) & (_HEADER.size <= length) & (length <= MAX_LENGTH)
         fast[fast], fixed, length = simple, fixed[simple], length[simple]
         for name in ("flag", "id", "id2"):
             out[name][fast] = fixed[name]
-        inline = fixed["flag"][:, None] > np.arange(2)
-        out["labels"][fast] = np.where(inline, fixed["labels"], 0)
-        out["labels"][fast, 0] += fixed["label"]  # one of the two is 0
+        labels = np.where(fixed["flag"][:, None] > np.arange(2), fixed["labels"], 0)
+        alone = fixed["flag"] == 0
+        labels[alone, 0] = fixed["label"][alone]
+        out["labels"][fast] = labels
         out["size"][fast] = length - _HEADER.size - 4 * fixed["flag"].astype(np.int64)
         for place in np.flatnonzero(~fast):
             record = self._unpack(int(offsets[place]), f"record {keys[place]}")
@@ -163,33 +153,8 @@ class RecordReader:
         return Record(label, content[start:], flag, id_, id2)
 
     def _content(self, offset: int, name: str) -> tuple[bytes, int]:
-        """Return a record's content with the left-out magic words, and where it ends."""
-        pieces, expected = [], (_WHOLE, _BEGIN)
-        at = offset
-        while True:
-            if offset < 0 or at + _PART.size > self._size:
-                raise ValueError(self._cut_off(name, at + _PART.size))
-            magic, word = _PART.unpack_from(self._map, at)
-            part, length = word >> 29, word & _MAX_LENGTH
-            if magic != MAGIC or part not in expected:
-                raise ValueError(
-                    f"{self.rec_path}: no record begins at byte {at}, where {name} should be; the "
-                    f"index belongs to another .rec or that is damaged; {REBUILD} or fetch it again"
-                )
-            begin = at + _PART.size
-            if begin + length > self._size:
-                raise ValueError(self._cut_off(name, begin + length))
-            pieces.append(self._map[begin : begin + length])
-            at = begin + (length + 3) // 4 * 4
-            if part in (_WHOLE, _END):
-                return _MAGIC_BYTES.join(pieces), at
-            expected = (_MIDDLE, _END)
-
-    def _cut_off(self, name: str, needed: int) -> str:
-        return (
-            f"{self.rec_path}: has {self._size} bytes, but {name} reaches to byte {needed}; the "
-            "file is cut off or the index belongs to another .rec; fetch or pack it again"
-        )
+        """Return a record's content, and where it ends."""
+        return unframed(self._map, offset, self.rec_path, name)
 
     def _check_ends(self, idx_path: Path) -> None:
         """Raise ValueError unless the index begins and ends where the .rec does."""
@@ -229,17 +194,21 @@ class RecordWriter:
         # Left in reverse order: the .rec gets its name first, then the .idx.
         self._idx = self._files.enter_context(replace_file(self.idx_path, "w", newline="\n"))
         self._rec = self._files.enter_context(replace_file(self.rec_path))
+        self._files.push(self._flush_index)
         self._offset = 0
         return self
 
     def __exit__(self, *exception: object) -> None:
         try:
-            if exception[0] is None:
-                self._idx.flush()  # a full disk shows before the .rec is renamed
-                os.fsync(self._idx.fileno())
             self._files.__exit__(*exception)
         except OSError as error:
             raise self._failed(error) from error
+
+    def _flush_index(self, *exception: object) -> None:
+        """Let a full disk show before the .rec gets its name."""
+        if exception[0] is None:
+            self._idx.flush()
+            os.fsync(self._idx.fileno())
 
     def write(
         self, key: int, label: float | Sequence[float], payload: bytes = b"", *, id2: int = 0
@@ -257,26 +226,15 @@ class RecordWriter:
             labels = np.asarray(label, "<f4")
             content = _HEADER.pack(labels.size, 0.0, key, id2) + labels.tobytes() + payload
         try:
+            frames = framed(content)
+        except ValueError as error:
+            raise ValueError(f"{self.rec_path}: key {key}: {error}") from None
+        try:
             self._idx.write(f"{key}\t{self._offset}\n")
-            self._write_content(content)
+            self._rec.write(frames)
         except OSError as error:
             raise self._failed(error) from error
-
-    def _write_content(self, content: bytes) -> None:
-        if len(content) > _MAX_LENGTH:
-            raise ValueError(f"{self.rec_path}: a record of {len(content)} bytes; the most is 2^29")
-        begin, part, cut = 0, _BEGIN, content.find(_MAGIC_BYTES)
-        while cut >= 0:
-            if cut % 4 == 0:
-                self._write_part(part, content[begin:cut])
-                begin, part = cut + 4, _MIDDLE
-            cut = content.find(_MAGIC_BYTES, begin if cut % 4 == 0 else cut + 1)
-        self._write_part(_WHOLE if part == _BEGIN else _END, content[begin:])
-
-    def _write_part(self, part: int, piece: bytes) -> None:
-        padding = b"\0" * (-len(piece) % 4)
-        self._rec.write(_PART.pack(MAGIC, part << 29 | len(piece)) + piece + padding)
-        self._offset += _PART.size + len(piece) + len(padding)
+        self._offset += len(frames)
 
     def _failed(self, error: OSError) -> OSError:
         advice = "nothing was left behind, make room and run it again"

@@ -7,7 +7,8 @@ import struct
 import subprocess
 import sys
 
-from arcface_mxnet.data.records import MAGIC, RecordReader, RecordWriter, read_index
+from arcface_mxnet.data.framing import MAGIC
+from arcface_mxnet.data.records import RecordReader, RecordWriter, read_index
 import numpy as np
 import pytest
 
@@ -150,6 +151,46 @@ def test_a_magic_word_inside_the_header_itself(tmp_path):
     with RecordReader(rec, idx) as reader:
         assert reader.read(MAGIC).payload == b"abc"
         assert list(reader.headers([2, MAGIC])["id"]) == [2, MAGIC]
+
+
+def record_bytes(flag, label, body):
+    content = struct.pack("<IfQQ", flag, label, 1, 0) + body
+    return struct.pack("<II", MAGIC, len(content)) + content + bytes(-len(content) % 4)
+
+
+def test_a_label_beside_the_labels_is_not_added_to_them(tmp_path):
+    """im2rec in C++ leaves the first label in the header too."""
+    body = struct.pack("<ff", 7.0, 1.0) + b"image"
+    (tmp_path / "a.rec").write_bytes(record_bytes(2, 7.0, body) * 2)
+    (tmp_path / "a.idx").write_text("1\t0\n2\t48\n")
+    with RecordReader(tmp_path / "a.rec", tmp_path / "a.idx") as reader:
+        assert list(reader.headers([1])["labels"][0]) == [7.0, 1.0]
+        assert reader.read(1).first_label == 7.0
+
+
+def test_a_record_too_long_for_the_format(tmp_path, monkeypatch):
+    monkeypatch.setattr("arcface_mxnet.data.framing.MAX_LENGTH", 30)
+    with (
+        pytest.raises(ValueError, match=r"a\.rec: key 1: a record of 34 bytes; the most is 30"),
+        RecordWriter(tmp_path / "a.rec", tmp_path / "a.idx") as writer,
+    ):
+        writer.write(0, 1.0, b"123456")
+        writer.write(1, 1.0, b"1234567890")
+
+
+def test_an_index_that_cannot_be_flushed_leaves_nothing(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    rec, idx = write_ours(tmp_path)
+    before = rec.read_bytes(), idx.read_bytes()
+    writer = RecordWriter(rec, idx)  # held, so that it is not its end that removes the parts
+    with pytest.raises(OSError, match="nothing was left behind") as error, writer:
+        writer.write(1, 1.0, b"new")
+        monkeypatch.setattr("arcface_mxnet.data.records.os.fsync", full)
+    assert error.value.filename == str(rec)
+    assert (rec.read_bytes(), idx.read_bytes()) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.idx", "train.rec"]
 
 
 def test_many_threads_read_the_same_bytes(tmp_path):
