@@ -30,7 +30,8 @@ def choose_engine(model: str, engine: str = "auto", ctx: mx.Context | None = Non
     if engine == "mxnet" and is_onnx:
         raise ValueError(f"{model}: MXNet reads checkpoints PREFIX,NUMBER, not ONNX files")
     if engine == "onnxruntime" and is_gpu:
-        raise ValueError("engine onnxruntime runs on the CPU here; for a GPU give engine mxnet")
+        other = "a checkpoint PREFIX,NUMBER" if is_onnx else "engine mxnet"
+        raise ValueError(f"engine onnxruntime runs on the CPU here; for a GPU give {other}")
     if engine == "onnxruntime" and not has_onnx:
         raise ValueError("engine onnxruntime is not installed: pip install onnx onnxruntime")
     return engine

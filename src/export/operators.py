@@ -149,5 +149,7 @@ def l2_normalization(graph: OnnxGraph, node: Node, inputs: list[str]) -> None:
 
 @OPERATORS.register("softmax", "SoftmaxActivation")
 def softmax(graph: OnnxGraph, node: Node, inputs: list[str]) -> None:
+    if node.get("temperature", 1) != 1 or node.get("use_length", False):
+        raise _refuse(node, "softmax with a temperature or lengths")
     axis = 1 if node.operator == "SoftmaxActivation" else node.get("axis", -1)
     graph.add("Softmax", inputs, node.outputs[0], axis=axis)

@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         prefix = args.model.rpartition(",")[0]
         output = args.output or f"{prefix}-slim"
-        if Path(output).absolute() == Path(prefix).absolute():
+        if Path(output).resolve() == Path(prefix).resolve():
             raise ValueError(
                 f"--output {output}: is the prefix of --model, whose training symbol would be "
                 "overwritten; give another one"

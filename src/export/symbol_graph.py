@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 import json
+import re
 from typing import Any
 
 import mxnet as mx
@@ -89,7 +90,10 @@ def read_symbol(symbol: mx.sym.Symbol, image_shape: Shape) -> SymbolGraph:
 
 
 def _literal(text: str) -> Any:
+    """Return the value of an attribute as Python, Python 2 ("2L") or other languages wrote it."""
+    if text in ("true", "false"):
+        return text == "true"
     try:
-        return ast.literal_eval(text)
+        return ast.literal_eval(re.sub(r"\b(\d+)L\b", r"\1", text))
     except (ValueError, SyntaxError):
         return text

@@ -48,7 +48,8 @@ def to_onnx(
     symbol's, and a size that the network is not for.
     """
     graph = read_symbol(symbol, (3, *size))
-    parameters = {n: a.asnumpy() for n, a in {**arg_params, **aux_params}.items()}
+    known = {**arg_params, **aux_params}
+    parameters = {n: a.asnumpy() for n, a in known.items() if n in graph.shapes}
     wrong = [
         f"{name} is {value.shape}, the symbol reads {graph.shapes[name]}"
         for name, value in parameters.items()
@@ -132,6 +133,12 @@ def main(argv: list[str] | None = None) -> int:
         model = to_onnx(*slim, size, fold=not args.no_fold)
         crops = read_crops(args.check, size, limit=64) if args.check else _random_images(size)
         parity = compare(*slim, model, crops)
+        if not parity.min_cosine >= parity.REQUIRED:  # nan too
+            raise ValueError(
+                f"{args.model}: onnxruntime and MXNet disagree, cosine {parity.min_cosine:.7f}, "
+                f"below {parity.REQUIRED}; {output} is not written.  If it is nan, the parameters "
+                "are: a training that diverged?"
+            )
         write_model(output, model)
         print(
             f"{output}: {Path(output).stat().st_size / 2**20:.1f} MiB, {len(model.graph.node)} "
@@ -139,8 +146,6 @@ def main(argv: list[str] | None = None) -> int:
             f"{parity.min_cosine:.7f}, largest difference {parity.max_difference:.2g} of the "
             "embedding's largest value"
         )
-        if parity.min_cosine < parity.REQUIRED:
-            raise ValueError(f"{output}: the two disagree (cosine below {parity.REQUIRED})")
 
     return run(work)
 

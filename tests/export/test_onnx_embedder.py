@@ -43,6 +43,8 @@ def test_engines_that_cannot_run_the_model(checkpoint):
         choose_engine("y1.onnx", "mxnet")
     with pytest.raises(ValueError, match="for a GPU give engine mxnet"):
         choose_engine(checkpoint, "onnxruntime", mx.gpu())
+    with pytest.raises(ValueError, match="for a GPU give a checkpoint PREFIX,NUMBER"):
+        choose_engine("y1.onnx", "auto", mx.gpu())
 
 
 def test_bad_files_and_sizes(onnx_file, crops, tmp_path):

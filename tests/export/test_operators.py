@@ -172,6 +172,22 @@ def test_batch_norm_after_its_own_convolution_is_folded(name):
     assert "BatchNormalization" not in [n.op_type for n in both(CASES[name], 1)[2].graph.node]
 
 
+@pytest.mark.parametrize(
+    ("symbol", "old"),
+    [
+        (conv(stride=(2, 1), pad=(1, 0)), {'"(2, 1)"': '"(2L, 1L)"', '"(1, 0)"': '"(1L,0L)"'}),
+        (mx.sym.BatchNorm(DATA, fix_gamma=False), {'"False"': '"false"'}),
+    ],
+)
+def test_attributes_as_older_programs_wrote_them(symbol, old):
+    text = symbol.tojson()
+    for new, written in old.items():
+        assert new in text
+        text = text.replace(new, written)
+    expected, actual, _ = both(mx.sym.load_json(text), 2)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3)
+
+
 def test_batch_norm_is_not_folded_where_that_would_be_wrong():
     read_twice = conv(num_filter=3, kernel=(1, 1))
     weight = mx.sym.var("shared_weight")
@@ -194,6 +210,7 @@ def test_batch_norm_is_not_folded_where_that_would_be_wrong():
         (mx.sym.Pooling(DATA, kernel=(2, 2), pool_type="sum"), "pool_type sum cannot"),
         (mx.sym.LeakyReLU(DATA, act_type="gelu"), "act_type gelu cannot"),
         (mx.sym.norm(DATA, ord=1, axis=1), "norm of another order"),
+        (mx.sym.softmax(DATA, axis=1, temperature=2.0), "softmax with a temperature"),
         (mx.sym.slice(DATA, begin=(0, 0), end=(1, 3), step=(1, 2)), "step other than 1"),
         (mx.sym.BatchNorm(DATA, axis=3), "over another axis"),
     ],

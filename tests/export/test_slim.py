@@ -37,6 +37,8 @@ def test_slim_refuses_the_prefix_of_the_training_symbol(checkpoint, capsys):
     prefix = checkpoint.rpartition(",")[0]
     assert main(["--model", checkpoint, "--output", prefix]) == 2
     assert "whose training symbol would be overwritten" in capsys.readouterr().err
+    roundabout = str(Path(prefix).parent / "x" / ".." / "y1")
+    assert main(["--model", checkpoint, "--output", roundabout]) == 2
     assert files(checkpoint) == before
 
 

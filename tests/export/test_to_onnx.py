@@ -6,6 +6,7 @@ from arcface_mxnet.export.parity import Parity, compare, read_crops
 from arcface_mxnet.export.slim import load_slim
 from arcface_mxnet.export.to_onnx import checkpoint_to_onnx, main, parse_size, to_onnx
 from arcface_mxnet.networks import NETWORKS
+from arcface_mxnet.training.checkpoints import load_checkpoint, save_checkpoint
 import cv2
 import numpy as np
 import onnx
@@ -95,3 +96,20 @@ def test_a_disagreement_is_seen(checkpoint, crops):
     model = to_onnx(*network)
     changed = {**network[1], "pre_fc1_weight": network[1]["pre_fc1_weight"] * 0.5 + 0.01}
     assert compare(network[0], changed, network[2], model, crops).min_cosine < Parity.REQUIRED
+
+
+def test_what_disagrees_is_not_written(checkpoint, tmp_path, capsys):
+    """A checkpoint that holds nan gives a cosine of nan, which is below nothing."""
+    symbol, arg_params, aux_params = load_checkpoint(checkpoint)
+    arg_params["pre_fc1_bias"][:] = float("nan")
+    save_checkpoint(f"{tmp_path}/bad", 1, symbol, arg_params, aux_params)
+    assert main(["--model", f"{tmp_path}/bad,1"]) == 2
+    assert "disagree, cosine nan" in capsys.readouterr().err
+    assert not (tmp_path / "bad.onnx").exists()
+
+
+def test_parameters_of_other_layers_are_left_aside(checkpoint):
+    symbol, arg_params, aux_params = load_slim(checkpoint)
+    others = arg_params | {"fc7_weight": arg_params["pre_fc1_weight"]}
+    expected = to_onnx(symbol, arg_params, aux_params)
+    assert to_onnx(symbol, others, aux_params) == expected
