@@ -50,7 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--min-size", type=int, default=40, help="smallest face looked for, pixels (default 40)")
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     add("--port", type=int, default=8112, help="port, 0 takes a free one (default: 8112)")
-    add("--store", default="people.sqlite", metavar="FILE", help="SQLite file of enrolled people")
+    add(
+        "--store",
+        default="people.sqlite",
+        metavar="FILE",
+        help="SQLite file of people (%(default)s)",
+    )
     add(
         "--threshold", type=float, default=SQUARED_L2,
         help=f"squared L2 up to which two faces are one person (default: {SQUARED_L2})",
@@ -116,7 +121,7 @@ def access_of(host: str, token_file: str, allowed: list[str]) -> Access:
         raise ValueError("--allow-host: passes on requests of others; give --token-file too")
     if not is_loopback(host) and not allowed:
         return Access(token, frozenset())
-    return Access(token, Access.hosts | {host, *allowed})
+    return Access(token, Access.hosts | {name.lower() for name in (host, *allowed)})
 
 
 def is_loopback(host: str) -> bool:
@@ -146,8 +151,9 @@ def listen(host: str, port: int) -> socket.socket:
         # Connections inherit it; without, every answer waits 40 ms for an acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
-    except OSError as error:
-        raise ValueError(f"--host {host} --port {port}: {error.strerror or error}") from None
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"--host {host} --port {port}: {reason}") from None
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ def create_app(recognizer: Recognizer, people: People, settings: Settings) -> Fa
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _fault)
 
     async def recognise(uploads: list[UploadFile]) -> list[tuple[Photo, Found]]:
         if len(uploads) > limits.photos:
@@ -78,7 +79,12 @@ def create_app(recognizer: Recognizer, people: People, settings: Settings) -> Fa
             photo = await loop.run_in_executor(decoders, decode_photo, data, limits)
             return photo, await batcher(photo)
 
-        return await asyncio.gather(*map(one, uploads))
+        # Wait for all, though one fails: what goes on must count as in progress.
+        answers = await asyncio.gather(*map(one, uploads), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return answers
 
     @app.post("/embed")
     async def embed(image: UploadFile, crop: WithCrop = False) -> Embedded:
@@ -128,7 +134,8 @@ def create_app(recognizer: Recognizer, people: People, settings: Settings) -> Fa
     @app.get("/people")
     async def enrolled() -> list[Person]:
         """List everyone who is enrolled."""
-        return [Person(name=name, photos=count) for name, count in people.names().items()]
+        names = await asyncio.to_thread(people.names)
+        return [Person(name=name, photos=count) for name, count in names.items()]
 
     @app.delete("/people/{name:path}", status_code=204)
     async def forget(name: str) -> None:
@@ -182,3 +189,8 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
 
 async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     return JSONResponse({"error": "bad_request", "detail": str(error.detail)}, error.status_code)
+
+
+async def _fault(request: Request, error: Exception) -> JSONResponse:
+    detail = "a fault of the service; its log tells more"
+    return JSONResponse({"error": "fault", "detail": detail}, 500)

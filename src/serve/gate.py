@@ -76,12 +76,12 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, status = time.perf_counter(), 500
+        start, status, has_begun = time.perf_counter(), 500, False
 
         async def watched(message: dict) -> None:
-            nonlocal status
+            nonlocal status, has_begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, has_begun = message["status"], True
                 extra = [(k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items()]
                 message = {**message, "headers": [*message["headers"], *extra]}
             await send(message)
@@ -94,6 +94,8 @@ class Gate:
             else:
                 await self._limited(scope, receive, watched)
         except Refusal as refusal:
+            if has_begun:  # the time ran out while the caller read: nothing can be said any more
+                raise ConnectionError("the answer was not read in time") from refusal
             await _answer(refusal, watched)
         finally:
             self._metrics.request(scope["path"], status, time.perf_counter() - start)

@@ -18,6 +18,6 @@ class Limits:
     enrolled: int = 100_000  # photos in the store
 
     def __post_init__(self) -> None:
-        wrong = [field.name for field in fields(self) if getattr(self, field.name) <= 0]
+        wrong = [field.name for field in fields(self) if not getattr(self, field.name) > 0]
         if wrong:
             raise ValueError(f"limits must be above 0: {', '.join(wrong)}")

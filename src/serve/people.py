@@ -43,12 +43,15 @@ class People:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)  # embeddings of faces are nobody else's business
+        if not path.is_file():
+            raise ValueError(f"{path}: is no file, and cannot be a store of people")
         self._database = sqlite3.connect(path, timeout=1, check_same_thread=False)
         try:
             self._open(probe)
         except sqlite3.OperationalError as error:
             self._database.close()
-            raise ValueError(f"{path}: {error}; does another process serve this store?") from None
+            hint = "; does another process serve this store?" if "locked" in str(error) else ""
+            raise ValueError(f"{path}: {error}{hint}") from None
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise ValueError(f"{path}: not a store of people ({error})") from None
@@ -58,6 +61,9 @@ class People:
 
     def _open(self, probe: np.ndarray) -> None:
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        tables = self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        if others := {name for (name,) in tables} - {"meta", "photos"}:
+            raise ValueError(f"is a database of something else, with {', '.join(sorted(others))}")
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute("PRAGMA secure_delete = ON")  # a deleted face leaves no bytes
@@ -74,13 +80,15 @@ class People:
                     "was enrolled with another network, whose embeddings cannot be compared; "
                     "give that network or another store"
                 )
-        self._load()
+        self._load(len(_to_bytes(probe)))
 
-    def _load(self) -> None:
-        """Read all embeddings into memory, a person's rows side by side."""
+    def _load(self, num_bytes: int) -> None:
+        """Read all embeddings, of num_bytes each, into memory, a person's rows side by side."""
         rows = self._database.execute("SELECT name, embedding FROM photos ORDER BY name, id")
         self._by_name: dict[str, list[np.ndarray]] = {}
         for name, blob in rows:
+            if len(blob) != num_bytes:
+                raise ValueError(f"is damaged: an embedding of {name!r} has {len(blob)} bytes")
             self._by_name.setdefault(name, []).append(np.frombuffer(blob, "<f4"))
         self._index: tuple[np.ndarray, np.ndarray, list[str]] | None = None
 
@@ -119,6 +127,8 @@ class People:
             self._write("DELETE FROM photos WHERE name = ?", [(name,)])
             del self._by_name[name]
             self._index = None
+            # The log of changes still holds the bytes until it is emptied.
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _write(self, statement: str, rows: list[tuple]) -> None:
         try:

@@ -68,7 +68,7 @@ def _pixels_detail(limits: Limits) -> str:
 
 def _decode(image: Image.Image) -> Photo:
     width, height = image.size
-    if image.getexif().get(0x0112, 1) >= 5:  # orientation: lies on its side
+    if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # orientation: lies on its side
         width, height = height, width
     image.draft("RGB", (LONG_SIDE, LONG_SIDE))  # lets JPEG skip detail; never below this size
     image = ImageOps.exif_transpose(image)

@@ -163,6 +163,9 @@ def test_turned_grey_and_deep_photos(client, photo):
     answer = client.post("/embed", files={"image": turned}).json()
     assert (answer["width"], answer["height"]) == (160, 200)
     assert np.dot(answer["embedding"], expected["embedding"]) > 0.999
+    exif[0x0112] = 9  # means nothing
+    answer = client.post("/embed", files={"image": saved(upright, "PNG", exif=exif)}).json()
+    assert (answer["width"], answer["height"]) == (160, 200)
     grey = np.asarray(upright.convert("L"))
     deep = cv2.imencode(".png", grey.astype(np.uint16) * 257)[1].tobytes()
     one, other = (

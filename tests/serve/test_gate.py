@@ -3,8 +3,9 @@
 import asyncio
 import time
 
-from arcface_mxnet.serve.gate import Access
+from arcface_mxnet.serve.gate import Access, Gate
 from arcface_mxnet.serve.limits import Limits
+from arcface_mxnet.serve.metrics import Metrics
 from fastapi.testclient import TestClient
 import httpx
 import pytest
@@ -103,6 +104,40 @@ def test_a_request_that_takes_too_long_is_given_up(make_app, photo, find):
     assert response.status_code == 503 and response.json()["error"] == "too_slow"
 
 
+def test_a_request_refused_for_one_photo_is_in_progress_while_others_are(make_app, photo, find):
+    done = []
+
+    def slow(bgr):
+        time.sleep(0.3)
+        done.append(bgr)
+        return find(bgr)
+
+    with TestClient(make_app(detect=slow)) as client:
+        files = [("image", b"junk"), ("image", photo(1))]
+        assert client.post("/enroll", data={"name": "a"}, files=files).status_code == 415
+        assert len(done) == 1
+
+
+def test_an_answer_that_nobody_reads_is_not_begun_twice():
+    sent = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(5)
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    gate = Gate(app, Limits(seconds=0.05), Access(hosts=frozenset()), Metrics())
+    scope = {"type": "http", "method": "POST", "path": "/embed", "headers": []}
+    with pytest.raises(ConnectionError, match="not read in time"):
+        asyncio.run(gate(scope, receive, send))
+    assert len(sent) == 1
+
+
 def test_a_body_that_does_not_arrive_is_given_up(make_app):
     async def trickle():
         yield b"--x"
@@ -128,10 +163,13 @@ def test_a_fault_of_ours_is_answered_and_does_not_stop_the_service(make_app, pho
         return find(bgr)
 
     with TestClient(make_app(detect=breaks_once), raise_server_exceptions=False) as client:
-        assert client.post("/embed", files={"image": photo(1)}).status_code == 500
+        broken = client.post("/embed", files={"image": photo(1)})
+        assert broken.status_code == 500 and broken.json()["error"] == "fault"
         assert client.post("/embed", files={"image": photo(1)}).status_code == 200
 
 
 def test_limits_are_positive():
     with pytest.raises(ValueError, match="above 0: pixels, waiting"):
         Limits(pixels=0, waiting=-1)
+    with pytest.raises(ValueError, match="above 0: seconds"):
+        Limits(seconds=float("nan"))

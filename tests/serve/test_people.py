@@ -88,6 +88,21 @@ def test_stores_that_are_not_ours_to_use(path):
         People(path, unit(1, 1, 0, 0), 10)
     with pytest.raises(ValueError, match="enrolled with another network"):
         People(path, unit(1, 0, 0), 10)
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO photos (name, embedding) VALUES ('a', x'00')")
+    database.close()
+    with pytest.raises(ValueError, match="is damaged: an embedding of 'a' has 1 bytes"):
+        People(path, PROBE, 10)
+    with pytest.raises(ValueError, match="is no file"):
+        People(path.parent, PROBE, 10)
+    other = path.with_name("other.sqlite")
+    with sqlite3.connect(other) as database:
+        database.execute("CREATE TABLE songs (name)")
+    database.close()
+    before = other.read_bytes()
+    with pytest.raises(ValueError, match="a database of something else, with songs"):
+        People(other, PROBE, 10)
+    assert other.read_bytes() == before
     path.write_bytes(b"no database" * 100)
     with pytest.raises(ValueError, match="not a store of people"):
         People(path, PROBE, 10)
@@ -113,7 +128,8 @@ def test_a_forgotten_face_leaves_no_bytes(path):
     people = People(path, PROBE, 10)
     people.add("somebody", [secret])
     people.remove("somebody")
+    for file in path.parent.glob("people.sqlite*"):  # the log beside it too, at once
+        assert secret.tobytes() not in file.read_bytes() and b"somebody" not in file.read_bytes()
     people.close()
-    data = path.read_bytes()
-    assert secret.tobytes() not in data and b"somebody" not in data
+    assert secret.tobytes() not in path.read_bytes()
     assert sqlite3.connect(path).execute("SELECT count(*) FROM photos").fetchone() == (0,)

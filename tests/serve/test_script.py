@@ -39,7 +39,7 @@ def test_only_this_machine_without_a_token(script, token_file, capsys):
         assert script.access_of(host, token_file, []).token == "a-token-of-some-length"
     with pytest.raises(ValueError, match="give --token-file too"):
         script.access_of("127.0.0.1", "", ["faces.example"])
-    assert "faces.example" in script.access_of("127.0.0.1", token_file, ["faces.example"]).hosts
+    assert "faces.example" in script.access_of("127.0.0.1", token_file, ["Faces.Example"]).hosts
     assert script.main(["--host", "0.0.0.0"]) == 2
     assert "--token-file" in capsys.readouterr().err
 
@@ -57,6 +57,8 @@ def test_options_that_cannot_be(script, capsys):
         port = str(taken.getsockname()[1])
         assert script.main(["--port", port]) == 2
         assert f"--port {port}: Address already in use" in capsys.readouterr().err
+    assert script.main(["--port", "70000"]) == 2
+    assert "--port 70000: bind(): port must be 0-65535" in capsys.readouterr().err
     assert script.main(["--threshold", "5"]) == 2
     assert "squared L2 distance, between 0 and 4" in capsys.readouterr().err
     assert script.main(["--max-pixels", "0"]) == 2
