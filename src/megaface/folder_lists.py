@@ -1,8 +1,10 @@
 """Lists in the kit's form from a folder of aligned faces, PERSON/IMAGE below it.
 
     python -m arcface_mxnet.megaface.folder_lists CROPS LISTS --min-images 4
+    python -m arcface_mxnet.megaface.folder_lists CROPS LISTS --probes s31,s32,s33
 
-People with at least --min-images images become probes, all others distractors.  Writes
+People with at least --min-images images, or those named, become probes, all others distractors.
+Writes
 LISTS/NAME_features_list.json (path, id), LISTS/others_features_list.json_SIZE_1 for the kit's
 sizes and for all distractors, and the text lists LISTS/facescrub_lst and LISTS/megaface_lst that
 gen_megaface.py reads.
@@ -31,6 +33,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("crops", type=Path, help="folder of aligned faces, one subfolder per person")
     add("lists", type=Path, help="folder to write")
     add("--name", default="faces", help="name of the probe set (%(default)s)")
+    add("--probes", default="", help="people to be probes, PERSON,PERSON (default: all with at "
+        "least --min-images)")  # fmt: skip
     add("--min-images", type=int, default=4, help="images that make a probe (%(default)s)")
     add("--max-images", type=int, default=50, help="most images of a probe (%(default)s)")
     add("--seed", type=int, default=727, help="seed of the distractors' order (%(default)s)")
@@ -54,10 +58,17 @@ def write_lists(arguments: argparse.Namespace) -> None:
         relative = path.relative_to(arguments.crops)
         if len(relative.parts) > 1:
             people[relative.parts[0]].append(relative.as_posix())
+    named = [name.strip() for name in arguments.probes.split(",") if name.strip()]
+    few = [name for name in named if len(people.get(name, ())) < arguments.min_images]
+    if few:
+        raise ValueError(
+            f"--probes {','.join(few)}: no {arguments.min_images} images in {arguments.crops}; "
+            "name others or lower --min-images"
+        )
     probes = {
         person: paths[: arguments.max_images]
         for person, paths in people.items()
-        if len(paths) >= arguments.min_images
+        if len(paths) >= arguments.min_images and (not named or person in named)
     }
     distractors = [path for person in people if person not in probes for path in people[person]]
     if not probes or not distractors:

@@ -10,6 +10,22 @@ import cv2
 import numpy as np
 
 
+def test_sizes_are_nested_and_drawn_by_the_seed(tmp_path, capsys):
+    for person, count in (("A", 2), ("B", 1), ("C", 120)):
+        (tmp_path / "crops" / person).mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / "crops" / person / f"{number:03}.png").touch()
+    (tmp_path / "crops" / "contact_sheet.png").touch()  # nobody's
+    options = [str(tmp_path / "crops"), str(tmp_path / "lists"), "--min-images", "2"]
+    assert folder_lists.main([*options, "--probes", "A"]) == 0
+    assert "2 probes of 1 people; distractors: 10 100 121" in capsys.readouterr().out
+    lists = read_distractor_lists(tmp_path / "lists", [10, 100, 121], 1)
+    assert lists[2].paths[:100] == lists[1].paths and lists[1].paths[:10] == lists[0].paths
+    assert list(lists[2].paths) != sorted(lists[2].paths)
+    assert folder_lists.main([*options, "--probes", "A", "--seed", "1"]) == 0
+    assert read_distractor_lists(tmp_path / "lists", [10], 1)[0].paths != lists[0].paths
+
+
 def test_people_with_many_images_are_probes(tmp_path, capsys):
     for person, count in (("A", 5), ("B", 3), ("C", 1), ("D", 12)):
         (tmp_path / "crops" / person).mkdir(parents=True)
@@ -24,6 +40,10 @@ def test_people_with_many_images_are_probes(tmp_path, capsys):
     (others,) = read_distractor_lists(tmp_path / "lists", [4], 1)
     assert sorted(path[0] for path in others.paths) == list("BBBC")
     assert read_image_list(tmp_path / "lists" / "megaface_lst") == list(others.paths)
+    assert folder_lists.main([*options, "--probes", "D"]) == 0
+    assert "10 probes of 1 people; distractors: 9" in capsys.readouterr().out
+    assert folder_lists.main([*options, "--probes", "D,C,X"]) == 2
+    assert "--probes C,X: no 4 images in" in capsys.readouterr().err
     assert folder_lists.main([*options, "--min-images", "20"]) == 2
     assert "0 people with 20 images" in capsys.readouterr().err
     for wrong, message in (
