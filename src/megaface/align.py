@@ -224,9 +224,9 @@ def _align_one(
 ) -> str:
     """Write a crop if it is not there, noting how; return how it was made, or "failed: why"."""
     path = out / photo.crop
-    if path.is_file():
-        return THERE
     try:
+        if path.is_file():
+            return _fault_of_old(path, size) or THERE
         crop, attempt = crop_with_hint(detector, read_image(photo.path), photo.hint, size)
     except (ValueError, OSError, cv2.error) as error:
         return "failed: " + " ".join(str(error).split())
@@ -234,6 +234,14 @@ def _align_one(
     with replace_file(path) as file:
         file.write(cv2.imencode(path.suffix, crop)[1].tobytes())
     return attempt
+
+
+def _fault_of_old(path: Path, size: tuple[int, int]) -> str:
+    """Return why a crop made by an earlier start cannot stay, or ""."""
+    height, width = read_image(path).shape[:2]
+    if (height, width) == size:
+        return ""
+    return f"failed: {path} is there already, {height}x{width} (height x width): delete it"
 
 
 def _read_attempts(path: Path) -> dict[str, str]:

@@ -71,7 +71,9 @@ def test_then_the_photo_and_only_a_face_on_the_box(photo):
     finder = Finder(photo=[elsewhere, there])
     _, attempt = crop_with_hint(finder, photo, Hint(BOX, EYES), SIZE)
     assert attempt == "photo" and finder.calls == [("canvas", 112), ("photo", 40)]
-    finder = Finder(photo=[elsewhere], boxed=there)
+    assert finder.min_size == 20  # other threads use the same detector
+    a_fifth = face([50, 40, 150, 60])
+    finder = Finder(photo=[elsewhere, a_fifth], boxed=there)
     assert crop_with_hint(finder, photo, Hint(BOX), SIZE)[1] == "box"
     assert finder.calls == [("photo", 40), ("box", BOX.tolist())]
 
@@ -151,6 +153,16 @@ def test_after_a_kill_the_attempts_are_still_known(tmp_path, photo, finder, caps
     assert "1 there already, 1 cut" in capsys.readouterr().out
     told = (tmp_path / "out" / "attempts.tsv").read_text()
     assert told == "a/b@N00/1.jpg\tcut\na/b@N00/2.jpg\tcut\n"
+
+
+def test_crops_of_another_size_are_not_taken_for_done(tmp_path, photo, finder, capsys):
+    make_megaface(tmp_path, photo)
+    options = ["megaface", "--input-dir", str(tmp_path), "--output-dir", str(tmp_path / "out")]
+    assert align.main(options) == 0
+    assert align.main([*options, "--image-size", "112,96"]) == 1
+    assert "2 failed" in capsys.readouterr().out
+    told = (tmp_path / "out" / "attempts.tsv").read_text()
+    assert "is there already, 112x112 (height x width): delete it" in told
 
 
 def test_landmarks_that_say_nothing_are_passed_over(tmp_path, photo):
