@@ -92,6 +92,7 @@ def test_a_size_larger_than_the_list(tmp_path):
     path = write(tmp_path / "megaface_features_list.json_10_1", {"path": ["a", "b"]})
     with pytest.raises(ValueError, match="2 distractors, size 10 was asked for"):
         read_distractor_list(path, 10)
+    assert read_distractor_list(path, 1).paths == ("a",)
     with pytest.raises(ValueError, match="1 duplicates"):
         read_distractor_list(write(path, {"path": ["a", "a"]}), 2)
 

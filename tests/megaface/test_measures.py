@@ -112,6 +112,21 @@ def test_traditional_gallery_holds_one_image_of_each_other_person():
     assert curves["roc"][0][-1] == 1 and curves["roc"][1][-1] == 1
 
 
+def test_an_image_of_another_person_just_as_far_is_not_closer():
+    line = lambda *x: np.array(x, np.float32)[:, None]  # noqa: E731
+    probes, names = line(1, 3, -1, 9), ["a/1", "a/2", "b/1", "b/2"]
+    (result,) = identify(probes, list("aabb"), line(100))
+    assert measures.traditional_ranks(result, probes, names).tolist() == [0, 0, 1, 1]
+
+
+def test_below_the_nearest_distractor_a_mate_just_as_far_is_missed():
+    line = lambda *x: np.array(x, np.float32)[:, None]  # noqa: E731
+    (result,) = identify(line(0.5, 1.5), ["a", "a"], line(-0.5))
+    fpir, fnir, distance = measures.open_set(result)
+    assert (fpir.tolist(), fnir.tolist()) == ([0, 0.5, 1], [1, 0, 0])
+    assert distance.tolist() == [1, 1, 4]
+
+
 def test_worst_probes_come_worst_first_and_only_beaten_ones(result):
     worst = measures.worst_probes(result)
     assert {one["probe"] for one in worst} == {0, 1, 2, 3}

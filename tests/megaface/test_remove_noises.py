@@ -101,6 +101,38 @@ def test_from_features_to_a_better_result(data, capsys):
     assert rank_1(folder / "clean", packed) > rank_1(folder, packed)
 
 
+def test_names_of_both_noise_lists_find_their_images(data, capsys, monkeypatch):
+    """FaceScrub's have bare file names, MegaFace's whole paths; whatever the blocks read."""
+    folder, packed = data
+    monkeypatch.setattr("arcface_mxnet.megaface.store.BATCH", 64)
+    lists = folder / "templatelists"
+    probes = json.loads((lists / "facescrub_features_list.json").read_text())["path"]
+    others = json.loads((lists / "megaface_features_list.json_200_1").read_text())["path"]
+    wrong = [others[3], others[150]]
+    (folder / "facescrub_noises.txt").write_text(f"# none\n{Path(probes[2]).name}\n")
+    (folder / "megaface_noises.txt").write_text("\n".join([*wrong, Path(others[7]).name]))
+    options = command(folder, "--suffix", "synthetic", *packed)
+    options[options.index("--algo") + 1] = "clean"
+    if packed:  # of other noise lists, cut short
+        (folder / "clean").mkdir()
+        (folder / "clean" / "megaface_clean.npy.partial").write_bytes(b"x" * 5000)
+    assert remove_noises.main(options) == 0
+    told = capsys.readouterr().out
+    assert "facescrub: 1 of 40 images are wrong" in told
+    assert "megaface: 2 of 200 images are wrong (3 names on the noise list)" in told
+
+    def features(name, names, root, algorithm):
+        if packed:
+            return FeatureStore(root / f"{name}_{algorithm}.npy").vectors
+        return np.stack([read_feature(root / name / f"{one}_{algorithm}.bin") for one in names])
+
+    before, after = (features("facescrub", probes, *place)
+                     for place in ((folder, "synthetic"), (folder / "clean", "clean")))  # fmt: skip
+    assert np.flatnonzero((before != after[:, :-1]).any(axis=1)).tolist() == [2]
+    after = features("megaface", others, folder / "clean", "clean")
+    assert [others[row] for row in np.flatnonzero(after[:, -1] == 100)] == wrong
+
+
 def test_drop_leaves_files_out_and_writes_the_lists(data):
     folder, packed = data
     assert remove_noises.main(command(folder, "--rule", "drop", *packed)) == 0

@@ -6,6 +6,8 @@ import shutil
 
 from arcface_mxnet.megaface import convert, run_experiment, synthetic
 from arcface_mxnet.megaface.features import read_feature, write_feature
+from arcface_mxnet.megaface.measures import person_interval
+from arcface_mxnet.megaface.pairs import genuine_pairs
 import numpy as np
 import pytest
 
@@ -166,6 +168,9 @@ def test_what_was_left_out_is_said_in_every_output(data, capsys):
         assert {*left_out["probes"], *left_out["distractors"]} == set(broken)
     for path in out.glob("matches_*.json"):
         assert json.loads(path.read_text())[0]["left_out"] == {"probes": 1, "distractors": 3}
+    compared = json.loads((out / "otherFiles" / "megaface_features_synthetic_300_1").read_text())
+    assert len(compared["path"]) == 297
+    assert not any(one.endswith(name + ENDING) for one in compared["path"] for name in broken)
     results = json.loads((out / "results_facescrub_megaface_synthetic_300_1.json").read_text())
     assert (results["probes"], results["distractors"]) == (39, 297)
     page = (out / "report_synthetic.html").read_text()
@@ -197,6 +202,52 @@ def test_wrong_command_lines(data, capsys, change, message):
             options[4:4] = [flag, value]
     assert run_experiment.main(options) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_person_left_with_one_image_is_left_out_and_named(data):
+    content = json.loads((data / "templatelists" / "facescrub_features_list.json").read_text())
+    of_first = [path for path in content["path"] if path.startswith("Person_0/")]
+    for path in of_first[1:]:
+        (data / "facescrub" / (path + ENDING)).unlink()
+    assert run_experiment.main(command(data, "out", "--allow-missing", sizes=["10"])) == 0
+    results = json.loads(
+        (data / "out" / "results_facescrub_megaface_synthetic_10_1.json").read_text()
+    )
+    assert results["left_out"]["people"] == ["Person_0"]
+    assert (results["people"], results["probes"]) == (5, 40 - len(of_first))
+
+
+def test_a_distractor_just_as_far_as_the_mate_is_counted_apart(data):
+    lists = data / "templatelists"
+    probes = json.loads((lists / "facescrub_features_list.json").read_text())["path"]
+    (first,) = json.loads((lists / "megaface_features_list.json_10_1").read_text())["path"][:1]
+    vector = read_feature(data / "facescrub" / (probes[0] + ENDING))
+    mate = vector + np.float32(0.001)
+    write_feature(data / "facescrub" / (probes[1] + ENDING), mate)
+    write_feature(data / "megaface" / (first + ENDING), mate)
+    assert run_experiment.main(command(data, sizes=["10"])) == 0
+    results = json.loads(
+        (data / "out" / "results_facescrub_megaface_synthetic_10_1.json").read_text()
+    )
+    ties = results["ties"]
+    # Every probe is as far from the distractor as from the mate it copies; the first finds it.
+    tied = ties["pairs_with_a_distractor_just_as_far"]
+    assert tied == sum(path.startswith("Person_0/") for path in probes) - 1
+    assert ties["rank_1_if_ties_count_against"] < results["rank_rate"]["1"]["rate"]
+
+
+def test_intervals_are_of_the_pairs_accepted(data):
+    assert run_experiment.main(command(data, sizes=["300"])) == 0
+    content = json.loads((data / "templatelists" / "facescrub_features_list.json").read_text())
+    probes = np.stack([read_feature(data / "facescrub" / (p + ENDING)) for p in content["path"]])
+    pairs = genuine_pairs(probes, content["id"])
+    results = json.loads(
+        (data / "out" / "results_facescrub_megaface_synthetic_300_1.json").read_text()
+    )
+    for point in results["tpr_at_fpr"]:
+        accepted = pairs.distance <= point["distance"]
+        assert point["tpr"] == accepted.mean()
+        assert tuple(point["interval_95"]) == person_interval(pairs, accepted)
 
 
 def test_results_of_another_algorithm_are_not_mixed_in(data, capsys):

@@ -30,6 +30,7 @@ def test_a_store_is_a_plain_numpy_file(store, vectors):
     assert rows.tolist() == [3, -1, 0]
     assert np.array_equal(opened.read(np.array([3, 0])), vectors[[3, 0]])
     assert np.array_equal(opened.read(np.array([1, 2])), vectors[1:3])
+    assert np.array_equal(opened.read(np.array([0, 2, 1, 3])), vectors[[0, 2, 1, 3]])
 
 
 def test_import_and_export_are_exact_in_both_directions(tmp_path, vectors):
@@ -97,6 +98,26 @@ def test_merge_joins_shards(tmp_path, vectors):
     assert np.array_equal(np.load(whole), vectors)
     assert FeatureStore(whole).names == NAMES
     assert convert.main(["merge", str(tmp_path / "t.npy"), str(parts[0]), str(parts[0])]) == 2
+
+
+def test_a_killed_import_or_merge_goes_on_where_it_stopped(tmp_path, vectors, monkeypatch):
+    monkeypatch.setattr("arcface_mxnet.megaface.store.BATCH", 2)
+    for name, vector in zip(NAMES, vectors, strict=True):
+        write_feature(tmp_path / "files" / f"{name}_r.bin", vector)
+    for place, rows in (("p.npy", slice(0, 1)), ("q.npy", slice(1, 5))):
+        with StoreWriter(tmp_path / place, NAMES[rows], 7, ending="_r.bin") as writer:
+            writer.write(vectors[rows])
+    jobs = {
+        "i.npy": ["import", str(tmp_path / "files"), "_r.bin", str(tmp_path / "i.npy")],
+        "m.npy": ["merge", *(str(tmp_path / name) for name in ("m.npy", "p.npy", "q.npy"))],
+    }
+    for name, job in jobs.items():
+        for done in (1, 2, 3):
+            with StoreWriter(tmp_path / name, NAMES, 7, ending="_r.bin") as writer:
+                writer.write(vectors[:done])  # all that the first start came to
+            assert convert.main(job) == 0
+            assert np.array_equal(np.load(tmp_path / name), vectors)
+            (tmp_path / name).unlink()
 
 
 def test_what_is_no_feature_is_not_stored(tmp_path, vectors):
