@@ -128,3 +128,12 @@ def test_identities_in_several_folds_are_counted():
     assert shared_identities(names, np.array([0, 0, 1, 1])) == 1
     assert shared_identities(names, np.array([0, 0, 0, 0])) == 0
     assert shared_identities((), np.array([0, 1])) is None
+
+
+def test_a_genuine_pair_is_drawn_with_its_one_person():
+    people = [f"p{number}" for number in range(30)]
+    sums = []
+    identity_bootstrap(
+        lambda weights: sums.append(weights.sum()) or 0.0, people, people, np.random.default_rng(0)
+    )
+    assert set(sums) == {30.0}  # as many as there are people, whoever was drawn

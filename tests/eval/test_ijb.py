@@ -6,8 +6,9 @@ from arcface_mxnet.align.crop import align_face
 from arcface_mxnet.align.template import template
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.eval.feature_store import read_features, store_features
-from arcface_mxnet.eval.ijb import main
+from arcface_mxnet.eval.ijb import main, template_features
 from arcface_mxnet.eval.ijb_lists import read_faces, read_search_list, read_template_pairs
+from arcface_mxnet.eval.templates import TemplateOptions
 import cv2
 import numpy as np
 import pytest
@@ -176,6 +177,32 @@ def test_names_stay_in_their_folder_and_lists_agree(benchmark):
             path.write_text("\n".join([" ".join([name, *fields[1:]]), *lines[1:]]))
         with pytest.raises(ValueError, match=message):
             read_faces(benchmark[0], "IJBC")
+
+
+def test_what_the_lists_say_of_an_image(benchmark):
+    root = benchmark[0]
+    (root / "meta" / "ijbc_face_tid_mid.txt").write_text("a.jpg 7 8\nb.jpg 9 10\n")
+    points = " ".join(map(str, range(10)))
+    (root / "meta" / "ijbc_name_5pts_score.txt").write_text(
+        f"a.jpg {points} 0.5\nb.jpg {points} 0.25\n"
+    )
+    faces = read_faces(root, "IJBC")
+    assert [path.relative_to(root).as_posix() for path in faces.paths] == [
+        "loose_crop/a.jpg", "loose_crop/b.jpg"]  # fmt: skip
+    assert (faces.template_ids.tolist(), faces.media_ids.tolist()) == ([7, 9], [8, 10])
+    assert faces.landmarks[0].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    assert faces.detector_scores.tolist() == [0.5, 0.25]
+
+
+def test_without_flip_the_plain_embedding_counts(benchmark):
+    main(arguments(benchmark))
+    faces = read_faces(benchmark[0], "IJBC")
+    options = TemplateOptions(detector_score=False, flip=False)
+    template_ids, features = template_features(str(benchmark[2]), faces, options)
+    _, plain, _ = next(read_features(benchmark[2]))
+    total = plain[:2].mean(axis=0) + plain[2]  # two images of one medium, one of another
+    assert template_ids[0] == 100
+    np.testing.assert_allclose(features[0], total / np.linalg.norm(total), atol=1e-5)
 
 
 def test_missing_files(benchmark, capsys):

@@ -88,6 +88,13 @@ def test_a_distance_equal_to_the_threshold_is_refused():
     assert result.accuracy == 1.0
 
 
+def test_a_far_that_is_never_reached_accepts_nothing():
+    # Impostors as far as can be: beyond the last threshold, 3.999.
+    distances = np.array([0.0, 0.1, 4.0, 4.0])
+    (fold,) = verify_distances(distances, np.array([1, 1, 0, 0], bool), folds=1).per_fold
+    assert (fold.tar, fold.far, fold.accuracy) == (0.0, 0.0, 1.0)
+
+
 def test_folds_are_contiguous_and_the_first_are_longer():
     flags = np.tile([True, False], 12)[:23]
     assert np.bincount(fold_numbers(flags, 5)).tolist() == [5, 5, 5, 4, 4]

@@ -113,6 +113,16 @@ def test_a_true_mate_below_the_threshold_is_not_identified():
     assert result.tpir == {0.5: 0.5, 1.0: 1.0}
 
 
+def test_only_probes_of_nobody_set_the_threshold_and_a_tie_is_refused():
+    gallery, subjects = np.eye(2), np.array([1, 2])
+    strangers, people = np.array([[1, 0.1], [0.8, 0.6]]), np.array([1, 2, 3, 4])
+    # One of the two may pass, so what is nearer than 0.8 is accepted.
+    for second, rate in ((0.9, 1.0), (0.8, 0.5)):
+        mates = np.array([[0.95, 0], [0, second]])
+        result = search(np.concatenate([mates, strangers]), people, gallery, subjects, fpirs=(0.5,))
+        assert result.tpir == {0.5: rate}
+
+
 def test_galleries_are_averaged():
     gallery, subjects = unit([0, 90]), np.array([1, 2])
     one = search(unit([5, 60]), np.array([1, 3]), gallery, subjects, fpirs=(1.0, 0.1))
