@@ -68,7 +68,8 @@ class Best:
     """What has been reached so far; decides whether a result is worth a checkpoint.
 
     As published (its later rule): good is when the last target beats its best, or equals it
-    with a sum over all targets that is no worse.
+    with a sum over all targets that is no worse.  There the sum was remembered on ties alone;
+    here it is that of the best result.
     """
 
     accuracy: float = -1.0

@@ -220,6 +220,13 @@ def test_an_empty_file_is_refused(tmp_path):
         RecordReader(tmp_path / "a.rec")
 
 
+def test_an_index_that_leaves_out_the_beginning_is_refused(tmp_path):
+    rec, idx = write_ours(tmp_path)
+    idx.write_text("".join(idx.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(ValueError, match="covers bytes 40 to .*is cut off; rebuild the index"):
+        RecordReader(rec, idx)
+
+
 def test_the_index_of_another_file_is_refused(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     rec, _ = write_ours(first)
