@@ -12,8 +12,8 @@ from statistics import median
 import time
 
 from arcface_mxnet.embedder import Embedder
+from arcface_mxnet.export.conversion import to_onnx
 from arcface_mxnet.export.onnx_embedder import OnnxEmbedder
-from arcface_mxnet.export.to_onnx import to_onnx
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
 from arcface_mxnet.training.initial import initial_params
 import numpy as np

@@ -27,8 +27,6 @@ LAYERS = (
     ("face_model", "serve"),
 )  # fmt: skip
 NUMPY_ONLY = LAYERS[1]
-# Scripts whose work others use as a library too.
-ALSO_LIBRARIES = {"export.slim", "export.to_onnx"}
 
 
 def module_of(path):
@@ -93,7 +91,7 @@ def test_imports_point_upwards(path):
 def test_scripts_are_imported_by_nobody(path):
     for target in imported(path):
         file = (SRC / target.replace(".", "/")).with_suffix(".py")
-        if file.is_file() and file != path and target not in ALSO_LIBRARIES:
+        if file.is_file() and file != path:
             assert not is_script(file), f"{module_of(path)} imports the script {target}"
 
 

@@ -59,6 +59,6 @@ def open_embedder(
 
     if model.endswith(".onnx"):
         return OnnxEmbedder(model, **options)
-    from .to_onnx import checkpoint_to_onnx
+    from .conversion import checkpoint_to_onnx
 
     return OnnxEmbedder(checkpoint_to_onnx(model, size).SerializeToString(), **options)

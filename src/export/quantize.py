@@ -24,10 +24,10 @@ from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.eval.pair_embeddings import verification_scores
 from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
+from arcface_mxnet.export.conversion import checkpoint_to_onnx, parse_size
 from arcface_mxnet.export.onnx_embedder import OnnxEmbedder
 from arcface_mxnet.export.onnx_graph import DATA
 from arcface_mxnet.export.parity import read_crops
-from arcface_mxnet.export.to_onnx import checkpoint_to_onnx, parse_size
 import numpy as np
 import onnx
 from onnxruntime.quantization import (

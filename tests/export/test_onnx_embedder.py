@@ -2,9 +2,9 @@
 
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.export import engine
+from arcface_mxnet.export.conversion import checkpoint_to_onnx, write_model
 from arcface_mxnet.export.engine import choose_engine, open_embedder
 from arcface_mxnet.export.onnx_embedder import OnnxEmbedder
-from arcface_mxnet.export.to_onnx import checkpoint_to_onnx, write_model
 import mxnet as mx
 import numpy as np
 import onnx

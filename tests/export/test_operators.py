@@ -2,9 +2,9 @@
 
 import json
 
+from arcface_mxnet.export.conversion import to_onnx
 from arcface_mxnet.export.operators import OPERATORS
 from arcface_mxnet.export.parity import run_mxnet
-from arcface_mxnet.export.to_onnx import to_onnx
 import mxnet as mx
 import numpy as np
 import onnxruntime

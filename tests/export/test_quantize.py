@@ -3,9 +3,9 @@
 import re
 
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
+from arcface_mxnet.export.conversion import checkpoint_to_onnx
 from arcface_mxnet.export.onnx_embedder import OnnxEmbedder
 from arcface_mxnet.export.quantize import main, quantize
-from arcface_mxnet.export.to_onnx import checkpoint_to_onnx
 import cv2
 import numpy as np
 import onnx

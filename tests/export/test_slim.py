@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from arcface_mxnet.export.embedding_part import load_slim, slim
 from arcface_mxnet.export.gluon_block import load_block
 from arcface_mxnet.export.parity import run_mxnet
-from arcface_mxnet.export.slim import load_slim, main, slim
+from arcface_mxnet.export.slim import main
 from arcface_mxnet.training.checkpoints import load_checkpoint
 import mxnet as mx
 import numpy as np

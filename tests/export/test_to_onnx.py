@@ -2,9 +2,10 @@
 
 import re
 
+from arcface_mxnet.export.conversion import checkpoint_to_onnx, parse_size, to_onnx
+from arcface_mxnet.export.embedding_part import load_slim
 from arcface_mxnet.export.parity import Parity, compare, read_crops
-from arcface_mxnet.export.slim import load_slim
-from arcface_mxnet.export.to_onnx import checkpoint_to_onnx, main, parse_size, to_onnx
+from arcface_mxnet.export.to_onnx import main
 from arcface_mxnet.networks import NETWORKS
 from arcface_mxnet.training.checkpoints import load_checkpoint, save_checkpoint
 import cv2
