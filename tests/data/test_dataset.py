@@ -68,6 +68,12 @@ def test_images_filter_leaves_the_numbers_alone(tmp_path, make_dataset):
         FaceDataset(tmp_path, images_filter=4)
 
 
+def test_images_filter_keeps_the_order_of_a_list_that_is_not_grouped(tmp_path, make_dataset):
+    dataset = FaceDataset(make_dataset(tmp_path, [0, 1, 0, 2, 1]), images_filter=2)
+    assert list(dataset.image_keys) == [1, 2, 3, 5]
+    assert dataset.identity_ranges.tolist() == [[1, 2], [2, 3], [3, 4], [5, 6]]
+
+
 def test_another_image_size_resizes(tmp_path, make_dataset):
     dataset = FaceDataset(make_dataset(tmp_path, [0]), image_size=(24, 24))
     assert dataset.image_shape == (24, 24)

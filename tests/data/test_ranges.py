@@ -93,3 +93,9 @@ def test_an_image_as_record_0_is_no_header(tmp_path, make_plain, make_dataset):
         folder = write(tmp_path / write.__name__, [0, 0, 1])
         with RecordReader(folder / "train.rec", folder / "train.idx") as reader:
             assert has_ranges(reader) is expected
+
+
+@pytest.mark.parametrize(("labels", "expected"), [([1, 3], True), ([1], False), ([1, 3, 5], False)])
+def test_a_header_has_two_labels(tmp_path, labels, expected):
+    with one_identity(tmp_path, labels, [1, 3]) as reader:
+        assert has_ranges(reader) is expected

@@ -241,7 +241,9 @@ def test_the_index_of_another_file_is_refused(tmp_path):
         RecordReader(rec, longer)
 
 
-@pytest.mark.parametrize("text", ["", "hello\n", "1 2 3\n", "0\t0\n1\tx\n", "1.5\t2\n", "\0\1\2"])
+@pytest.mark.parametrize(
+    "text", ["", "hello\n", "1 2 3\n", "0\t0\t1\t40\n", "0\t0\n1\tx\n", "1.5\t2\n", "\0\1\2"]
+)
 def test_an_index_that_is_none(tmp_path, text):
     (tmp_path / "a.idx").write_text(text)
     with pytest.raises(ValueError, match="a.idx: is not an index of lines KEY<TAB>OFFSET"):
