@@ -168,6 +168,26 @@ def test_limited_and_forced_modes_agree_with_the_search(detector, photo):
     assert detector.detect_limited(np.zeros((100, 100, 3), np.uint8)) == []
 
 
+def test_limited_mode_trusts_that_a_face_is_there(detector, monkeypatch):
+    class Doubtful:
+        """Gives every box the same score and corrects nothing."""
+
+        def __init__(self, score):
+            self.scores = [1 - score, score]
+
+        def run(self, data):
+            count = len(data)
+            return [np.zeros((count, 4)), np.zeros((count, 10)), np.array([self.scores] * count)]
+
+    image = np.zeros((100, 300), np.uint8)
+    monkeypatch.setattr(detector, "_rnet", Doubtful(0.01))
+    monkeypatch.setattr(detector, "_onet", Doubtful(0.21))
+    assert detector.detect_limited(image, judge=False)[0].box.tolist() == [0, 0, 299, 99]
+    assert detector.detect_limited(image)[0].box.tolist() == [0, -100, 299, 199]
+    monkeypatch.setattr(detector, "_onet", Doubtful(0.19))
+    assert detector.detect_limited(image) == []
+
+
 def test_threads_may_share_a_detector(detector, photo):
     expected, results = detector.detect(photo), []
     workers = [

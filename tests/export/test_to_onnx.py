@@ -54,6 +54,14 @@ def test_metadata_say_what_goes_in_and_comes_out(checkpoint):
     assert facts["color_order"] == "RGB"
     assert facts["embedding_size"] == "16"
     assert facts["template"].startswith("38.2946,51.6963;73.5318,51.5014;")
+    assert facts["layout"] == "NCHW" and facts["normalized"] == "no"
+
+
+def test_metadata_tell_height_before_width(initialised):
+    network = initialised("y2", (112, 96), emb_size=8, output="GNAP")
+    facts = {p.key: p.value for p in to_onnx(*network, (112, 96)).metadata_props}
+    assert facts["image_size"] == "112,96"
+    assert facts["template"].startswith("30.2946,51.6963;")
 
 
 def test_command_writes_a_checked_file(checkpoint, crops, tmp_path, capsys):
