@@ -75,6 +75,12 @@ def test_more_than_may_wait_are_told_to_come_back(make_app, photo, find):
     assert refused.headers["retry-after"] == "1" and refused.json()["error"] == "busy"
 
 
+def test_a_request_that_is_done_makes_room(make_app, photo):
+    with TestClient(make_app(waiting=1)) as client:
+        for body, status in ((photo(1), 200), (b"junk", 415), (photo(1), 200)):
+            assert client.post("/embed", files={"image": body}).status_code == status
+
+
 def test_concurrent_requests_share_a_batch_and_keep_their_answers(make_app, photo, find):
     calls = []
 
