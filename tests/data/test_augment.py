@@ -52,6 +52,7 @@ def test_shifts_reach_both_ends(image):
 @pytest.mark.parametrize(("y", "x"), [(0, 0), (6, 5), (11, 9), (2, 8)])
 def test_the_blanked_square(image, side, y, x):
     """As published: from centre - side // 2 to centre + side // 2, clipped at the edges."""
+    assert FILL == 128
     before = image.copy()
     result = blanked(image, y, x, side)
     half = side // 2

@@ -77,12 +77,14 @@ def test_cfp_table(tmp_path):
     rows = [
         cell("Data/Images/001/frontal/01.jpg", "Data/Images/001/profile/02.jpg", 1.0, 1.0),
         cell("Data/Images/001/frontal/01.jpg", "Data/Images/017/profile/02.jpg", 1.0, -1.0),
+        cell("Data/Images/001/frontal/01.jpg", "Data/Images/018/profile/02.jpg", 1.0, 0.0),
     ]
     savemat(tmp_path / "a.mat", {"pairs": np.stack(rows)})
     pairs = read_cfp(tmp_path / "a.mat", tmp_path, profile=True)
     assert short(pairs, tmp_path) == [
         ("Data/Images/001/frontal/01.jpg", "Data/Images/001/profile/02.jpg", True),
         ("Data/Images/001/frontal/01.jpg", "Data/Images/017/profile/02.jpg", False),
+        ("Data/Images/001/frontal/01.jpg", "Data/Images/018/profile/02.jpg", False),
     ]
     assert (pairs[1].left_identity, pairs[1].right_identity) == ("001", "017")
 

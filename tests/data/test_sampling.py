@@ -33,6 +33,17 @@ def test_an_epoch_shows_each_image_once_and_drops_the_rest():
     assert set(draws[0].sources) == {0}
 
 
+@pytest.mark.parametrize("name", ["shuffled", "identities", "pairs"])
+def test_another_seed_draws_another_order(name):
+    one, same, other = (take(name, 1, [9] * 4, 4, images_per_identity=2, seed=s) for s in (3, 3, 4))
+    assert list(one[0].keys) == list(same[0].keys) != list(other[0].keys)
+
+
+def test_every_pass_draws_images_of_an_identity_anew():
+    draws = take("identities", 6, [90], 4, images_per_identity=4)  # each is one whole pass
+    assert len({tuple(draw.keys) for draw in draws}) == 6
+
+
 def test_every_image_comes_up_over_the_epochs():
     draws = take("shuffled", 60, [5, 5, 4])
     counts = np.bincount(np.concatenate([draw.keys for draw in draws]), minlength=15)[1:]

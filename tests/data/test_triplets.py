@@ -5,6 +5,7 @@ import logging
 import re
 
 from arcface_mxnet.config import TrainConfig
+from arcface_mxnet.data import mining
 from arcface_mxnet.data.batches import batches
 from arcface_mxnet.data.dataset import FaceDataset
 from arcface_mxnet.data.sampling import PLANS
@@ -111,6 +112,20 @@ def test_bags_walk_through_the_order(dataset, monkeypatch):
         changes = sum(a != b for a, b in zip(people, people[1:], strict=False))
         assert changes == len(set(people)) - 1, "each identity's images stand together"
     assert seen[0] != seen[2]
+
+
+def test_each_bag_is_mined_with_random_numbers_of_its_own(dataset, monkeypatch):
+    seen = []
+
+    def spy(embeddings, owners, alpha, max_ap, rng, mode):
+        seen.append(rng.bit_generator.state["state"]["state"])
+        return mining.mine(embeddings, owners, alpha, max_ap, rng, mode)
+
+    monkeypatch.setattr("arcface_mxnet.data.triplets.mine", spy)
+    drawn = source(dataset, Embedding())
+    while len(seen) < 4:
+        next(drawn)
+    assert len(set(seen)) == len(seen)
 
 
 def take(drawn, embed, count):

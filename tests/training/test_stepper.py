@@ -164,6 +164,18 @@ def test_clipping_bounds_the_norm_of_all_gradients():
     assert_same(free, loose)
 
 
+def test_clipping_counts_the_mean_of_accumulated_gradients():
+    net = symbol()
+    before = parameters(net)[0]
+    stepper = make(net, accumulate=3, momentum=0.0, wd=0.0, grad_clip=0.05)
+    for _ in range(3):
+        stepper.forward_backward(batch_of(4, 0))
+    stepper.update(1.0)
+    after = {name: array.asnumpy() for name, array in stepper.params()[0].items()}
+    moved = [after[name] - before[name].asnumpy() for name in after]
+    assert np.sqrt(sum((part**2).sum() for part in moved)) == pytest.approx(0.05, rel=1e-4)
+
+
 def test_the_first_bad_output_is_named():
     stepper = make(symbol())
     stepper.forward_backward(batch_of(4, 0))
