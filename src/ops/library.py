@@ -9,6 +9,7 @@ import threading
 import mxnet as mx
 import numpy as np
 
+from ..compiler import BuildError
 from . import build
 
 OPERATOR = "arcface_prelu"
@@ -27,7 +28,7 @@ def load_operators() -> bool:
 @functools.cache
 def _load() -> bool:
     try:
-        library = build.cached_library()
+        library = build.operators_library()
         mx.library.load(str(library), verbose=False)
         _check()
     except (RuntimeError, OSError, AttributeError) as error:  # MXNetError is a RuntimeError
@@ -52,4 +53,4 @@ def _check() -> None:
     found = [array.asnumpy().tolist() for array in (out, data.grad, slope.grad)]
     wanted = [[[-1, 4], [8, -4]], [[0.5, 1], [1, 0.25]], [-2, -16]]
     if not all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True)):
-        raise build.BuildError(f"the compiled operator computes {found} instead of {wanted}")
+        raise BuildError(f"the compiled operator computes {found} instead of {wanted}")

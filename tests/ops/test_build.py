@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import arcface_mxnet  # noqa: F401
+from arcface_mxnet import compiler as builder
 from arcface_mxnet.ops import build, library
 import mxnet as mx
 import pytest
@@ -36,23 +37,23 @@ def runs(path: Path) -> int:
 
 
 def test_compiled_once_and_kept(compiler, tmp_path):
-    first = build.cached_library(tmp_path / "cache")
+    first = build.operators_library(tmp_path / "cache")
     assert first.parent == tmp_path / "cache"
-    assert build.cached_library(tmp_path / "cache") == first
+    assert build.operators_library(tmp_path / "cache") == first
     assert runs(compiler) == 1
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [first.name]
 
 
 def test_key_depends_on_everything_that_decides_the_bytes(compiler, tmp_path, monkeypatch):
     def name():
-        return build.cached_library(tmp_path / "cache").name
+        return build.operators_library(tmp_path / "cache").name
 
     names = {name()}
-    monkeypatch.setattr(build, "_processor", lambda: "another processor")
+    monkeypatch.setattr(builder, "_processor", lambda: "another processor")
     names.add(name())
     monkeypatch.setattr(mx, "__version__", "1.9.2")
     names.add(name())
-    monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, "-g"))
+    monkeypatch.setattr(builder, "FLAGS", (*builder.FLAGS, "-g"))
     names.add(name())
     source = tmp_path / "other.cc"
     source.write_text("// other\n")
@@ -63,19 +64,19 @@ def test_key_depends_on_everything_that_decides_the_bytes(compiler, tmp_path, mo
 
 @pytest.mark.parametrize("damage", [b"", b"short", None])
 def test_damaged_library_is_compiled_again(compiler, tmp_path, damage):
-    path = build.cached_library(tmp_path / "cache")
+    path = build.operators_library(tmp_path / "cache")
     whole = path.read_bytes()
     flipped = bytes([whole[0] ^ 1]) + whole[1:]
     path.write_bytes(flipped if damage is None else damage)
-    assert build.cached_library(tmp_path / "cache") == path
+    assert build.operators_library(tmp_path / "cache") == path
     assert path.read_bytes() == whole
     assert runs(compiler) == 2
 
 
 def test_cache_that_cannot_be_written(compiler, tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
-    path = build.cached_library(tmp_path / "file" / "cache")
-    assert build._is_whole(path)
+    path = build.operators_library(tmp_path / "file" / "cache")
+    assert builder.is_whole(path)
     assert tmp_path not in path.parents
     assert "cannot be kept for the next time" in caplog.text
 
@@ -83,7 +84,8 @@ def test_cache_that_cannot_be_written(compiler, tmp_path, caplog):
 def test_two_processes_at_once(compiler, tmp_path):
     code = (
         "import arcface_mxnet, sys; from pathlib import Path; from arcface_mxnet.ops import build;"
-        "path = build.cached_library(Path(sys.argv[1])); assert build._is_whole(path)"
+        "from arcface_mxnet import compiler as builder;"
+        "path = build.operators_library(Path(sys.argv[1])); assert builder.is_whole(path)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "cache")]
     started = [subprocess.Popen(command) for _ in range(2)]
@@ -94,28 +96,28 @@ def test_two_processes_at_once(compiler, tmp_path):
 def test_no_compiler(tmp_path, monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(build.BuildError, match="no C\\+\\+ compiler found"):
-        build.cached_library(tmp_path)
+    with pytest.raises(builder.BuildError, match="no C\\+\\+ compiler found"):
+        build.operators_library(tmp_path)
 
 
 def test_broken_compiler(tmp_path, monkeypatch):
     body = 'case "$*" in *--version*) exit;; esac; echo "x.cc:1: error: no stdint.h" >&2; exit 3'
     monkeypatch.setenv("CXX", write_compiler(tmp_path / "bad-c++", body))
-    with pytest.raises(build.BuildError, match="failed with code 3: x.cc:1: error: no stdint.h"):
-        build.cached_library(tmp_path / "cache")
+    with pytest.raises(builder.BuildError, match="failed with code 3: x.cc:1: error: no stdint.h"):
+        build.operators_library(tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 def test_compiler_that_makes_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", write_compiler(tmp_path / "idle-c++", "exit 0"))
-    with pytest.raises(build.BuildError, match="left no library"):
-        build.cached_library(tmp_path / "cache")
+    with pytest.raises(builder.BuildError, match="left no library"):
+        build.operators_library(tmp_path / "cache")
 
 
 def test_mxnet_without_the_interface(compiler, tmp_path, monkeypatch):
     monkeypatch.setattr(mx, "__file__", str(tmp_path / "mxnet" / "__init__.py"))
-    with pytest.raises(build.BuildError, match="has no extension interface"):
-        build.cached_library(tmp_path / "cache")
+    with pytest.raises(builder.BuildError, match="has no extension interface"):
+        build.operators_library(tmp_path / "cache")
 
 
 def test_loader_says_why_it_goes_on_without(compiler, tmp_path, monkeypatch, caplog):
@@ -131,7 +133,7 @@ def test_loader_says_why_it_goes_on_without(compiler, tmp_path, monkeypatch, cap
 def test_wrong_operator_is_not_trusted(monkeypatch):
     assert library.load_operators()
     monkeypatch.setattr(library, "OPERATOR", "broadcast_add")
-    with pytest.raises(build.BuildError, match="computes .* instead of"):
+    with pytest.raises(builder.BuildError, match="computes .* instead of"):
         library._check()
 
 
