@@ -27,7 +27,7 @@ setup(
     python_requires=">=3.10,<3.13",
     package_dir={"arcface_mxnet": "src"},
     packages=["arcface_mxnet"] + [f"arcface_mxnet.{name}" for name in find_packages("src")],
-    package_data={"arcface_mxnet.ops": ["*.cc", "*.h"]},
+    package_data={"arcface_mxnet.ops": ["*.cc", "*.h"], "arcface_mxnet.megaface": ["*.cc"]},
     install_requires=[
         "numpy>=1.23,<2",  # MXNet 1.9.1 is built against numpy 1
         "opencv-python<4.12",  # newer ones need numpy 2

@@ -4,6 +4,8 @@
     python -m benchmarks.megaface --full     1,000,000 distractors, 100,000 files, growth; needs
                                              4 GB of disk for a while
 
+Where faiss is installed its search for the nearest distractor alone is timed too.
+
 Every block of distractors is multiplied twice in turn, once bare and once in the search, so
 that both meet the same machine.  Memory is what the process holds beside the mapped file.
 """
@@ -19,7 +21,7 @@ import time
 
 from arcface_mxnet.megaface import convert, synthetic
 from arcface_mxnet.megaface.lists import SIZES, read_probe_list
-from arcface_mxnet.megaface.search import identify
+from arcface_mxnet.megaface.search import BLOCK, IdentificationResult, identify
 from arcface_mxnet.megaface.store import FeatureStore
 import numpy as np
 
@@ -33,15 +35,16 @@ def main(argv: Sequence[str] = ()) -> None:
     parser.add_argument("--full", action="store_true", help="the sizes of the figures")
     full = parser.parse_args(argv).full
     with tempfile.TemporaryDirectory(prefix="megaface-") as folder:
-        time_search(Path(folder), 1_000_000 if full else 100_000)
+        largest = time_search(Path(folder), 1_000_000 if full else 100_000)
+        time_faiss(Path(folder), largest)
         time_full_matrix(Path(folder))
         time_growth(Path(folder), (2_000_000, 4_000_000) if full else (200_000, 400_000))
     with tempfile.TemporaryDirectory(prefix="megaface-") as folder:
         time_import(Path(folder), 100_000 if full else 10_000)
 
 
-def time_search(folder: Path, count: int) -> None:
-    """Print the search's time over that of its products, and its memory."""
+def time_search(folder: Path, count: int) -> IdentificationResult:
+    """Print the search's time over that of its products, and its memory; return the largest."""
     options = f"{folder} --people {PEOPLE} --images {IMAGES} --distractors {count} --dim {DIM}"
     assert synthetic.main([*options.split(), "--store", "float32"]) == 0
     probes, ids, store = _load(folder)
@@ -57,6 +60,31 @@ def time_search(folder: Path, count: int) -> None:
     print(f"  bare products           {bare:8.1f} s")
     print(f"  search                  {ours:8.1f} s, {ours / bare:.2f} of the bare products")
     print(f"  memory beside the file  {reader.peak_mb:8.0f} MB, the bare product's share with it")
+    return results[-1]
+
+
+def time_faiss(folder: Path, exact: IdentificationResult) -> None:
+    """Print time and errors of rank 1 by faiss, which gives neither ranks nor a ROC."""
+    try:
+        import faiss
+    except ImportError:
+        print("faiss: not installed, not compared")
+        return
+    probes, _, store = _load(folder)
+    before = _memory_mb("/proc/self/status", "RssAnon")
+    start = time.perf_counter()
+    index = faiss.IndexFlatL2(DIM)
+    for at in range(0, len(store), BLOCK):
+        index.add(store.read(np.arange(at, min(at + BLOCK, len(store)))))
+    distance, row = index.search(probes, 1)
+    spent = time.perf_counter() - start
+    memory = _memory_mb("/proc/self/status", "RssAnon") - before
+    first = exact.pairs.distance <= distance[exact.pairs.probe, 0]
+    wrong = np.count_nonzero(first != (exact.closer == 0))
+    other = np.count_nonzero(row[:, 0] != exact.best_row)
+    print(f"faiss {faiss.__version__}, IndexFlatL2, the nearest alone, {len(store):,} distractors")
+    print(f"  rank 1 of one size      {spent:8.1f} s, {memory:,.0f} MB for its copy")
+    print(f"  pairs it decides otherwise {wrong:5} of {len(first):,}; other nearest {other}")
 
 
 def time_full_matrix(folder: Path) -> None:

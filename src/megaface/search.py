@@ -189,11 +189,7 @@ def _result(
     if within[-1] <= allowed and last < len(counter.distances) - 1:
         return None
     num_exact = int(np.searchsorted(within, allowed, side="right"))
-    grid = counter.grid[::-1]
-    if last == len(counter.distances) - 1:
-        grid_accepts = within[counter.distances.searchsorted(grid)]
-    else:
-        grid_accepts = np.cumsum(tally.grid[:0:-1])
+    grid, grid_accepts = counter.grid[::-1], tally.grid[::-1]
     beyond = grid_accepts > allowed
     thresholds = np.append(counter.distances[:num_exact], grid[beyond])
     accepts = np.append(within[:num_exact], grid_accepts[beyond])

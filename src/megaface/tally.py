@@ -15,7 +15,7 @@ class Tally:
 
     closer, equal: int64 (K,) by genuine pair, distractors strictly closer than the mate, and
     just as far.  below: int64 (U + 1,), negatives that first fit under the u-th threshold.
-    grid: int64 (G + 2,), negatives by step of the grid, the nearest last, 0 beyond it.
+    grid: int64 (G + 1,), negatives at or below each distance of the grid.
     best_distance, best_row: (P,), nearest distractor of each probe.
     """
 
@@ -29,7 +29,7 @@ class Tally:
     @staticmethod
     def zero(num_pairs: int, num_distances: int, num_probes: int) -> Tally:
         """Return the tally of no distractors."""
-        counts = (num_pairs, num_pairs, num_distances + 1, GRID_STEPS + 2)
+        counts = (num_pairs, num_pairs, num_distances + 1, GRID_STEPS + 1)
         return Tally(
             *(np.zeros(count, np.int64) for count in counts),
             np.full(num_probes, np.inf),

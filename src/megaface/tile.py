@@ -15,13 +15,11 @@ import os
 
 import numpy as np
 
-from .pairs import GenuinePairs, squared_distances
+from .pairs import GenuinePairs
+from .sift import fastest
 from .tally import GRID_STEPS, Tally
 
-CHUNK = 1 << 18  # scores that one thread works on at a time: 1 MB stays in its cache
-EXACT_ROWS = 64  # pairs decided at a time, for the same reason
-FEW = 8  # thresholds up to which comparing a line with each is quicker than sorting it
-NOTHING = np.zeros(0, np.int64)
+CHUNK = 1 << 19  # scores that one thread works on at a time: 2 MB stay in its cache
 
 
 class TileCounter:
@@ -34,6 +32,7 @@ class TileCounter:
 
     def __init__(self, probes: np.ndarray, pairs: GenuinePairs, threads: int | None = None):
         self.probes, self.pairs = probes, pairs
+        self.kernel = fastest()
         self._squares = squared_lengths(probes, "probe")
         far, near = pairs.distance.max(), pairs.distance.min()
         # Finer steps than this would be below what float32 tells apart.
@@ -84,18 +83,18 @@ class TileCounter:
     def scores(self, vectors: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (scores, error): float32 (P, n) in a reused buffer, float64 (P,)."""
         offset = (self.grid[0] / 2 - squares) / self.step + 0.25
+        products = 2 / self.step * np.sqrt(self._squares * squares.max())
+        bound = products + np.abs(self._offset) + np.abs(offset).max()
+        if not bound.max() < np.finfo(np.float32).max:
+            raise ValueError("features are too long for float32; L2-normalise them")
+        # D + 1 additions and D + 2 products, and the roundings of both matrices.
+        error = 1.01 * (self.probes.shape[1] + 8) * 2.0**-24 * bound
         matrix = self._with_columns(vectors, np.ones(len(vectors)), offset)
         size = len(self.probes) * len(vectors)
         if self._buffer.size < size:
             self._buffer = np.empty(size, np.float32)
         scores = self._buffer[:size].reshape(len(self.probes), len(vectors))
         np.matmul(self._matrix, matrix.T, out=scores)
-        products = 2 / self.step * np.sqrt(self._squares * squares.max())
-        bound = products + np.abs(self._offset) + np.abs(offset).max()
-        # D + 1 additions and D + 2 products, and the roundings of both matrices.
-        error = 1.01 * (self.probes.shape[1] + 8) * 2.0**-24 * bound
-        if not np.isfinite(error).all():
-            raise ValueError("features are too long for float32; L2-normalise them")
         return scores, error
 
     def _with_columns(self, vectors: np.ndarray, *columns: np.ndarray) -> np.ndarray:
@@ -108,24 +107,20 @@ class TileCounter:
         self, vectors: np.ndarray, rows: np.ndarray, squares: np.ndarray, last: int, tally: Tally
     ) -> None:
         scores, error = self.scores(vectors, squares)
-        pair_error = error[self.pairs.probe]
-        lower = _down(self.mate_scores - pair_error)  # below: surely not closer
-        upper = _up(self.mate_scores + pair_error)  # at or above: surely closer
         step = max(1, CHUNK // len(vectors))
 
         def work(first: int) -> tuple[np.ndarray, np.ndarray]:
             here = slice(first, first + step)
             chunk = _Chunk(self, first, scores[here], error[here], vectors, rows)
-            top = chunk.scores.max(axis=1)
-            chunk.find_best(top, tally)
-            chunk.count_closer(top, lower, upper, tally)
-            needs_grid = last < len(self.distances) - 1
-            return chunk.place_nearest(last), chunk.fill_grid(top) if needs_grid else NOTHING
+            line, column, distance = chunk.list_nearest(last, tally)
+            chunk.find_best(line, column, distance, tally)
+            chunk.count_closer(tally)
+            # The first distance that each negative fits under.
+            return self.distances.searchsorted(distance), chunk.count_within_grid()
 
         below, grids = zip(*self._pool.map(work, range(0, len(scores), step)), strict=True)
         tally.below += np.bincount(np.concatenate(below), minlength=len(tally.below))
-        for grid in grids:
-            tally.grid[: len(grid)] += grid
+        tally.grid += sum(grids)
 
 
 @dataclass(frozen=True)
@@ -139,97 +134,70 @@ class _Chunk:
     vectors: np.ndarray  # float32 (n, D)
     rows: np.ndarray  # (n,)
 
-    def find_best(self, top: np.ndarray, tally: Tally) -> None:
-        """Keep the nearest distractor of each probe.  top: (p,) highest score by probe."""
-        known = self.counter.score(tally.best_distance[self.first : self.first + len(top)])
-        lines = np.flatnonzero(top >= known - self.error)
-        floor = _down(top - 2 * self.error)
-        where = [np.flatnonzero(self.scores[i] >= floor[i]) for i in lines]
-        lines = np.repeat(lines, [len(columns) for columns in where])
-        if len(lines) == 0:
-            return
-        columns = np.concatenate(where)
-        distance, row = self._exact(lines, columns), self.rows[columns]
-        order = np.lexsort((row, distance, lines))
-        order = order[np.unique(lines[order], return_index=True)[1]]  # the first of each line
-        probe, distance, row = self.first + lines[order], distance[order], row[order]
+    def list_nearest(self, last: int, tally: Tally) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (line, column, distance) of the negatives within distances[last], and of each
+        probe's nearest unless the tally has a nearer one.  Some others are among them.
+        """
+        counter, lines = self.counter, len(self.scores)
+        best = counter.score(tally.best_distance[self.first : self.first + lines])
+        best = np.maximum(best, self.scores.max(axis=1) - self.error)
+        floor = np.minimum(best, counter.score(counter.distances[last])) - self.error
+        start, never = np.arange(lines + 1), np.full(lines, np.inf, np.float32)
+        _, line, column = counter.kernel.sift(self.scores, start, _down(floor), never)
+        return line, column, self._distances(line, column)
+
+    def find_best(
+        self, line: np.ndarray, column: np.ndarray, distance: np.ndarray, tally: Tally
+    ) -> None:
+        """Keep the nearest distractor of each probe.  The arrays: what list_nearest returned."""
+        row = self.rows[column]
+        order = np.lexsort((row, distance, line))
+        order = order[np.unique(line[order], return_index=True)[1]]  # the first of each line
+        probe, distance, row = self.first + line[order], distance[order], row[order]
         best, best_row = tally.best_distance[probe], tally.best_row[probe]
         nearer = (distance < best) | ((distance == best) & (row < best_row))
         tally.best_distance[probe[nearer]] = distance[nearer]
         tally.best_row[probe[nearer]] = row[nearer]
 
-    def count_closer(
-        self, top: np.ndarray, lower: np.ndarray, upper: np.ndarray, tally: Tally
-    ) -> None:
+    def count_closer(self, tally: Tally) -> None:
         """Count, by genuine pair, the distractors that are closer than the mate."""
-        start = self.counter.pairs.start[self.first : self.first + len(top) + 1]
-        unsure: list[tuple[int, int, np.ndarray]] = []  # line, pair, columns
-        for i in np.flatnonzero(top >= lower[start[1:] - 1]):
-            line, stop = self.scores[i], start[i + 1]
-            begin = stop - lower[start[i] : stop][::-1].searchsorted(top[i], side="right")
-            surely = _count_at_least(line, upper[begin:stop])
-            maybe = _count_at_least(line, lower[begin:stop])
-            tally.closer[begin:stop] += surely
-            for k in begin + np.flatnonzero(surely != maybe):
-                unsure.append((i, k, np.flatnonzero((line >= lower[k]) & (line < upper[k]))))
-        if unsure:
-            lines, pairs = (
-                np.repeat([one[j] for one in unsure], [len(one[2]) for one in unsure])
-                for j in range(2)
-            )
-            distance = self._exact(lines, np.concatenate([one[2] for one in unsure]))
-            mate = self.counter.pairs.distance[pairs]
-            np.add.at(tally.closer, pairs, distance < mate)
-            np.add.at(tally.equal, pairs, distance == mate)
+        pairs = self.counter.pairs
+        start = pairs.start[self.first : self.first + len(self.scores) + 1]
+        mine = slice(start[0], start[-1])
+        surely, pair, distance = self._compare(start - start[0], self.counter.mate_scores[mine])
+        mate = pairs.distance[mine][pair]
+        tally.closer[mine] += surely + np.bincount(pair[distance < mate], minlength=len(surely))
+        tally.equal[mine] += np.bincount(pair[distance == mate], minlength=len(surely))
 
-    def place_nearest(self, last: int) -> np.ndarray:
-        """Return, for each negative within distances[last], the first one it fits under."""
-        counter, error = self.counter, self.error.max()
-        flat = self.scores.ravel()
-        where = np.flatnonzero(flat >= _down(counter.score(counter.distances[last]) - error))
-        where = where[np.argsort(flat[where])]
-        values = flat[where].astype(np.float64)
-        ascending = counter.scores_at
-        above = ascending.searchsorted(values - error)
-        place = len(ascending) - above
-        unsure = np.flatnonzero(above != ascending.searchsorted(values + error))
-        distance = self._exact(*np.divmod(where[unsure], self.scores.shape[1]))
-        place[unsure] = counter.distances.searchsorted(distance)
-        return place
+    def count_within_grid(self) -> np.ndarray:
+        """Return how many negatives lie at or below each distance of the grid, (G + 1,)."""
+        grid, lines = self.counter.grid, len(self.scores)
+        start = len(grid) * np.arange(lines + 1)
+        surely, at, distance = self._compare(start, np.tile(self.counter.score(grid), lines))
+        at %= len(grid)
+        within = np.bincount(at[distance <= grid[at]], minlength=len(grid))
+        return surely.reshape(lines, len(grid)).sum(axis=0) + within
 
-    def fill_grid(self, top: np.ndarray) -> np.ndarray:
-        """Return how many negatives lie in each step of the grid, (G + 2,), nearest last.
+    def _compare(
+        self, start: np.ndarray, limits: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Compare each line with its limits, the scores start[i] .. start[i + 1] of thresholds.
 
-        Step 0 is beyond the grid.  top: (p,) highest score by probe.  Spoils the scores.
+        Returns how many are surely nearer, by limit; and of those that the score leaves open
+        the limit and the distance.
         """
-        counts = np.zeros(GRID_STEPS + 2, np.int64)
-        highest, error = top.max(), self.error.max()
-        if highest < 0.5 - error:
-            return counts
-        place = np.maximum(self.scores, 0, out=self.scores).ravel()
-        if highest > GRID_STEPS + 1:
-            np.minimum(place, GRID_STEPS + 1, out=place)
-        nearest = np.rint(place)
-        step = np.zeros(place.size + place.size % 2, np.uint8)
-        np.copyto(step[: place.size], nearest, casting="unsafe")
-        place -= nearest
-        unsure = np.flatnonzero(np.abs(place, out=place) >= _down(0.5 - error))
-        # Two steps at a time: half the work, and the odd one out lies beyond the grid.
-        twos = np.bincount(step.view(np.uint16), minlength=1 << 16).reshape(256, 256)
-        counts += (twos.sum(axis=0) + twos.sum(axis=1))[: len(counts)]
-        counts -= np.bincount(step[unsure], minlength=len(counts))
-        distance = self._exact(*np.divmod(unsure, self.scores.shape[1]))
-        exact = len(self.counter.grid) - self.counter.grid[::-1].searchsorted(distance)
-        return counts + np.bincount(exact, minlength=len(counts))
+        lengths = np.diff(start)
+        error = np.repeat(self.error, lengths)
+        surely, limit, column = self.counter.kernel.sift(
+            self.scores, start, _down(limits - error), _up(limits + error)
+        )
+        line = np.repeat(np.arange(len(lengths)), lengths)[limit]
+        return surely, limit, self._distances(line, column)
 
-    def _exact(self, lines: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    def _distances(self, line: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Return the distances that decide, float64 (n,)."""
-        distance = np.empty(len(lines))
-        for at in range(0, len(lines), EXACT_ROWS):
-            here = slice(at, at + EXACT_ROWS)
-            left = self.counter.probes[self.first + lines[here]]
-            distance[here] = squared_distances(left, self.vectors[columns[here]])
-        return distance
+        counter = self.counter
+        return counter.kernel.distances(counter.probes, self.first + line, self.vectors, column)
 
 
 def squared_lengths(vectors: np.ndarray, noun: str, rows: np.ndarray | None = None) -> np.ndarray:
@@ -244,13 +212,6 @@ def squared_lengths(vectors: np.ndarray, noun: str, rows: np.ndarray | None = No
         fault = "is all zeros" if squares[bad[0]] == 0 else "holds NaN or infinity"
         raise ValueError(f"{noun} {row} {fault} ({len(bad)} such in this block)")
     return squares
-
-
-def _count_at_least(line: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Return how many values of line reach each threshold."""
-    if len(thresholds) > FEW:
-        return len(line) - np.sort(line).searchsorted(thresholds)
-    return np.array([np.count_nonzero(line >= threshold) for threshold in thresholds])
 
 
 def usable_cores() -> int:

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from arcface_mxnet.megaface import search, tile
+from arcface_mxnet.megaface import search, sift, tile
 from arcface_mxnet.megaface.pairs import genuine_pairs
 from arcface_mxnet.megaface.search import identify
 import numpy as np
@@ -13,6 +13,15 @@ import pytest
 def coarse_early(monkeypatch):
     """Let the grid of thresholds begin where it would in a large set."""
     monkeypatch.setattr(search, "EXACT_ACCEPTS", 0)
+
+
+@pytest.fixture(autouse=True, params=["compiled", "plain"])
+def kernel(request, monkeypatch):
+    """Let every test run both ways."""
+    if request.param == "plain":
+        monkeypatch.setattr(tile, "fastest", sift.Plain)
+    elif not isinstance(sift.fastest(), sift.Compiled):
+        pytest.skip("no C++ compiler here")
 
 
 def brute_force(probes, ids, distractors):
@@ -211,6 +220,12 @@ def test_useless_vectors_are_refused(larger, value, message):
     broken[3] = value
     with pytest.raises(ValueError, match=f"probe 3 .*{message}"):
         identify(broken, ids, distractors)
+
+
+def test_vectors_too_long_for_float32_are_refused(larger):
+    probes, ids, distractors = larger
+    with pytest.raises(ValueError, match="too long for float32"):
+        identify(probes, ids, np.concatenate([distractors, distractors[:1] * np.float32(1e25)]))
 
 
 def test_a_person_with_one_image_is_named(larger):

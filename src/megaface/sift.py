@@ -1,0 +1,139 @@
+"""The two inner loops of the search, compiled (sift.cc) or in plain numpy: the same bits.
+
+sift(scores, start, lower, upper): scores against thresholds.  scores: float32 (lines, n), C
+order; the thresholds of line i are start[i] .. start[i + 1], start: int64 (lines + 1,).
+lower, upper: float32 by threshold.  Returns (surely, threshold, column), all int64: how many
+scores of its line reach upper, by threshold; and, in any order, which scores lie in between:
+reach lower and not upper.
+
+distances(left, left_rows, right, right_rows): pairs.squared_distances of the named rows,
+float64 (n,).  left, right: float32 (?, D), C order.  rows: int64 (n,).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from ..compiler import BuildError, LibraryRecipe, cached_library
+from .pairs import squared_distances
+
+ROWS = 64  # pairs that Plain decides at a time: they stay in the cache
+# No fused multiply-add: it rounds differently from numpy.
+FLAGS = ("-ffp-contract=off", "-fopenmp-simd")
+RECIPE = LibraryRecipe("megaface", (Path(__file__).with_name("sift.cc"),), flags=FLAGS)
+
+logger = logging.getLogger(__name__)
+
+
+class Plain:
+    """In numpy."""
+
+    def sift(
+        self, scores: np.ndarray, start: np.ndarray, lower: np.ndarray, upper: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See the head of this file."""
+        surely = np.zeros(len(lower), np.int64)
+        columns = {}  # by threshold
+        for line, first, stop in zip(scores, start[:-1], start[1:], strict=True):
+            ascending = np.sort(line)
+            low, high = (
+                len(line) - ascending.searchsorted(limit[first:stop]) for limit in (lower, upper)
+            )
+            surely[first:stop] = high
+            for k in first + np.flatnonzero(low != high):
+                columns[k] = np.flatnonzero((line >= lower[k]) & (line < upper[k]))
+        if not columns:
+            return surely, np.zeros(0, np.int64), np.zeros(0, np.int64)
+        threshold = np.repeat(list(columns), [len(found) for found in columns.values()])
+        return surely, threshold, np.concatenate(list(columns.values()))
+
+    def distances(
+        self, left: np.ndarray, left_rows: np.ndarray, right: np.ndarray, right_rows: np.ndarray
+    ) -> np.ndarray:
+        """See the head of this file."""
+        distance = np.empty(len(left_rows))
+        for at in range(0, len(distance), ROWS):
+            here = slice(at, at + ROWS)
+            distance[here] = squared_distances(left[left_rows[here]], right[right_rows[here]])
+        return distance
+
+
+class Compiled:
+    """In C++; other threads run meanwhile.  Raises BuildError or OSError without a compiler."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(str(cached_library(RECIPE)))
+        self._sift, self._distances = library.sift, library.squared_distances
+        number, array = ctypes.c_int64, ctypes.c_void_p
+        self._sift.argtypes = [array, number, number, *[array] * 4, number, array, array]
+        self._sift.restype = number
+        self._distances.argtypes = [*[array] * 4, number, number, array]
+        self._distances.restype = None
+
+    def sift(
+        self, scores: np.ndarray, start: np.ndarray, lower: np.ndarray, upper: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See the head of this file."""
+        scores, start = _as(scores, np.float32), _as(start, np.int64)
+        lower, upper = _as(lower, np.float32), _as(upper, np.float32)
+        surely = np.empty(len(lower), np.int64)
+        room = 4096 + scores.size // 64
+        while True:
+            threshold, column = np.empty((2, room), np.int64)
+            found = self._sift(
+                *(scores.ctypes.data, *scores.shape, start.ctypes.data, lower.ctypes.data),
+                *(upper.ctypes.data, surely.ctypes.data, room),
+                *(threshold.ctypes.data, column.ctypes.data),
+            )
+            if found <= room:
+                return surely, threshold[:found], column[:found]
+            room = found
+
+    def distances(
+        self, left: np.ndarray, left_rows: np.ndarray, right: np.ndarray, right_rows: np.ndarray
+    ) -> np.ndarray:
+        """See the head of this file."""
+        left, right = _as(left, np.float32), _as(right, np.float32)
+        left_rows, right_rows = _as(left_rows, np.int64), _as(right_rows, np.int64)
+        distance = np.empty(len(left_rows))
+        self._distances(
+            *(left.ctypes.data, left_rows.ctypes.data, right.ctypes.data, right_rows.ctypes.data),
+            *(len(distance), left.shape[1], distance.ctypes.data),
+        )
+        return distance
+
+
+@functools.cache
+def fastest() -> Plain | Compiled:
+    """Return Compiled, or Plain, said once with the reason, where that cannot be had."""
+    try:
+        compiled = Compiled()
+        _check(compiled)
+    except (BuildError, OSError, AttributeError) as error:
+        logger.warning(
+            "MegaFace search: in numpy, slower than compiled, because: %s",
+            str(error).strip().splitlines()[0],
+        )
+        return Plain()
+    return compiled
+
+
+def _check(compiled: Compiled) -> None:
+    """Raise BuildError unless distances have the very bits of numpy's, whose sums have an
+    order that is not promised."""
+    rng = np.random.default_rng(0)
+    rows = np.arange(8)
+    for dim in (*range(1, 20), 64, *range(120, 140), 255, 256, 512, 513, 1000, 1024, 2048):
+        left, right = rng.standard_normal((2, len(rows), dim), np.float32)
+        distance = compiled.distances(left, rows, right, rows)
+        if not np.array_equal(distance, squared_distances(left, right)):
+            raise BuildError(f"this numpy adds {dim} numbers in another order")
+
+
+def _as(array: np.ndarray, dtype: type) -> np.ndarray:
+    return np.ascontiguousarray(array, dtype)
