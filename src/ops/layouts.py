@@ -6,6 +6,9 @@ one of each kind gets its data and its gradient in different layouts.  For that 
 only its reference implementation, a hundred times slower: it takes three quarters of a step of
 MobileNet v2.  A copy of the output, by an operator that is not oneDNN's, hands the gradient over
 in no blocks at all, which MXNet itself brings into the layout of the data.
+
+A convolution of groups of 4 or 12 channels (DPN, ResNeXt) gives blocks of 4, with which every
+BatchNorm is one of those, whatever its gradient: there a copy goes before it as well.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ import mxnet as mx
 from .rewrite import Entry, Node, Rewriter, attrs_of
 
 BLOCK = 16
+SMALL_BLOCK = 4
+EVERY_CHANNEL = {"axis": "1", "begin": "0", "end": "None"}
 KEEPS_LAYOUT = frozenset({"Activation", "Dropout", "LeakyReLU"})
 KEEPS_CHANNELS = KEEPS_LAYOUT | {"BatchNorm", "Pooling", "_Plus", "_copy", "elemwise_add"}
 
 
 def separate_layouts(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
-    """Return the symbol with a copy after each BatchNorm whose gradient has another layout.
+    """Return the symbol with copies about each BatchNorm whose layout oneDNN is slow with.
 
     Same results to the last bit, names of arguments and outputs included.  The symbol itself
     comes back where there is no such BatchNorm, and on processors without AVX-512.
@@ -32,15 +37,19 @@ def separate_layouts(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
         return symbol
     rewriter = Rewriter(symbol)
     torn = _torn_norms(rewriter.old)
-    if not torn:
+    small = _norms_of_small_blocks(rewriter.old)
+    if not torn | small:
         return symbol
 
     def rule(rewriter: Rewriter, node: Node, inputs: list[Entry]) -> Entry | None:
-        if node["op"] != "BatchNorm" or node["name"] not in torn:
+        name = node["name"]
+        if node["op"] != "BatchNorm" or name not in torn | small:
             return None
-        norm = rewriter.add("BatchNorm", node["name"], inputs, attrs_of(node))
-        every = {"axis": "1", "begin": "0", "end": "None"}
-        return rewriter.add("slice_axis", f"{node['name']}_copy", [norm], every)
+        if name in small:
+            plain = rewriter.add("slice_axis", f"{name}_plain", inputs[:1], EVERY_CHANNEL)
+            inputs = [plain, *inputs[1:]]
+        norm = rewriter.add("BatchNorm", name, inputs, attrs_of(node))
+        return rewriter.add("slice_axis", f"{name}_copy", [norm], EVERY_CHANNEL)
 
     return rewriter.run(rule)
 
@@ -68,6 +77,24 @@ def _torn_norms(nodes: list[Node]) -> set[str]:
         if data not in gradients and gradients:
             torn.add(node["name"])
     return torn
+
+
+def _norms_of_small_blocks(nodes: list[Node]) -> set[str]:
+    """Return the names of the BatchNorms whose data comes in blocks of 4 channels."""
+    return {
+        node["name"]
+        for node in nodes
+        if node["op"] == "BatchNorm" and _is_in_small_blocks(nodes[node["inputs"][0][0]])
+    }
+
+
+def _is_in_small_blocks(node: Node) -> bool:
+    """Tell whether this is a convolution of groups that are multiples of 4 but not of 8."""
+    if node["op"] != "Convolution":
+        return False
+    attrs = attrs_of(node)
+    filters, groups = int(attrs["num_filter"]), int(attrs.get("num_group", "1"))
+    return groups > 1 and (filters // groups) % (2 * SMALL_BLOCK) == SMALL_BLOCK
 
 
 def _convolutions_after(nodes: list[Node], users: dict[int, list[int]], start: int) -> list[int]:

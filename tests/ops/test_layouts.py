@@ -49,6 +49,29 @@ def test_where_a_copy_goes(symbol, torn):
     assert copies(symbol) == (["bn_copy"] if torn else [])
 
 
+def grouped(channels, groups):
+    """Return a convolution of groups, BatchNorm, ReLU, convolution."""
+    body = convolution(mx.sym.Variable("data"), "in", channels)
+    body = convolution(body, "a", channels, groups)
+    body = mx.sym.Activation(mx.sym.BatchNorm(body, name="bn"), act_type="relu", name="relu")
+    return convolution(body, "b", channels)
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups", "names"),
+    [
+        (128, 32, ["bn_plain", "bn_copy"]),  # 4 channels in a group: DPN-68
+        (384, 32, ["bn_plain", "bn_copy"]),  # 12: the second stage of DPN-92
+        (256, 32, ["bn_copy"]),  # 8
+        (96, 32, ["bn_copy"]),  # 3: no blocks
+        (512, 32, []),  # 16
+        (32, 32, []),  # depthwise
+    ],
+)
+def test_groups_of_four_channels_are_copied_twice(channels, groups, names):
+    assert copies(grouped(channels, groups)) == names
+
+
 def test_other_graphs_come_back_themselves():
     symbol = between(64, 64)
     assert separate_layouts(symbol) is symbol
@@ -60,8 +83,8 @@ def test_processors_without_avx512(monkeypatch):
     assert separate_layouts(symbol) is symbol
 
 
-def test_same_results():
-    symbol = between(64, 24)
+@pytest.mark.parametrize("symbol", [between(64, 24), grouped(24, 6)])
+def test_same_results(symbol):
     rng = np.random.RandomState(0)
     shapes = dict(
         zip(symbol.list_arguments(), symbol.infer_shape(data=(2, 3, 9, 9))[0], strict=True)
