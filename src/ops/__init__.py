@@ -10,6 +10,7 @@ the symbol you gave, not the one you got: files keep the published operators.
     rewrite.py  reads and writes the graph of a symbol, node by node
     graph.py    fast_graph: what is replaced by what
     plain.py    the rule for networks of depthwise and 1x1 convolutions
+    channels_last.py  the rule for networks of 3x3 convolutions, for inference alone
     folding.py  fold_norms: BatchNorms folded into convolutions, for embedding alone
     layouts.py  copies that keep BatchNorm off oneDNN's slow path
 

@@ -14,6 +14,7 @@ import logging
 import mxnet as mx
 import numpy as np
 
+from .channels_last import fix_weights
 from .rewrite import Rewriter
 
 BACKEND = "MKLDNN"
@@ -37,6 +38,7 @@ def fold_norms(
     executor.  shapes: of the inputs for the trial, best of one sample.  The order of arguments
     may change.
     """
+    symbol = fix_weights(symbol)
     if ctx.device_type != "cpu" or not _may_fold(symbol):
         return symbol
     rng = np.random.RandomState(0)

@@ -9,7 +9,8 @@ stock        MXNet's LeakyReLU(act_type="prelu"), unchanged
 
 In a graph that is bound for training alone a BatchNorm and the PReLU after it are one operator of
 ours.  In a network of depthwise and 1x1 convolutions, bound for training alone or for inference
-alone, these and every BatchNorm are ours: see plain.py.
+alone, these and every BatchNorm are ours: see plain.py.  In a network of 3x3 convolutions, bound
+for inference alone, convolutions and what surrounds them are ours: see channels_last.py.
 
 Where training could run, BatchNorms that oneDNN would compute by its reference implementation
 get a copy after them: see layouts.py.
@@ -22,6 +23,7 @@ import re
 
 import mxnet as mx
 
+from .channels_last import channels_last_graph
 from .layouts import separate_layouts
 from .library import load_operators
 from .plain import PlainRule
@@ -75,6 +77,8 @@ def fast_graph(
         symbol = separate_layouts(symbol)
     if not has_prelu:
         return symbol
+    if own and training is False:
+        symbol = channels_last_graph(symbol)
     rewriter = Rewriter(symbol)
     if own and training:
         return rewriter.run(PlainRule(rewriter, training, whole=False))

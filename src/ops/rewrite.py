@@ -36,6 +36,11 @@ class Rewriter:
         self._entries: list[Entry] = []  # of output 0 of every old node
         self._uses = Counter(tuple(entry[:2]) for node in self.old for entry in node["inputs"])
 
+    @property
+    def num_passed(self) -> int:
+        """How many nodes of the old graph have been passed: the number of the one at hand."""
+        return len(self._entries)
+
     def add(self, op: str, name: str, inputs: list[Entry], attrs: dict[str, str]) -> Entry:
         """Append a node; return the entry of its output 0."""
         return self._append({"op": op, "name": name, "attrs": attrs, "inputs": inputs})

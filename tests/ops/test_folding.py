@@ -11,15 +11,18 @@ CPU = mx.cpu()
 
 
 def network(shortcut=False):
-    """Convolutions, BatchNorms and a PReLU as in LResNet-IR, with a dense end."""
+    """Convolutions, BatchNorms and a PReLU as in LResNet-IR, with a dense end.
+
+    Those of 3x3 would be ours: see test_channels_last.py.
+    """
     data = mx.sym.Convolution(mx.sym.Variable("data"), num_filter=16, kernel=(3, 3), name="conv0")
     body = mx.sym.BatchNorm(data, fix_gamma=False, name="bn1")
     for number in (1, 2):
         body = mx.sym.Convolution(
             body,
             num_filter=16,
-            kernel=(3, 3),
-            pad=(1, 1),
+            kernel=(5, 5),
+            pad=(2, 2),
             no_bias=True,
             name=f"conv{number}",
         )
