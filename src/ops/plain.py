@@ -8,9 +8,6 @@ networks, which have few other convolutions, all of this is ours:
     Convolution 1x1          arcface_pointwise
     BatchNorm                arcface_batchnorm
     BatchNorm, then PReLU    arcface_batchnorm with a slope: one pass over the data
-
-Dropout, whose random numbers take MXNet longer than the convolution before it, is
-arcface_dropout in the training of any network with PReLU.
 """
 
 from __future__ import annotations
@@ -79,17 +76,6 @@ def is_batch_norm(node: Node) -> bool:
     )
 
 
-def is_dropout(node: Node) -> bool:
-    """Tell whether a node drops single values, in training alone."""
-    attrs = attrs_of(node)
-    return (
-        node["op"] == "Dropout"
-        and attrs.get("mode", "training") == "training"
-        and attrs.get("axes", "()") in ("()", "[]")
-        and 0 < float(attrs.get("p", "0.5")) < 1
-    )
-
-
 class PlainRule:
     """The rule for Rewriter.run.  training: statistics of the batch, or the moving ones.
 
@@ -102,7 +88,6 @@ class PlainRule:
         self._whole = whole
         uses = Counter(entry[0] for node in rewriter.old for entry in node["inputs"])
         uses.update(rewriter.head_nodes)
-        self._heads = {rewriter.old[i]["name"] for i in rewriter.head_nodes}
         # Names of the BatchNorms whose only use is a PReLU: they are computed there.
         self._absorbed = {
             rewriter.old[node["inputs"][0][0]]["name"]
@@ -138,9 +123,6 @@ class PlainRule:
         if self._whole and is_pointwise(node):
             options = {"filters": attrs["num_filter"]}
             return self._add(rewriter, "arcface_pointwise", node, inputs, options)
-        if self._training and is_dropout(node) and node["name"] not in self._heads:
-            options = {"p": attrs.get("p", "0.5")}
-            return self._add(rewriter, "arcface_dropout", node, inputs, options)
         if is_batch_norm(node):
             if node["name"] in self._absorbed:
                 return inputs[0]  # the PReLU that follows looks for its other inputs itself
