@@ -6,8 +6,9 @@
     python -m benchmarks.networks --kind convolution   ours as it is without a compiler
 
 Untrained networks with their published options: the time does not depend on the weights.  A
-training step is forward, backward and update under a softmax over 1000 identities.  Both
-graphs hold the same parameters and take turns; medians; a ratio above 1 says ours is faster.
+training step is forward, backward and update under a softmax over 1000 identities: the stock
+one by mx.mod.Module, as the published script, ours as train_softmax.py makes it.  Both hold the
+same parameters and take turns; medians; a ratio above 1 says ours is faster.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import time
 from arcface_mxnet.networks import NETWORKS, build_network
 from arcface_mxnet.ops import fast_graph
 import mxnet as mx
+
+from benchmarks.steps import own_step, published_step
 
 HANDFUL = ("y1", "m1", "m2", "r18", "r50", "s20")
 NUM_CLASSES = 1000
@@ -44,27 +47,22 @@ def training_symbol(name: str) -> mx.sym.Symbol:
     return mx.sym.SoftmaxOutput(logits, name="softmax", normalization="valid")
 
 
-def bound(symbol: mx.sym.Symbol, name: str, batch: int, train: bool) -> mx.mod.Module:
-    """Return a module with initial parameters and, for training, an optimizer."""
+def forward_pass(symbol: mx.sym.Symbol, name: str, batch: int) -> Callable[[], None]:
+    """Return one forward pass of evaluation with initial parameters."""
     mx.random.seed(0)
     module = mx.mod.Module(symbol, label_names=["softmax_label"], context=mx.cpu())
     data, label = [("data", (batch, 3, 112, 112))], [("softmax_label", (batch,))]
-    module.bind(data, label, for_training=train)
+    module.bind(data, label, for_training=False)
     module.init_params(NETWORKS[name].initializer())
-    if train:
-        # A rate of almost nothing: numbers must stay ordinary, NaN and denormals cost time.
-        rate = {"learning_rate": 1e-6, "momentum": 0.9}
-        module.init_optimizer(kvstore=None, optimizer="sgd", optimizer_params=rate)
-    return module
+    example = mx.io.DataBatch(
+        [mx.nd.random.uniform(0, 255, (batch, 3, 112, 112))], [mx.nd.arange(batch)]
+    )
 
+    def forward() -> None:
+        module.forward(example, is_train=False)
+        mx.nd.waitall()
 
-def one_pass(module: mx.mod.Module, batch: mx.io.DataBatch, train: bool) -> None:
-    if train:
-        module.forward_backward(batch)
-        module.update()
-    else:
-        module.forward(batch, is_train=False)
-    mx.nd.waitall()
+    return forward
 
 
 def seconds(work: Callable[[], None]) -> float:
@@ -76,17 +74,14 @@ def seconds(work: Callable[[], None]) -> float:
 def measure(name: str, batch: int, repetitions: int, kind: str, train: bool) -> tuple[float, float]:
     """Return the median seconds of one pass with the stock operators and with ours."""
     stock = training_symbol(name)
-    ours = fast_graph(stock, mx.cpu(), kind=kind, training=train)
-    modules = [bound(graph, name, batch, train) for graph in (stock, ours)]
-    data = mx.nd.random.uniform(0, 255, (batch, 3, 112, 112))
-    labels = mx.nd.arange(batch)
-    example = mx.io.DataBatch([data], [labels])
-    for module in modules:
-        one_pass(module, example, train)  # the first pass prepares memory and kernels
-    times = [
-        [seconds(lambda m=module: one_pass(m, example, train)) for module in modules]
-        for _ in range(repetitions)
-    ]
+    if train:
+        works = [published_step(stock, name, batch), own_step(stock, name, batch, kind)]
+    else:
+        ours = fast_graph(stock, mx.cpu(), kind=kind, training=False)
+        works = [forward_pass(graph, name, batch) for graph in (stock, ours)]
+    for work in works:
+        work()  # the first pass prepares memory and kernels
+    times = [[seconds(work) for work in works] for _ in range(repetitions)]
     first, second = zip(*times, strict=True)
     return median(first), median(second)
 

@@ -3,25 +3,27 @@
     python -m benchmarks.train_step                    y1 at batch 32, r50 at batch 8; 2 minutes
     python -m benchmarks.train_step --networks r18 --batch 16 --rounds 5
 
-A step is forward, backward and update (SGD with momentum) with ArcFace over 1000 identities.
-The graphs start from equal parameters and take turns; medians.
+A step is forward, backward and update (SGD with momentum) with ArcFace over 1000 identities:
+the stock one by mx.mod.Module, as the published script, the others as train_softmax.py makes
+them.  They start from equal parameters and take turns; medians.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.losses import build_loss
 from arcface_mxnet.networks import NETWORKS, build_network
-from arcface_mxnet.ops import fast_graph
 import mxnet as mx
 
+from benchmarks.steps import own_step, published_step
 from benchmarks.timing import alternate, print_rates
 
 BATCHES = {"y1": 32, "r50": 8}
 NUM_CLASSES = 1000
-KINDS = {"stock": "stock", "ours": "auto", "no compiler": "convolution"}
+KINDS = {"stock": "", "ours": "auto", "no compiler": "convolution"}
 
 
 def training_symbol(name: str) -> mx.sym.Symbol:
@@ -30,25 +32,12 @@ def training_symbol(name: str) -> mx.sym.Symbol:
     return loss.symbol(embedding, mx.sym.Variable("softmax_label"))
 
 
-def stepper(name: str, batch: int, kind: str):
+def stepper(name: str, batch: int, kind: str) -> Callable[[], None]:
     """Return a function that makes one training step and waits for it."""
-    mx.random.seed(1)
-    symbol = fast_graph(training_symbol(name), mx.cpu(), kind=kind, training=True)
-    module = mx.mod.Module(symbol, context=mx.cpu())
-    shapes = [("data", (batch, 3, 112, 112))], [("softmax_label", (batch,))]
-    module.bind(*shapes)
-    module.init_params(NETWORKS[name].initializer())
-    options = {"learning_rate": 0.001, "momentum": 0.9, "wd": 5e-4}
-    module.init_optimizer(kvstore=None, optimizer="sgd", optimizer_params=options)
-    images = mx.nd.random.uniform(0, 255, shapes[0][0][1])
-    data = mx.io.DataBatch([images], [mx.nd.arange(batch)])
-
-    def step():
-        module.forward_backward(data)
-        module.update()
-        mx.nd.waitall()
-
-    return step
+    symbol = training_symbol(name)
+    if kind == "stock":
+        return published_step(symbol, name, batch)
+    return own_step(symbol, name, batch, KINDS[kind])
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv or [])
     for name in args.networks.split(","):
         batch = args.batch or BATCHES.get(name, 8)
-        works = {kind: stepper(name, batch, KINDS[kind]) for kind in args.kinds.split(",")}
+        works = {kind: stepper(name, batch, kind) for kind in args.kinds.split(",")}
         print_rates(f"train {name}, batch {batch}", batch, alternate(works, args.rounds))
 
 
