@@ -89,6 +89,13 @@ class TrainConfig:
         choices=(0, 1),
     )
 
+    fc7_init: str = option(
+        "random",
+        "how the classifier starts: drawn at random, as published, or imprint: the mean "
+        "embedding of each identity by --pretrained, as fine-tuning on few images wants",
+        choices=("random", "imprint"),
+    )
+
     # loss
     loss_type: str = option("4", "loss by published number or by name")
     margin_s: float = _loss(64.0, "scale s of the logits")

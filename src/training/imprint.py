@@ -19,7 +19,7 @@ from ..embedder import Embedder, ImageEmbedder
 
 logger = logging.getLogger(__name__)
 
-WEIGHT = "fc7_weight"
+CLASSIFIER = "fc7_weight"  # (identities, D)
 IMAGES_PER_IDENTITY = 10  # the mean of more moves little, and takes its time
 IMAGES_AT_ONCE = 4096
 
@@ -39,9 +39,9 @@ def imprint(
     """
     embedder = Embedder.from_parameters(symbol, arg_params, aux_params, ctx, batch_size=batch_size)
     identities, directions = identity_directions(embedder, dataset)
-    weight = arg_params[WEIGHT].asnumpy()
+    weight = arg_params[CLASSIFIER].asnumpy()
     weight[identities] = directions
-    arg_params[WEIGHT] = mx.nd.array(weight)
+    arg_params[CLASSIFIER] = mx.nd.array(weight)
     logger.info("classifier: %d of %d rows imprinted", len(identities), len(weight))
 
 
@@ -55,7 +55,9 @@ def identity_directions(
     groups = [keys[:IMAGES_PER_IDENTITY] for keys in dataset.keys_by_identity]
     groups_at_once = max(1, IMAGES_AT_ONCE // IMAGES_PER_IDENTITY)
     directions = []
-    for begin in tqdm(range(0, len(groups), groups_at_once), desc="imprint", unit="part"):
+    for begin in tqdm(
+        range(0, len(groups), groups_at_once), desc="imprint", unit="part", disable=None
+    ):
         part = groups[begin : begin + groups_at_once]
         images = (dataset.sample(key)[0] for keys in part for key in keys)
         plain, flipped = embedder.plain_and_flipped(images)

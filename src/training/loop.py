@@ -16,6 +16,7 @@ from ..data.batches import batches
 from ..ops import fast_graph
 from .announce import announce, run_facts
 from .checkpoints import LAST, save_checkpoint, save_symbol
+from .imprint import imprint
 from .initial import initial_params
 from .live import LiveEmbedder
 from .memory import estimate_memory, refuse_excess
@@ -76,6 +77,11 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
             plan.published, plan.shapes, plan.network.initializer(), config.pretrained
         )
     )
+    if config.fc7_init == "imprint" and not earlier:
+        imprint(
+            plan.published, arg_params, aux_params, plan.ctx, plan.datasets[0],
+            plan.images_per_batch,
+        )  # fmt: skip
     stepper = make_stepper(plan, arg_params, aux_params)
     embedder = LiveEmbedder(plan, stepper)
     rng = np.random.default_rng(config.seed)

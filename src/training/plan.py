@@ -17,6 +17,7 @@ from ..networks import Network, NetworkOptions, build_network
 from ..networks.base import find_network
 from .frozen import frozen_statistics
 from .half import half_precision
+from .imprint import CLASSIFIER
 from .schedule import milestones
 from .state import has_last
 
@@ -102,6 +103,8 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
     shapes = {"data": (batch, 3, *datasets[0].image_shape), "softmax_label": (batch,)}
     shapes |= {name: (batch,) for name, _ in loss.step_inputs(1)}
     check_image_size(config, published, shapes)
+    if config.fc7_init == "imprint":
+        check_imprinting(config, published, shapes, datasets[0].num_classes)
     kvstore = make_kvstore(config.kvstore, devices)
     images = batch * len(devices) * config.accumulate * (kvstore.num_workers if kvstore else 1)
     drops = milestones(config.lr_steps, loss.base_milestones, images, loss.delay)
@@ -136,6 +139,20 @@ def check_image_size(config: TrainConfig, symbol: mx.sym.Symbol, shapes: dict) -
             f"{height}x{width} (height x width): {str(error).strip().splitlines()[-1]}; pack crops "
             "of 112x112, or choose another --version-output"
         ) from None
+
+
+def check_imprinting(
+    config: TrainConfig, symbol: mx.sym.Symbol, shapes: dict, num_classes: int
+) -> None:
+    """Raise ValueError if there is nothing to imprint with, or no classifier to be imprinted."""
+    if not (config.pretrained or (config.resume and has_last(config.prefix))):
+        raise ValueError("--fc7-init imprint needs --pretrained: an untrained network knows no one")
+    sizes = dict(zip(symbol.list_arguments(), symbol.infer_shape(**shapes)[0], strict=True))
+    if sizes.get(CLASSIFIER) != (num_classes, config.emb_size):
+        raise ValueError(
+            f"--fc7-init imprint: loss {config.loss_type} has no classifier of one row for each "
+            "identity; leave it out"
+        )
 
 
 def make_kvstore(kind: str, ctx: Sequence[mx.Context]) -> mx.kvstore.KVStore | None:
