@@ -37,9 +37,9 @@ class Recognizer:
     def __init__(self, model: FaceModel):
         self._model = model
 
-    def __call__(self, photos: Sequence[Photo]) -> list[Found | Refusal]:
-        """Return for each photo its main face, or the Refusal that it has none."""
-        answers: list[Any] = [self._find(photo) for photo in photos]
+    def __call__(self, photos: Sequence[Photo]) -> list[Found | Exception]:
+        """Return for each photo its main face, the Refusal that it has none, or what went wrong."""
+        answers: list[Any] = [self._find_or_fail(photo) for photo in photos]
         found = [i for i, answer in enumerate(answers) if isinstance(answer, Found)]
         if found:
             crops = np.stack([answers[i].crop for i in found])
@@ -52,6 +52,13 @@ class Recognizer:
         shape = (1, *self._model.size, 3)
         ramp = np.linspace(0, 255, np.prod(shape)).astype(np.uint8)
         return self._model.embed_crops(ramp.reshape(shape))[0]
+
+    def _find_or_fail(self, photo: Photo) -> Found | Exception:
+        """Return the face or the fault: the other photos of the batch are not to suffer."""
+        try:
+            return self._find(photo)
+        except Exception as error:
+            return error
 
     def _find(self, photo: Photo) -> Found | Refusal:
         faces = self._model.detector.detect(photo.bgr)
