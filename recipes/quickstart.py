@@ -3,8 +3,8 @@
     make quickstart
 
 Every stage is a command line that can be copied; it is printed before it runs.  A stage whose
-command and results are there already is skipped, so a second run shows the table at once, and
-one that was interrupted goes on.  Results: runs/quickstart/quickstart.png and the table.
+command and results are there already is skipped unless one before it ran, so a second run shows
+the table at once, and one that was interrupted goes on.  Results: runs/quickstart/quickstart.png and the table.
 
 The faces are the 400 ORL photographs (40 people x 10, AT&T Laboratories Cambridge).  People
 1-30 are trained on; the pair set of people 31-40 is only ever verified on.
@@ -63,8 +63,8 @@ STAGES = (
         "Train MobileFaceNet (y1) with ArcFace from scratch",
         "arcface-train --network y1 --version-output GDC --emb-size 128 --loss-type 4 "
         f"--margin-s 16 --margin-m 0.2 --data-dir {DATA} --target {TARGET} "
-        f"--prefix {RUN}/y1 --per-batch-size 30 --rand-shift 6 --color 1 --cutoff 56 "
-        "--lr 0.1 --wd 0.002 --lr-steps 200,260 --max-steps 300 --verbose 100 --frequent 10 "
+        f"--prefix {RUN}/y1 --per-batch-size 15 --rand-shift 6 --color 1 --cutoff 56 "
+        "--lr 0.1 --wd 0.002 --lr-steps 400,520 --max-steps 600 --verbose 200 --frequent 20 "
         "--ce-loss --ckpt 3 --resume",
         f"{RUN}/y1-last.params",
     ),
@@ -74,7 +74,7 @@ STAGES = (
         "arcface-train --network m1 --emb-size 128 --pretrained models/sface-m1,0 --loss-type 4 "
         f"--margin-s 24 --margin-m 0.3 --data-dir {DATA} --target {TARGET} "
         f"--prefix {RUN}/m1 --per-batch-size 30 --rand-shift 4 --freeze-bn 1 --apply-mult 1 "
-        "--fc7-lr-mult 100 --lr 0.0001 --max-steps 40 --verbose 20 --frequent 5 --ce-loss "
+        "--fc7-init imprint --lr 0.0001 --max-steps 40 --verbose 20 --frequent 5 --ce-loss "
         "--ckpt 3 --resume",
         f"{RUN}/m1-last.params",
     ),
@@ -90,6 +90,43 @@ STAGES = (
         "From two photographs to a verdict: detect, align, embed, compare",
         "{python} deploy/test.py --det 1 datasets/orl/s31/1.pgm datasets/orl/s31/3.pgm",
         "",
+    ),
+    Stage(
+        "export",
+        "Export the fine-tuned m1 to ONNX, and compare it with MXNet",
+        f"arcface-onnx --model {RUN}/m1,last --output {RUN}/m1.onnx",
+        f"{RUN}/m1.onnx",
+    ),
+    Stage(
+        "megaface-align",
+        "A small MegaFace: people 31-40 are looked for among the other 30. Detect and align",
+        f"arcface-align datasets/orl {RUN}/megaface/crops --fallback box",
+        f"{RUN}/megaface/crops/train.lst",
+    ),
+    Stage(
+        "megaface-lists",
+        "... list probes and distractors",
+        "{python} -m arcface_mxnet.megaface.folder_lists "
+        f"{RUN}/megaface/crops {RUN}/megaface/lists --name orl --probes {HELD_OUT}",
+        f"{RUN}/megaface/lists/orl_features_list.json",
+    ),
+    Stage(
+        "megaface-embed",
+        "... embed them with the pretrained m1",
+        "arcface-gen-megaface --model models/sface-m1,0 --algo m1 --batch_size 32 "
+        f"--output {RUN}/megaface/features "
+        f"--facescrub-lst {RUN}/megaface/lists/facescrub_lst --facescrub-root {RUN}/megaface/crops "
+        f"--megaface-lst {RUN}/megaface/lists/megaface_lst --megaface-root {RUN}/megaface/crops",
+        f"{RUN}/megaface/features/megaface_m1.json",
+    ),
+    Stage(
+        "megaface",
+        "... rank every mate among 10, 100 and 300 distractors",
+        f"arcface-megaface {RUN}/megaface/features/megaface {RUN}/megaface/features/facescrub "
+        f"_m1.bin {RUN}/megaface/results -p {RUN}/megaface/lists/orl_features_list.json "
+        f"-dlp {RUN}/megaface/lists -s 10 100 300 "
+        f"--probe-images {RUN}/megaface/crops --distractor-images {RUN}/megaface/crops",
+        f"{RUN}/megaface/results/report_m1.html",
     ),
     Stage(
         "compare",
@@ -131,12 +168,13 @@ def forget_other_run(stage: Stage) -> None:
 
 def main() -> int:
     """Run all stages; return 0, or the exit code of the stage that failed."""
-    began = time.monotonic()
+    began, ran = time.monotonic(), False
     for number, stage in enumerate(STAGES, start=1):
         print(f"\n[{number}/{len(STAGES)}] {stage.title}", flush=True)
-        if is_done(stage):
+        if is_done(stage) and not ran:
             print("      done before: " + stage.result)
             continue
+        ran |= bool(stage.result)
         forget_other_run(stage)
         print("      $ " + stage.command.format(python="python"), flush=True)
         done = subprocess.run(arguments_of(stage.command), cwd=ROOT, check=False)

@@ -31,7 +31,10 @@ def test_there_are_recipes():
 def test_command_parses(name, line):
     program, *arguments = line
     program = Path(program).name
-    if program.startswith("python"):
+    if program.startswith("python") and arguments[0] == "-m":
+        parser = import_module(arguments[1]).build_parser()
+        arguments = arguments[2:]
+    elif program.startswith("python"):
         script, *arguments = arguments
         parser = runpy.run_path(str(ROOT / script))["build_parser"]()
     else:
