@@ -25,7 +25,8 @@ DATA = "datasets/orl-30"
 TARGET = "people_31_40"
 TRAINED = ",".join(f"s{number}" for number in range(1, 31))
 HELD_OUT = ",".join(f"s{number}" for number in range(31, 41))
-FIT = "--image-size 112,112 --fit pad --encoding .png"
+CROPS = "datasets/orl-aligned"
+PACKED = "--image-size 112,112 --encoding .png"
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,21 @@ STAGES = (
         "models/sface-m1-0000.params",
     ),
     Stage(
+        "align",
+        "Detect and align the faces: crops of 112x112",
+        f"arcface-align datasets/orl {CROPS} --fallback box",
+        f"{CROPS}/train.lst",
+    ),
+    Stage(
         "pack",
         "Pack people 1-30 into records",
-        f"arcface-face2rec {DATA} --folder datasets/orl --identities {TRAINED} {FIT}",
+        f"arcface-face2rec {DATA} --folder {CROPS} --identities {TRAINED} {PACKED}",
         f"{DATA}/train.rec",
     ),
     Stage(
         "pairs",
         "Build the pair set of people 31-40: all 450 genuine pairs, as many impostors",
-        f"arcface-pack-pairs folder --data-dir datasets/orl --identities {HELD_OUT} {FIT} "
+        f"arcface-pack-pairs folder --data-dir {CROPS} --identities {HELD_OUT} {PACKED} "
         f"--seed 727 --output {DATA}/{TARGET}.bin",
         f"{DATA}/{TARGET}.bin",
     ),
@@ -63,8 +70,8 @@ STAGES = (
         "Train MobileFaceNet (y1) with ArcFace from scratch",
         "arcface-train --network y1 --version-output GDC --emb-size 128 --loss-type 4 "
         f"--margin-s 16 --margin-m 0.2 --data-dir {DATA} --target {TARGET} "
-        f"--prefix {RUN}/y1 --per-batch-size 15 --rand-shift 6 --color 1 --cutoff 56 "
-        "--lr 0.1 --wd 0.002 --lr-steps 400,520 --max-steps 600 --verbose 200 --frequent 20 "
+        f"--prefix {RUN}/y1 --per-batch-size 30 --rand-shift 6 --color 1 --cutoff 56 "
+        "--lr 0.1 --wd 0.002 --lr-steps 200,260 --max-steps 300 --verbose 100 --frequent 10 "
         "--ce-loss --ckpt 3 --resume",
         f"{RUN}/y1-last.params",
     ),
@@ -98,16 +105,10 @@ STAGES = (
         f"{RUN}/m1.onnx",
     ),
     Stage(
-        "megaface-align",
-        "A small MegaFace: people 31-40 are looked for among the other 30. Detect and align",
-        f"arcface-align datasets/orl {RUN}/megaface/crops --fallback box",
-        f"{RUN}/megaface/crops/train.lst",
-    ),
-    Stage(
         "megaface-lists",
-        "... list probes and distractors",
+        "A small MegaFace: people 31-40 are looked for among the other 30. List them",
         "{python} -m arcface_mxnet.megaface.folder_lists "
-        f"{RUN}/megaface/crops {RUN}/megaface/lists --name orl --probes {HELD_OUT}",
+        f"{CROPS} {RUN}/megaface/lists --name orl --probes {HELD_OUT}",
         f"{RUN}/megaface/lists/orl_features_list.json",
     ),
     Stage(
@@ -115,8 +116,8 @@ STAGES = (
         "... embed them with the pretrained m1",
         "arcface-gen-megaface --model models/sface-m1,0 --algo m1 --batch_size 32 "
         f"--output {RUN}/megaface/features "
-        f"--facescrub-lst {RUN}/megaface/lists/facescrub_lst --facescrub-root {RUN}/megaface/crops "
-        f"--megaface-lst {RUN}/megaface/lists/megaface_lst --megaface-root {RUN}/megaface/crops",
+        f"--facescrub-lst {RUN}/megaface/lists/facescrub_lst --facescrub-root {CROPS} "
+        f"--megaface-lst {RUN}/megaface/lists/megaface_lst --megaface-root {CROPS}",
         f"{RUN}/megaface/features/megaface_m1.json",
     ),
     Stage(
@@ -125,7 +126,7 @@ STAGES = (
         f"arcface-megaface {RUN}/megaface/features/megaface {RUN}/megaface/features/facescrub "
         f"_m1.bin {RUN}/megaface/results -p {RUN}/megaface/lists/orl_features_list.json "
         f"-dlp {RUN}/megaface/lists -s 10 100 300 "
-        f"--probe-images {RUN}/megaface/crops --distractor-images {RUN}/megaface/crops",
+        f"--probe-images {CROPS} --distractor-images {CROPS}",
         f"{RUN}/megaface/results/report_m1.html",
     ),
     Stage(
