@@ -4,7 +4,8 @@
 
 Every stage is a command line that can be copied; it is printed before it runs.  A stage whose
 command and results are there already is skipped unless one before it ran, so a second run shows
-the table at once, and one that was interrupted goes on.  Results: runs/quickstart/quickstart.png and the table.
+the table at once, and one that was interrupted goes on.  Results: the table, and
+runs/quickstart/quickstart.png.
 
 The faces are the 400 ORL photographs (40 people x 10, AT&T Laboratories Cambridge).  People
 1-30 are trained on; the pair set of people 31-40 is only ever verified on.
