@@ -80,10 +80,9 @@ STAGES = (
         "finetune",
         "Fine-tune the pretrained m1 on the same 30 people",
         "arcface-train --network m1 --emb-size 128 --pretrained models/sface-m1,0 --loss-type 4 "
-        f"--margin-s 24 --margin-m 0.3 --data-dir {DATA} --target {TARGET} "
-        f"--prefix {RUN}/m1 --per-batch-size 30 --rand-shift 4 --freeze-bn 1 --apply-mult 1 "
-        "--fc7-init imprint --lr 0.0001 --max-steps 40 --verbose 20 --frequent 5 --ce-loss "
-        "--ckpt 3 --resume",
+        f"--data-dir {DATA} --target {TARGET} --prefix {RUN}/m1 --fc7-init imprint --freeze-bn 1 "
+        "--apply-mult 1 --per-batch-size 15 --rand-shift 8 --color 1 --cutoff 40 --lr 0.0002 "
+        "--max-steps 20 --verbose 20 --frequent 2 --ce-loss --ckpt 3 --resume",
         f"{RUN}/m1-last.params",
     ),
     Stage(

@@ -132,7 +132,7 @@ def _draw_loss(axes: plt.Axes, rows: list[Row], run_dir: Path) -> None:
         ("m1", "m1 fine-tuned", rows[4].color),
     ):
         axes.plot(*loss_curve(run_dir, name), color=color, label=label, linewidth=1.8)
-    axes.set(xlabel="step (30 images each)", ylabel="ArcFace cross entropy", title="Training loss")
+    axes.set(xlabel="step", ylabel="ArcFace cross entropy", title="Training loss")
     axes.legend(frameon=False)
 
 
