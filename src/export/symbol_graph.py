@@ -90,10 +90,13 @@ def read_symbol(symbol: mx.sym.Symbol, image_shape: Shape) -> SymbolGraph:
 
 
 def _literal(text: str) -> Any:
-    """Return the value of an attribute as Python, Python 2 ("2L") or other languages wrote it."""
+    """Return the value of an attribute as Python, Python 2 ("2L") or other languages wrote it.
+
+    literal_eval reads constants and runs nothing; what is none, however it fails, is plain text.
+    """
     if text in ("true", "false"):
         return text == "true"
     try:
         return ast.literal_eval(re.sub(r"\b(\d+)L\b", r"\1", text))
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
