@@ -9,6 +9,8 @@ import os
 
 import numpy
 
+from .cores import usable_cores
+
 __version__ = "0.1.0"
 
 # MXNet 1.9.1 reads numpy.bool while it is imported; numpy removed that alias in 1.24.
@@ -19,6 +21,10 @@ if "bool" not in numpy.__dict__:
 # "default" groups no operators; unlike "NONE" it does not print a line for every bound graph.
 os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "default")
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
+
+# MXNet takes hyper-threading for granted and computes with half as many threads as there are
+# processors: on machines without it with half of the cores.
+os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
 
 
 def _preload_cuda_wheels() -> None:

@@ -13,7 +13,7 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # Who may import whom: a layer imports itself and those above it.
 LAYERS = (
-    ("registry", "config", "recipes", "cli", "cuda", "compiler", "data.files"),
+    ("registry", "config", "recipes", "cli", "cores", "cuda", "compiler", "data.files"),
     (
         "eval.scores", "eval.protocols", "eval.intervals", "data.framing", "data.records",
         "data.ranges", "data.sampling", "data.augment", "data.lists", "data.folder_pairs",
