@@ -21,7 +21,10 @@ from arcface_mxnet.training.plan import make_plan
 import cv2
 import numpy as np
 
-RUNS = (("y1", 8), ("y1", 32), ("r18", 8), ("r50", 8), ("m1", 16))
+RUNS = (
+    *(("y1", 8), ("y1", 32), ("m1", 16), ("m2", 16), ("d121", 8), ("p68", 4)),
+    *(("r18", 8), ("r50", 8)),
+)
 IMAGES, SIDE = 64, 112
 MIB = 2**20
 

@@ -1,9 +1,10 @@
-// BatchNorm, alone or with the PReLU that follows it, in one pass over the data.
+// BatchNorm, alone or with the PReLU or ReLU that follows it, in one pass over the data.
 //
 // arcface_batchnorm: inputs data (N, C, ...), gamma (C,), beta (C,), [slope (C,) or (1,)],
 // moving mean (C,), moving variance (C,); outputs y like data, and what the gradient needs: mean
-// (C,), 1 / standard deviation (C,).  float32.  Attributes: eps, momentum, prelu (0 or 1),
-// training (1: statistics of this batch, and the moving ones are updated; 0: the moving ones).
+// (C,), 1 / standard deviation (C,).  float32.  Attributes: eps, momentum, act (none, relu, or
+// prelu, which has a slope), training (1: statistics of this batch, and the moving ones are
+// updated; 0: the moving ones).
 //
 // One thread takes one channel at a time, which a core's cache holds, so the data comes from
 // memory once.  A channel's sums do not depend on the number of threads.
@@ -35,11 +36,12 @@ double sum_squares(const float* x, int64_t n, float mean) {
 }
 
 struct Arguments {
-  bool prelu, training;
+  bool prelu, relu, training;
   float eps, momentum;
 
   explicit Arguments(const Attrs& attrs)
-      : prelu(attrs.at("prelu") == "1"),
+      : prelu(attrs.at("act") == "prelu"),
+        relu(attrs.at("act") == "relu"),
         training(attrs.at("training") == "1"),
         eps(std::stof(attrs.at("eps"))),
         momentum(std::stof(attrs.at("momentum"))) {}
@@ -102,7 +104,7 @@ MXReturnValue forward(const Attrs& attrs, Tensors* in, Tensors* out, const OpRes
     (*out)[1].data<float>()[c] = mean;
     (*out)[2].data<float>()[c] = inverse;
     const float scale = gamma[c] * inverse, offset = beta[c];
-    const float a = args.prelu ? slope[slopes == 1 ? 0 : c] : 1;
+    const float a = args.prelu ? slope[slopes == 1 ? 0 : c] : args.relu ? 0 : 1;
     for (int64_t n = 0; n < e.batch; ++n) {
       const float* from = x + (n * e.channels + c) * e.inner;
       float* to = y + (n * e.channels + c) * e.inner;
@@ -135,7 +137,7 @@ MXReturnValue backward(const Attrs& attrs, Tensors* in, Tensors* out, const OpRe
   for (int64_t c = 0; c < e.channels; ++c) {
     const float mean = means[c], inverse = inverses[c];
     const float scale = gamma[c] * inverse, offset = beta[c];
-    const float a = args.prelu ? slope[slopes == 1 ? 0 : c] : 1;
+    const float a = args.prelu ? slope[slopes == 1 ? 0 : c] : args.relu ? 0 : 1;
     double total = 0, weighted = 0, negative = 0;  // sums of dz, dz * (x - mean), dy * min(z, 0)
     for (int64_t n = 0; n < e.batch; ++n) {
       const float* from = x + (n * e.channels + c) * e.inner;

@@ -13,6 +13,7 @@
 #include <cmath>
 
 #include "direct.h"
+#include "tensors.h"
 #include "winograd.h"
 
 namespace arcface {

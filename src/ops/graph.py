@@ -45,6 +45,7 @@ def fast_graph(
     *,
     kind: str = "auto",
     training: bool | None = None,
+    accumulates: bool = True,
 ) -> mx.sym.Symbol:
     """Return the symbol to bind on `ctx`: itself on a GPU, with faster operators on a CPU.
 
@@ -52,15 +53,16 @@ def fast_graph(
     kind "auto" takes our own operators where they can be compiled and the convolution form of
     PReLU elsewhere; the others force one way.  training: True for an executor that only ever
     runs forward(is_train=True), False for one that never does; None, where both happen, leaves
-    BatchNorm as it is, since the operators of an extension are not told.  A graph with float16
-    in it stays as it is.
+    BatchNorm as it is, since the operators of an extension are not told.  accumulates: False
+    where no executor is bound with grad_req "add", which they are not told either and which costs
+    a copy of each parameter.  A graph with float16 in it stays as it is.
 
     Raises ValueError for another kind; RuntimeError if kind is "own" and it cannot be had.
     """
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r}: allowed are {', '.join(KINDS)}")
     contexts = [ctx] if isinstance(ctx, mx.Context) else list(ctx)
-    rewriter = Rewriter(symbol)
+    rewriter = Rewriter(symbol, accumulates)
     if (
         kind == "stock"
         or any(context.device_type != "cpu" for context in contexts)
@@ -68,10 +70,12 @@ def fast_graph(
     ):
         return symbol
     has_prelu = any(is_prelu(node) for node in rewriter.old)
-    own = has_prelu and kind != "convolution" and load_operators()
-    if has_prelu and kind == "own" and not own:
+    # In a forward pass alone, oneDNN is as fast where there is no PReLU.
+    plain = (training or (has_prelu and training is False)) and PlainRule.suits(rewriter)
+    own = (has_prelu or plain) and kind != "convolution" and load_operators()
+    if (has_prelu or plain) and kind == "own" and not own:
         raise RuntimeError("our own operators cannot be had here; the log says why")
-    if own and training is not None and PlainRule.suits(rewriter, training):
+    if own and plain:
         return rewriter.run(PlainRule(rewriter, training))
     if training is not False:
         symbol = separate_layouts(symbol)
@@ -79,7 +83,7 @@ def fast_graph(
         return symbol
     if own and training is False:
         symbol = channels_last_graph(symbol)
-    rewriter = Rewriter(symbol)
+    rewriter = Rewriter(symbol, accumulates)
     if own and training:
         return rewriter.run(PlainRule(rewriter, training, whole=False))
     return rewriter.run(own_prelu if own else convolution_prelu)

@@ -1,13 +1,14 @@
-"""Networks of depthwise and 1x1 convolutions (MobileFaceNet) on plain (N, C, H, W) arrays.
+"""Networks of depthwise and 1x1 convolutions (MobileFaceNet, MobileNet v2) on plain arrays.
 
 oneDNN keeps arrays in blocks of 16 channels; every operator of an extension gets and gives them
-plain.  Where both take turns, half of a training step is spent on reordering.  So in these
-networks, which have few other convolutions, all of this is ours:
+plain, (N, C, H, W).  Where both take turns, half of a training step is spent on reordering.  So in
+these networks, which have few other convolutions, all of this is ours:
 
     Convolution, depthwise   arcface_depthwise
     Convolution 1x1          arcface_pointwise
     BatchNorm                arcface_batchnorm
     BatchNorm, then PReLU    arcface_batchnorm with a slope: one pass over the data
+    BatchNorm, then ReLU     arcface_batchnorm with a slope of 0
 """
 
 from __future__ import annotations
@@ -76,6 +77,21 @@ def is_batch_norm(node: Node) -> bool:
     )
 
 
+def is_dropout(node: Node) -> bool:
+    """Tell whether a node drops single values, in training alone."""
+    attrs = attrs_of(node)
+    return (
+        node["op"] == "Dropout"
+        and attrs.get("mode", "training") == "training"
+        and attrs.get("axes", "()") in ("()", "[]")
+        and 0 < float(attrs.get("p", "0.5")) < 1
+    )
+
+
+def is_relu(node: Node) -> bool:
+    return node["op"] == "Activation" and attrs_of(node).get("act_type") == "relu"
+
+
 class PlainRule:
     """The rule for Rewriter.run.  training: statistics of the batch, or the moving ones.
 
@@ -88,28 +104,31 @@ class PlainRule:
         self._whole = whole
         uses = Counter(entry[0] for node in rewriter.old for entry in node["inputs"])
         uses.update(rewriter.head_nodes)
-        # Names of the BatchNorms whose only use is a PReLU: they are computed there.
+        self._heads = {rewriter.old[i]["name"] for i in rewriter.head_nodes}
+        # Names of the BatchNorms whose only use is a PReLU or ReLU: they are computed there.
         self._absorbed = {
             rewriter.old[node["inputs"][0][0]]["name"]
             for node in rewriter.old
-            if is_prelu(node)
+            if (is_prelu(node) or (whole and is_relu(node)))
             and is_batch_norm(rewriter.old[node["inputs"][0][0]])
             and uses[node["inputs"][0][0]] == 1
         }
 
     @staticmethod
-    def suits(rewriter: Rewriter, training: bool) -> bool:
-        """Tell whether most convolutions of the graph are depthwise or 1x1.
+    def suits(rewriter: Rewriter) -> bool:
+        """Tell whether oneDNN's blocks would be broken up all over the graph.
 
-        In training most BatchNorms must be ours as well: with those of a fixed gamma (MobileNet
-        v1), which stay with oneDNN, a step took a third longer.
+        So it is where most convolutions are depthwise or 1x1 and some are of groups (MobileNet,
+        DPN, ResNeXt), and where most are followed by Dropout (DenseNet), which knows no blocks.
+        Where all others are whole 3x3 convolutions (ResNet of bottlenecks) oneDNN is faster.
         """
-        norms = [node for node in rewriter.old if node["op"] == "BatchNorm"]
-        if training and 2 * sum(map(is_batch_norm, norms)) <= len(norms):
-            return False
-        all_of_them = [node for node in rewriter.old if node["op"] == "Convolution"]
-        ours = [node for node in all_of_them if is_depthwise(node) or is_pointwise(node)]
-        return any(map(is_depthwise, ours)) and 2 * len(ours) > len(all_of_them)
+        convolutions = [node for node in rewriter.old if node["op"] == "Convolution"]
+        ours = [node for node in convolutions if is_depthwise(node) or is_pointwise(node)]
+        dropouts = [node for node in rewriter.old if node["op"] == "Dropout"]
+        if 2 * len(dropouts) > len(convolutions) and any(map(is_pointwise, ours)):
+            return True
+        grouped = (int(attrs_of(node).get("num_group", "1")) > 1 for node in convolutions)
+        return any(grouped) and 2 * len(ours) > len(convolutions)
 
     def __call__(self, rewriter: Rewriter, node: Node, inputs: list[Entry]) -> Entry | None:
         attrs = attrs_of(node)
@@ -123,33 +142,39 @@ class PlainRule:
         if self._whole and is_pointwise(node):
             options = {"filters": attrs["num_filter"]}
             return self._add(rewriter, "arcface_pointwise", node, inputs, options)
+        if self._whole and self._training and is_dropout(node) and node["name"] not in self._heads:
+            options = {"p": attrs.get("p", "0.5")}
+            return self._add(rewriter, "arcface_dropout", node, inputs, options)
         if is_batch_norm(node):
             if node["name"] in self._absorbed:
                 return inputs[0]  # the PReLU that follows looks for its other inputs itself
             if not self._whole and not is_prelu(rewriter.old[node["inputs"][0][0]]):
                 return None
-            return self._batch_norm(rewriter, node, node, inputs, prelu=False)
-        if is_prelu(node):
+            return self._batch_norm(rewriter, node, node, inputs)
+        if is_prelu(node) or is_relu(node):
             norm = rewriter.old[node["inputs"][0][0]]
-            if norm["name"] not in self._absorbed:
+            if norm["name"] in self._absorbed:
+                return self._batch_norm(rewriter, node, norm, inputs)
+            if is_prelu(node):
                 return self._add(rewriter, "arcface_prelu", node, inputs, {})
-            data, slope = inputs
-            _, gamma, beta, *states = (rewriter.entry(entry) for entry in norm["inputs"])
-            sources = [*norm["inputs"][:3], node["inputs"][1], *norm["inputs"][3:]]
-            fused = dict(node, inputs=sources)
-            inputs = [data, gamma, beta, slope, *states]
-            return self._batch_norm(rewriter, fused, norm, inputs, prelu=True)
         return None
 
-    def _batch_norm(self, rewriter, node, norm, inputs, *, prelu):
+    def _batch_norm(self, rewriter, node, norm, inputs):
+        """Add a BatchNorm under the name of `node`, itself or the activation that takes it in."""
+        act = "none" if node is norm else "prelu" if is_prelu(node) else "relu"
+        slope = node["inputs"][1:] if act == "prelu" else []
+        _, gamma, beta, *states = norm["inputs"]
+        sources = [norm["inputs"][0], gamma, beta, *slope, *states]
+        entries = [inputs[0], *(rewriter.entry(entry) for entry in sources[1:])]
         attrs = attrs_of(norm)
         options = {
             "eps": attrs.get("eps", "0.001"),
             "momentum": attrs.get("momentum", "0.9"),
-            "prelu": int(prelu),
+            "act": act,
             "training": int(self._training),
         }
-        return self._add(rewriter, "arcface_batchnorm", node, inputs, options, num_states=2)
+        merged = dict(node, inputs=sources)
+        return self._add(rewriter, "arcface_batchnorm", merged, entries, options, num_states=2)
 
     @staticmethod
     def _add(rewriter, op, node, inputs, options, num_states=0):

@@ -25,13 +25,14 @@ class Rewriter:
 
     rule(rewriter, node, inputs) gets a node of the old graph with the entries of its inputs
     in the new one.  It returns the new entry of the node's output 0, or None to have the
-    node copied as it is.
+    node copied as it is.  accumulates: whether executors add to the gradients of variables.
     """
 
-    def __init__(self, symbol: mx.sym.Symbol):
+    def __init__(self, symbol: mx.sym.Symbol, accumulates: bool = True):
         self._graph = json.loads(symbol.tojson())
         self.old: list[Node] = self._graph["nodes"]
         self.new: list[Node] = []
+        self._accumulates = accumulates
         self.head_nodes = [head[0] for head in self._graph["heads"]]
         self._entries: list[Entry] = []  # of output 0 of every old node
         self._uses = Counter(tuple(entry[:2]) for node in self.old for entry in node["inputs"])
@@ -50,7 +51,9 @@ class Rewriter:
 
         That happens to variables bound with grad_req "add" and to entries of many users.
         """
-        return self.old[entry[0]]["op"] == "null" or self._uses[tuple(entry[:2])] >= SUMMED_AT_ONCE
+        is_variable = self.old[entry[0]]["op"] == "null"
+        added_up = self._uses[tuple(entry[:2])] >= SUMMED_AT_ONCE
+        return added_up or (is_variable and self._accumulates)
 
     def run(self, rule: Callable[[Rewriter, Node, list[Entry]], Entry | None]) -> mx.sym.Symbol:
         """Return the symbol of the rewritten graph."""

@@ -5,9 +5,7 @@
 // weights times one number of each place.
 #pragma once
 
-#include <cstring>
-
-#include "product.h"
+#include "vectors.h"
 
 namespace arcface {
 
@@ -28,21 +26,6 @@ struct Around {
   const float *scale_in, *shift_in, *scale, *shift, *slope;
   const float* sum;  // like the output, or null
 };
-
-inline int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
-inline int64_t whole_vectors(int64_t n) { return ceil_div(n, LANES) * LANES; }
-
-inline vec load(const float* from, int64_t count) {  // the first `count` lanes, the others zero
-  vec v = {};
-  if (count >= LANES) std::memcpy(&v, from, sizeof v);
-  else std::memcpy(&v, from, count * sizeof(float));
-  return v;
-}
-
-inline void store(float* to, int64_t count, const vec& v) {
-  if (count >= LANES) std::memcpy(to, &v, sizeof v);
-  else std::memcpy(to, &v, count * sizeof(float));
-}
 
 // Write the lanes f .. f + LANES of a place of the output, those below `filters`.
 inline void finish(vec z, const Around& around, int64_t f, int64_t filters, int64_t place,

@@ -184,7 +184,7 @@ def make_stepper(plan: Plan, arg_params: dict, aux_params: dict) -> Stepper:
         grad_clip=config.grad_clip,
     )
     return Stepper(
-        fast_graph(plan.symbol, plan.ctx, training=True),
+        fast_graph(plan.symbol, plan.ctx, training=True, accumulates=config.accumulate > 1),
         plan.ctx,
         plan.shapes,
         arg_params,

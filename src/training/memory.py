@@ -1,16 +1,17 @@
 """How much memory a run takes on each device, estimated before anything is allocated.
 
 Weights, gradients and momentum are counted exactly.  Activations are the outputs of all
-operators of the published graph for one device's batch, times what was measured to be kept of
-them: MXNet's plan reuses some, while oneDNN on the CPU keeps a second copy in its own layout,
-which graphs of our own operators do not have.  benchmarks/memory.py compares the estimate with
-what runs really take; the figures for GPUs are MXNet's plan without cuDNN's choices, unmeasured.
+operators of the graph that is bound, for one device's batch, times what was measured to be kept
+of them: MXNet's plan reuses some, while oneDNN on the CPU keeps copies in its own layout, which
+our own operators do not.  benchmarks/memory.py compares the estimate with what runs really take;
+the figure for GPUs is MXNet's plan without cuDNN's choices, unmeasured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import json
 import math
 
 from ..ops import fast_graph
@@ -18,10 +19,13 @@ from .plan import Plan
 
 BYTES = 4  # of a float32
 # Bytes kept per byte of operator outputs.
-KEPT_ONEDNN = 2.6
-KEPT_OWN = 0.9
+KEPT = 1.0
+KEPT_ONEDNN = 3.0
 KEPT_GPU = 1.3
-OWN_OPERATOR = "arcface_pointwise"  # tells that convolutions are ours
+ONEDNN = frozenset(
+    {"Activation", "BatchNorm", "Concat", "Convolution", "LeakyReLU", "Pooling"}
+    | {"elemwise_add", "_Plus"}
+)
 WORKING = 256 * 2**20  # buffers of the libraries and of the loader
 GB = 2**30
 
@@ -49,10 +53,12 @@ class MemoryEstimate:
 
 def estimate_memory(plan: Plan) -> MemoryEstimate:
     """Return the estimate of a plan."""
-    internals = plan.symbol.get_internals()
+    graph = fast_graph(plan.symbol, plan.ctx, training=True)
+    internals = graph.get_internals()
     _, shapes, _ = internals.infer_shape(**plan.shapes)
-    states = set(plan.symbol.list_auxiliary_states())
-    arguments = set(plan.symbol.list_arguments())
+    states = set(graph.list_auxiliary_states())
+    arguments = set(graph.list_arguments())
+    operators = {node["name"]: node["op"] for node in json.loads(graph.tojson())["nodes"]}
     classes = plan.datasets[0].num_classes
     weights = activations = logits = 0
     for name, shape in zip(internals.list_outputs(), shapes, strict=True):
@@ -61,25 +67,26 @@ def estimate_memory(plan: Plan) -> MemoryEstimate:
             continue
         if name in arguments:
             weights += size
-        elif _is_logits(shape, plan.config.per_batch_size, classes):
-            logits += size
+            continue
+        node, _, _ = name.rpartition("_")  # of outputs like relu1_output or bn1_mean
+        kept = size * _kept(operators[node], plan)
+        if _is_logits(shape, plan.config.per_batch_size, classes):
+            logits += kept
         else:
-            activations += size
-    kept = _kept(plan)
+            activations += kept
     return MemoryEstimate(
         weights=weights,
         gradients=weights,
         momentum=weights if plan.config.mom else 0,
-        activations=round(activations * kept),
-        logits=round(logits * kept),
+        activations=round(activations),
+        logits=round(logits),
     )
 
 
-def _kept(plan: Plan) -> float:
+def _kept(operator: str, plan: Plan) -> float:
     if plan.ctx[0].device_type != "cpu":
         return KEPT_GPU
-    graph = fast_graph(plan.symbol, plan.ctx, training=True)
-    return KEPT_OWN if OWN_OPERATOR in graph.tojson() else KEPT_ONEDNN
+    return KEPT_ONEDNN if operator in ONEDNN else KEPT
 
 
 def _is_logits(shape: Sequence[int], batch: int, classes: int) -> bool:

@@ -117,7 +117,7 @@ def test_batch_norm(shape, training):
         ),
         eps=1e-3,
         momentum=0.8,
-        prelu=0,
+        act="none",
         training=int(training),
     )
     assert ours.list_arguments() == stock.list_arguments()
@@ -128,20 +128,22 @@ def test_batch_norm(shape, training):
     assert_equal_passes(stock, ours, arrays, aux, training=training)
 
 
-def block(data, name, filters, prelu=True, **more):
+def block(data, name, filters, act="prelu", **more):
     data = mx.sym.Convolution(data, num_filter=filters, no_bias=True, name=f"{name}_conv", **more)
     data = norm(data, f"{name}_bn")
-    return mx.sym.LeakyReLU(data, act_type="prelu", name=f"{name}_relu") if prelu else data
+    if act == "relu":
+        return mx.sym.Activation(data, act_type="relu", name=f"{name}_relu")
+    return mx.sym.LeakyReLU(data, act_type="prelu", name=f"{name}_relu") if act else data
 
 
-def mobile(data=None):
+def mobile(act="prelu"):
     """A small MobileFaceNet: every operator that is replaced, a sum, and a dense end."""
-    data = mx.sym.Variable("data") if data is None else data
-    data = first = block(data, "a", 8, kernel=(3, 3), stride=(2, 2), pad=(1, 1))
-    data = block(data, "b", 12, kernel=(1, 1))
-    data = block(data, "c", 12, kernel=(3, 3), pad=(1, 1), num_group=12)
-    data = first + block(data, "d", 8, prelu=False, kernel=(1, 1))
-    data = block(data, "e", 8, prelu=False, kernel=(5, 5), num_group=8)
+    data = mx.sym.Variable("data")
+    data = first = block(data, "a", 8, act, kernel=(3, 3), stride=(2, 2), pad=(1, 1))
+    data = block(data, "b", 12, act, kernel=(1, 1))
+    data = block(data, "c", 12, act, kernel=(3, 3), pad=(1, 1), num_group=12)
+    data = first + block(data, "d", 8, None, kernel=(1, 1))
+    data = block(data, "e", 8, None, kernel=(5, 5), num_group=8)
     return mx.sym.FullyConnected(data, num_hidden=4, name="fc")
 
 
@@ -187,6 +189,57 @@ def test_whole_network(training, grad_req):
     assert_equal_passes(composed(symbol), ours, arrays, aux, training=training, grad_req=grad_req)
 
 
+def test_relu():
+    symbol = mobile("relu")
+    ours = fast_graph(symbol, CPU, training=True)
+    found = operators_of(ours)
+    assert found.count("arcface_batchnorm") == 5
+    assert "Activation" not in found
+    assert ours.list_arguments() == symbol.list_arguments()
+    arrays, aux = random_arrays(symbol, data=(4, 3, 10, 10))
+    assert_equal_passes(symbol, ours, arrays, aux)
+    # Nothing but the activation is ours to gain in a forward pass.
+    assert fast_graph(symbol, CPU, training=False) is symbol
+
+
+def test_relu_of_other_data_stays():
+    data = mx.sym.Activation(mx.sym.Variable("data"), act_type="relu", name="relu")
+    symbol = block(block(data, "a", 4, "relu", kernel=(1, 1)), "b", 4, num_group=4, kernel=(1, 1))
+    symbol = mx.sym.Activation(symbol, act_type="sigmoid")
+    ours = fast_graph(symbol, CPU, training=True)
+    assert operators_of(ours).count("Activation") == 2
+    assert operators_of(ours).count("arcface_batchnorm") == 2
+    arrays, aux = random_arrays(symbol, data=(2, 3, 5, 5))
+    assert_equal_passes(composed(symbol), ours, arrays, aux)
+
+
+def test_copies_of_parameters_only_where_gradients_are_added_up():
+    assert "_mul_scalar" in operators_of(fast_graph(mobile(), CPU, training=True))
+    ours = fast_graph(mobile(), CPU, training=True, accumulates=False)
+    assert "_mul_scalar" not in operators_of(ours)
+    arrays, aux = random_arrays(mobile(), data=(4, 3, 10, 10))
+    assert_equal_passes(composed(mobile()), ours, arrays, aux)
+
+
+def grouped(groups):
+    """A unit of a ResNeXt: 1x1, 3x3 of groups, 1x1."""
+    data = block(mx.sym.Variable("data"), "a", 8, kernel=(1, 1))
+    data = block(data, "b", 8, "relu", kernel=(3, 3), pad=(1, 1), num_group=groups)
+    return block(data, "c", 12, None, kernel=(1, 1))
+
+
+def test_networks_of_groups():
+    found = operators_of(fast_graph(grouped(2), CPU, training=True))
+    assert found.count("arcface_pointwise") == 2
+    assert found.count("Convolution") == 1  # that of groups
+    assert found.count("arcface_batchnorm") == 3
+    arrays, aux = random_arrays(grouped(2), data=(4, 8, 6, 6))
+    ours = fast_graph(grouped(2), CPU, training=True)
+    assert_equal_passes(composed(grouped(2)), ours, arrays, aux, rtol=1e-3)
+    found = operators_of(fast_graph(grouped(1), CPU, training=True))
+    assert found.count("Convolution") == 3
+
+
 def test_batch_norm_that_others_see_stays_apart():
     """A BatchNorm whose output is used twice, or is an output, is not drawn into the PReLU."""
     for twice in (True, False):
@@ -207,7 +260,7 @@ def dense():
     """Two layers of 3x3 convolutions, with a BatchNorm before, between and after."""
     data = norm(mx.sym.Variable("data"), "first")
     data = norm(block(data, "a", 8, kernel=(3, 3)), "between")
-    return block(data, "b", 8, prelu=False, kernel=(3, 3))
+    return block(data, "b", 8, None, kernel=(3, 3))
 
 
 def test_left_alone_where_it_does_not_pay():
