@@ -2,7 +2,7 @@
 
     python -m benchmarks.networks                  a handful, under two minutes
     python -m benchmarks.networks r100 d121        these
-    python -m benchmarks.networks --all            every network (half an hour)
+    python -m benchmarks.networks --all            every network: slow
     python -m benchmarks.networks --kind convolution   ours as it is without a compiler
 
 Untrained networks with their published options: the time does not depend on the weights.  A

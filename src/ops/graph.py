@@ -72,8 +72,9 @@ def fast_graph(
     has_prelu = any(is_prelu(node) for node in rewriter.old)
     # In a forward pass alone, oneDNN is as fast where there is no PReLU.
     plain = (training or (has_prelu and training is False)) and PlainRule.suits(rewriter)
-    own = (has_prelu or plain) and kind != "convolution" and load_operators()
-    if (has_prelu or plain) and kind == "own" and not own:
+    wanted = has_prelu or plain
+    own = wanted and kind != "convolution" and load_operators()
+    if wanted and kind == "own" and not own:
         raise RuntimeError("our own operators cannot be had here; the log says why")
     if own and plain:
         return rewriter.run(PlainRule(rewriter, training))

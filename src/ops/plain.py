@@ -1,14 +1,15 @@
-"""Networks of depthwise and 1x1 convolutions (MobileFaceNet, MobileNet v2) on plain arrays.
+"""Networks of depthwise and 1x1 convolutions (MobileNet, DPN, DenseNet) on plain arrays.
 
 oneDNN keeps arrays in blocks of 16 channels; every operator of an extension gets and gives them
 plain, (N, C, H, W).  Where both take turns, half of a training step is spent on reordering.  So in
-these networks, which have few other convolutions, all of this is ours:
+these networks all of this is ours:
 
     Convolution, depthwise   arcface_depthwise
     Convolution 1x1          arcface_pointwise
     BatchNorm                arcface_batchnorm
     BatchNorm, then PReLU    arcface_batchnorm with a slope: one pass over the data
     BatchNorm, then ReLU     arcface_batchnorm with a slope of 0
+    Dropout, in training     arcface_dropout, whose random numbers cost little
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class PlainRule:
             return self._add(rewriter, "arcface_dropout", node, inputs, options)
         if is_batch_norm(node):
             if node["name"] in self._absorbed:
-                return inputs[0]  # the PReLU that follows looks for its other inputs itself
+                return inputs[0]  # the activation that follows looks for its other inputs itself
             if not self._whole and not is_prelu(rewriter.old[node["inputs"][0][0]]):
                 return None
             return self._batch_norm(rewriter, node, node, inputs)

@@ -87,7 +87,8 @@ void product(const float* matrix, int64_t filters, const float* data, const Exte
              float* out) {
   const int64_t columns = e.batch * e.inner, threads = omp_get_max_threads();
   const int64_t tiles = std::clamp<int64_t>(SLAB / (e.channels * COLUMNS), 1, MOST_TILES);
-  const int64_t width = std::min(tiles, std::max<int64_t>(columns / (COLUMNS * JOBS * threads), 1)) * COLUMNS;
+  const int64_t shared = std::max<int64_t>(columns / (COLUMNS * JOBS * threads), 1);
+  const int64_t width = std::min(tiles, shared) * COLUMNS;
   const int64_t slabs = ceil_div(columns, width);
   // Where slabs are few the threads share the filters as well.
   const int64_t groups = slabs < JOBS * threads ? threads : 1;
@@ -114,7 +115,8 @@ void product(const float* matrix, int64_t filters, const float* data, const Exte
   }
 }
 
-// sums (rows, pitch) += the rows of tall times those of wide, both packed CHUNK deep.
+// sums (rows, pitch) += the rows of tall times those of wide, packed `depth` deep in panels of
+// `chunk`.
 template <int V>
 void add_tile(const float* tall, const float* wide, int64_t chunk, int64_t depth, float* sums,
               int64_t pitch) {
