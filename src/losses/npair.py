@@ -17,7 +17,8 @@ class NPair(IdentityLoss):
     """Each identity's first image against the second images of all identities.
 
     Mean over i of log sum_j exp(cos_ij - cos_ii); cosines, as published, where the paper
-    takes unbounded products.
+    takes unbounded products.  As published it was cos_ij - cos_jj: here it is the paper's, which
+    compares each first image with its own second one.
     Source: N-pair loss, NIPS 2016 (Sohn), eq. 7.
     """
 

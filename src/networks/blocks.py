@@ -5,7 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 
 RESNET_EPS = 2e-5  # BatchNorm epsilon of the resnets and of all heads
-DEFAULT_EPS = 1e-3  # MXNet's own BatchNorm epsilon, which m*, y*, p* and i* keep
+DEFAULT_EPS = 1e-3  # MXNet's own BatchNorm epsilon, which m1, m05, y*, p* and i* keep
 WORKSPACE = 256  # MiB a convolution may use, as published
 
 PIXEL_MEAN = 127.5  # raw pixels 0..255 become about -1..1 inside the symbol
@@ -65,16 +65,15 @@ def conv_block(
     filters: int,
     *,
     act: str | None = "prelu",
+    eps: float = DEFAULT_EPS,
     fix_gamma: bool = False,
     momentum: float = 0.9,
     **more,
 ) -> mx.sym.Symbol:
-    """Return convolution, BatchNorm (epsilon 1e-3) and activation of the mobile networks.
+    """Return convolution, BatchNorm and activation of the mobile networks.
 
     act None leaves the activation out ("linear").  more goes to the convolution.
     """
     conv = convolution(data, f"{name}_conv2d", filters, **more)
-    norm = batch_norm(
-        conv, f"{name}_batchnorm", eps=DEFAULT_EPS, fix_gamma=fix_gamma, momentum=momentum
-    )
+    norm = batch_norm(conv, f"{name}_batchnorm", eps=eps, fix_gamma=fix_gamma, momentum=momentum)
     return norm if act is None else activation(norm, f"{name}_relu", act)

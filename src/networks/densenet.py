@@ -44,7 +44,7 @@ def _dense_block(data, stage, units, growth):
 
 
 def _transition(data, stage, filters):
-    """Return half the channels at half the size."""
+    """Return `filters` channels at half the size."""
     name = f"TBstage{stage}"
     return mx.sym.Pooling(
         _conv(data, name, 1, filters),
@@ -57,8 +57,10 @@ def _transition(data, stage, filters):
 
 def build_densenet(units: tuple[int, ...], growth: int, options: NetworkOptions) -> mx.sym.Symbol:
     """Return a DenseNet with these units per stage."""
-    channels = min(2 * growth, STEM_LIMIT)
-    body = reducing_stem(options, channels)
+    body = reducing_stem(options, min(2 * growth, STEM_LIMIT))
+    # As published: the count starts at twice the growth where the stem gives fewer (d161), so
+    # its transitions keep a little more than half of the channels.
+    channels = 2 * growth
     for stage, count in enumerate(units, start=1):
         body = _dense_block(body, stage, count, growth)
         channels += count * growth

@@ -104,6 +104,19 @@ def test_npair_of_the_paper(x):
     assert npair(x) == pytest.approx(total / 6)
 
 
+def test_npair_is_not_as_published(x, build, run):
+    """cos_ij - cos_ii of the paper, where the original subtracts cos_jj."""
+    cosines = unit(x)[::2] @ unit(x)[1::2].T  # (6, 6)
+    own = np.diag(cosines)
+    paper, published = (
+        np.log(np.exp(cosines - subtracted).sum(axis=1)).mean()
+        for subtracted in (own[:, None], own[None, :])
+    )
+    assert abs(paper - published) > 0.1
+    found = run(build(11, 50, per_batch_size=12), x, LABEL).outputs["loss"]
+    np.testing.assert_allclose(found, [paper], rtol=1e-5)
+
+
 def test_batch_plans(build):
     plans = {
         key: build(key, 50, per_batch_size=96).batch_plan for key in ("9", "10", "11", "12", "13")

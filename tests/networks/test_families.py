@@ -41,16 +41,52 @@ def test_dropout_of_densenet(name, blocks):
     assert Counter(rates) == {0.2: 2 * blocks + 3, 0.4: 1}
 
 
+def test_transitions_of_densenet_161():
+    """The published count starts at 96 = 2 x 48 though the stem gives 64."""
+    symbol = build_network("d161", NetworkOptions())
+    shapes = symbol.infer_shape(data=(1, 3, 112, 112))[0]
+    named = dict(zip(symbol.list_arguments(), shapes, strict=True))
+    assert [named[f"TBstage{stage}_conv1_weight"] for stage in (1, 2, 3)] == [
+        (192, 352, 1, 1),
+        (384, 768, 1, 1),
+        (1056, 2112, 1, 1),
+    ]
+
+
+def test_widths_of_mobilenet_v2():
+    """A repeat expands from the channels of the stage before: 6 x 16 = 96 in b2_1, not 6 x 24."""
+    filters = {
+        node["name"]: int(node["attrs"]["num_filter"])
+        for node in nodes("m2")
+        if node["op"] == "Convolution"
+    }
+    stages = [("b1", 1, 32), ("b2", 2, 96), ("b3", 3, 144), ("b4", 4, 192)]
+    stages += [("b5", 3, 384), ("b6", 3, 576), ("b7", 1, 960)]
+    for stage, units, wide in stages:
+        for unit in range(units):
+            for layer in ("sep", "dw"):
+                assert filters[f"{stage}_{unit}_conv_{layer}_conv2d"] == wide
+    assert sum("conv_sep" in name for name in filters) == 17
+
+
+def test_norms_of_mobilenet_v2():
+    """Gluon's epsilon in the body, that of all heads in the head."""
+    norms = {n["name"]: float(n["attrs"]["eps"]) for n in nodes("m2") if n["op"] == "BatchNorm"}
+    assert Counter(norms.values()) == {1e-5: 1 + 3 * 17 + 3 + 1, 2e-5: 2}
+    assert norms["bn1"] == norms["fc1"] == 2e-5
+
+
 def test_shortcuts_of_mobilenet_v2():
-    """The input itself in a repeat, a bare 1x1 where the channels change, none at stride 2."""
+    """The input in a repeat; 1x1, norm and ReLU where the channels change; none at stride 2."""
     graph = nodes("m2")
     sums = [node for node in graph if node["op"] == "elemwise_add"]
     shortcuts = {node["name"]: graph[node["inputs"][1][0]]["name"] for node in sums}
     assert len(sums) == 13
-    assert shortcuts["b1_0_plus"] == "b1_0_conv_res"
+    assert shortcuts["b1_0_plus"] == "b1_0_conv_res_relu"
     assert shortcuts["b2_1_plus"] == "b2_0_conv_proj_batchnorm"
     assert shortcuts["b3_2_plus"] == "b3_1_plus"
-    assert shortcuts["b4_0_plus"] == "b4_0_conv_res"
+    assert shortcuts["b4_0_plus"] == "b4_0_conv_res_relu"
+    assert shortcuts["b7_0_plus"] == "b7_0_conv_res_relu"
     assert "b2_0_plus" not in shortcuts
 
 

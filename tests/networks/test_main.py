@@ -35,7 +35,7 @@ def test_picture_too_small_for_the_head():
         main(["y1", "--image-size", "64"])
 
 
-def test_the_document_shows_this_table(capsys):
+@pytest.mark.parametrize("document", ["README.md", "docs/networks.md"])
+def test_the_documents_show_this_table(capsys, document):
     main(["--markdown"])
-    document = Path(__file__).parents[2] / "docs" / "networks.md"
-    assert capsys.readouterr().out in document.read_text()
+    assert capsys.readouterr().out in (Path(__file__).parents[2] / document).read_text()
