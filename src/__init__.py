@@ -22,6 +22,13 @@ if "bool" not in numpy.__dict__:
 os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "default")
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
 
+# oneDNN 2.4.4 hands out a primitive of its cache for arrays that differ only in the strides of
+# dimensions of size 1.  A BatchNorm of (N, C) then gets that of an earlier (N, C, 1, 1) in NHWC, as
+# it comes out of a depthwise convolution over the whole map, and MXNet writes through a null
+# pointer: it takes the layout at its word, and an array of two dimensions cannot have it.  MXNet
+# keeps its primitives itself; without the second cache a pass takes some milliseconds more.
+os.environ.setdefault("DNNL_PRIMITIVE_CACHE_CAPACITY", "0")
+
 # MXNet takes hyper-threading for granted and computes with half as many threads as there are
 # processors: on machines without it with half of the cores.
 os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
