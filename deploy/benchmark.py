@@ -22,10 +22,10 @@ from arcface_mxnet.align.images import decode_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
+from arcface_mxnet.devices import device
 from arcface_mxnet.export.engine import ENGINES, choose_engine, open_embedder
 from arcface_mxnet.face_model import FaceModel
 import cv2
-import mxnet as mx
 import numpy as np
 
 STAGES = ("decode", "detect", "align", "embed")
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(f"--repetitions {args.repetitions}: must be at least 1")
         size = parse_size(args.image_size)
         photos = [Path(path).read_bytes() for path in args.images] or [_photo()]
-        ctx = mx.cpu() if args.gpu < 0 else mx.gpu(args.gpu)
+        ctx = device(args.gpu)
         engine = choose_engine(args.model, args.engine, ctx)
         embedder = open_embedder(
             args.model, engine, ctx, size=size, batch_size=1, flip=bool(args.flip)

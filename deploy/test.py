@@ -19,9 +19,9 @@ from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
+from arcface_mxnet.devices import device
 from arcface_mxnet.export.engine import ENGINES, open_embedder
 from arcface_mxnet.face_model import FaceModel, NoFaceError
-import mxnet as mx
 import numpy as np
 
 NO_FACE = 1
@@ -83,7 +83,7 @@ def _embed(args: argparse.Namespace) -> np.ndarray:
         raise ValueError(f"--threshold {args.threshold}: a squared L2 distance, from 0 to 4")
     size = parse_size(args.image_size)
     images = [read_image(path) for path in args.images]
-    ctx = mx.cpu() if args.gpu < 0 else mx.gpu(args.gpu)
+    ctx = device(args.gpu)
     embedder = open_embedder(
         args.model, args.engine, ctx, size=size, batch_size=1, flip=bool(args.flip)
     )

@@ -21,7 +21,7 @@ LAYERS = (
         "megaface.search", "megaface.store", "megaface.tile", "megaface.tally", "megaface.pairs",
         "megaface.sift",
     ),
-    ("networks", "losses", "ops", "training.checkpoints", "training.params_file"),
+    ("devices", "networks", "losses", "ops", "training.checkpoints", "training.params_file"),
     ("data", "eval", "align", "megaface"),
     ("embedder", "training", "export", "eval.network_arguments"),
     ("face_model", "serve"),

@@ -29,8 +29,8 @@ from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.data.lists import read_list
+from arcface_mxnet.devices import device
 import cv2
-import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
@@ -231,8 +231,7 @@ def _align(args: argparse.Namespace) -> int:
     if args.photos.is_dir() and args.output.resolve().is_relative_to(args.photos.resolve()):
         raise ValueError(f"{args.output} lies in {args.photos}: crops would be taken for photos")
     check_names(photos)
-    ctx = mx.cpu() if args.gpu < 0 else mx.gpu(args.gpu)
-    detector = MtcnnDetector(ctx, min_size=args.min_size, model_dir=args.detector)
+    detector = MtcnnDetector(device(args.gpu), min_size=args.min_size, model_dir=args.detector)
     aligner = Aligner(detector, size, args.fallback, args.limited)
     reasons = list(align_all(aligner, photos, args.threads))
     write_results(args.output, photos, reasons)

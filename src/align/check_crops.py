@@ -16,7 +16,7 @@ from arcface_mxnet.align.check import CropReport, check_crops
 from arcface_mxnet.align.images import find_images, read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.cli import run
-import mxnet as mx
+from arcface_mxnet.devices import device
 import numpy as np
 from tqdm import tqdm
 
@@ -46,8 +46,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(f"--sample {args.sample}: must be at least 1")
         paths = find_images(args.crops)
         chosen = paths[:: -(-len(paths) // args.sample)]
-        ctx = mx.cpu() if args.gpu < 0 else mx.gpu(args.gpu)
-        detector = MtcnnDetector(ctx, min_size=MIN_SIZE, model_dir=args.detector)
+        detector = MtcnnDetector(device(args.gpu), min_size=MIN_SIZE, model_dir=args.detector)
         report = check_crops(_read(chosen), detector)
         print(f"{report.num_crops} of {len(paths)} crops looked at")
         _print(report)

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import cv2
-import mxnet as mx
 import numpy as np
 
 from ..align.crop import align_face, crop_box
 from ..align.face import main_face
 from ..align.mtcnn import MtcnnDetector
+from ..devices import device
 from .packing import padded
 
 ALIGNMENTS = ("none", "mtcnn")
@@ -48,7 +48,7 @@ class ImagePreparer:
         self._detector = None
         if align == "mtcnn":
             self._detector = MtcnnDetector(
-                mx.cpu() if gpu < 0 else mx.gpu(gpu),
+                device(gpu),
                 thresholds=THRESHOLDS,
                 factor=factor,
                 model_dir=detector_dir,

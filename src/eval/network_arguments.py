@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-import mxnet as mx
-
+from ..devices import device
 from ..embedder import ImageEmbedder
 from ..export.engine import ENGINES, open_embedder
 
@@ -25,11 +24,11 @@ def add_network_arguments(parser: argparse.ArgumentParser, batch_size: int) -> N
 
 def open_network(arguments: argparse.Namespace, model: str, size: tuple[int, int]) -> ImageEmbedder:
     """Return the embedder of a checkpoint or ONNX file for crops of size (height, width)."""
-    gpu = arguments.gpu if arguments.gpu is not None else (0 if mx.context.num_gpus() else -1)
+    engine = "onnxruntime" if model.endswith(".onnx") else arguments.engine
     return open_embedder(
         model,
-        "onnxruntime" if model.endswith(".onnx") else arguments.engine,
-        mx.cpu() if gpu < 0 else mx.gpu(gpu),
+        engine,
+        device(arguments.gpu, engine),
         size=size,
         batch_size=arguments.batch_size,
     )

@@ -31,10 +31,10 @@ from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.devices import device
 from arcface_mxnet.megaface.align_attempts import Hint, crop_with_hint
 from arcface_mxnet.megaface.lists import read_names, read_probe_list
 import cv2
-import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
@@ -97,8 +97,9 @@ def align(arguments: argparse.Namespace) -> int:
         photos = list(megaface_photos(arguments.input_dir / arguments.name))
     if not photos:
         raise ValueError(f"{arguments.input_dir}: no photo found there")
-    ctx = mx.cpu() if arguments.gpu < 0 else mx.gpu(arguments.gpu)
-    detector = MtcnnDetector(ctx, thresholds=THRESHOLDS, model_dir=arguments.model_dir)
+    detector = MtcnnDetector(
+        device(arguments.gpu), thresholds=THRESHOLDS, model_dir=arguments.model_dir
+    )
     notes = out / "attempts.tsv"
     before = _read_attempts(notes)
     out.mkdir(parents=True, exist_ok=True)

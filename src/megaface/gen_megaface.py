@@ -26,13 +26,13 @@ import sys
 from arcface_mxnet.align.images import read_image
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.devices import device
 from arcface_mxnet.embedder import ImageEmbedder
 from arcface_mxnet.eval.fingerprints import model_fingerprint
 from arcface_mxnet.export.engine import ENGINES, open_embedder
 from arcface_mxnet.megaface.features import feature_dim, write_feature
 from arcface_mxnet.megaface.lists import algorithm_name, read_names
 from arcface_mxnet.megaface.store import DTYPES, FeatureStore, StoreWriter
-import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
@@ -118,13 +118,13 @@ class Model:
 
     def __init__(self, arguments: argparse.Namespace, size: tuple[int, int]):
         self.names, self.size = arguments.model.split("|"), size
-        gpu = arguments.gpu if arguments.gpu is not None else (0 if mx.context.num_gpus() else -1)
+        ctx = device(arguments.gpu, arguments.engine)
         self.group = BATCHES_AT_ONCE * arguments.batch_size
         self._embedders: list[ImageEmbedder] = [
             open_embedder(
                 name,
                 arguments.engine,
-                mx.cpu() if gpu < 0 else mx.gpu(gpu),
+                ctx,
                 size=size,
                 batch_size=arguments.batch_size,
             )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-import itertools
 import os
 from pathlib import Path
 
 import mxnet as mx
 
 from ..config import TrainConfig
+from ..cuda import visible_entries
 from ..data.dataset import FaceDataset
+from ..devices import gpus
 from ..losses import Loss, build_loss
 from ..networks import Network, NetworkOptions, build_network
 from ..networks.base import find_network
@@ -179,22 +180,13 @@ def contexts(config: TrainConfig) -> list[mx.Context]:
     wanted = visible_gpus(config)
     if not wanted:
         return [mx.cpu()]
-    present = mx.context.num_gpus()
-    missing = [number for number in wanted if number >= present]
-    if missing:
-        raise ValueError(
-            f"GPU {', '.join(map(str, missing))} not found: MXNet sees {present}. Install the "
-            "CUDA build (pip install 'arcface_mxnet[cu112]') and a driver, or unset --gpus and "
-            "CUDA_VISIBLE_DEVICES to train on the CPU"
-        )
-    return [mx.gpu(number) for number in wanted]
+    return gpus(wanted, "unset --gpus and CUDA_VISIBLE_DEVICES to train on the CPU")
 
 
 def visible_gpus(config: TrainConfig) -> list[int]:
     """Return the GPU numbers to use: --gpus, else all of CUDA_VISIBLE_DEVICES, else none.
 
-    CUDA numbers the visible devices from 0, so its entries count but do not name; as for CUDA
-    itself the list ends before a negative one, so that -1 hides all.
+    CUDA numbers the visible devices from 0, so its entries count but do not name.
     Raises ValueError if --gpus is not a list of numbers.
     """
     if config.gpus:
@@ -202,9 +194,7 @@ def visible_gpus(config: TrainConfig) -> list[int]:
         if not all(part.isdecimal() for part in numbers) or len(set(numbers)) < len(numbers):
             raise ValueError(f"--gpus {config.gpus!r}: give numbers, each once, such as 0,1")
         return list(map(int, numbers))
-    entries = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    visible = itertools.takewhile(lambda part: part.strip() and part.strip()[0] != "-", entries)
-    return list(range(len(list(visible))))
+    return list(range(len(visible_entries() or [])))
 
 
 def network_options(config: TrainConfig) -> NetworkOptions:

@@ -1,0 +1,55 @@
+"""The devices that MXNet computes on: a GPU is refused here, in one line, or can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import logging
+
+import mxnet as mx
+
+from .cuda import refuse_unserved
+
+logger = logging.getLogger(__name__)
+
+
+def device(gpu: int | None, engine: str = "mxnet") -> mx.Context:
+    """Return the device of a flag --gpu: a GPU's number, negative for the CPU.
+
+    None is GPU 0 where MXNet sees one, else the CPU.  engine: what computes there; where that is
+    "onnxruntime" the GPU is only named, so it need not be one that MXNet can use.
+    Raises ValueError for a GPU that MXNet cannot use.
+    """
+    if gpu is None:
+        gpu = 0 if num_gpus() else -1
+    if gpu < 0:
+        return mx.cpu()
+    if engine == "onnxruntime":
+        return mx.gpu(gpu)
+    return gpus([gpu], "give --gpu -1 for the CPU")[0]
+
+
+def gpus(numbers: Iterable[int], otherwise: str) -> list[mx.Context]:
+    """Return the GPUs of these numbers.
+
+    otherwise: how to do without, for the message.  Raises ValueError if MXNet has no code for one
+    or does not see it.
+    """
+    numbers = list(numbers)
+    refuse_unserved(numbers)
+    present = num_gpus()
+    missing = [number for number in numbers if number >= present]
+    if missing:
+        raise ValueError(
+            f"GPU {', '.join(map(str, missing))} not found: MXNet sees {present}. Install the "
+            f"CUDA build (pip install 'arcface_mxnet[cu112]') and a driver, or {otherwise}"
+        )
+    return [mx.gpu(number) for number in numbers]
+
+
+def num_gpus() -> int:
+    """Return how many GPUs MXNet sees: 0 without its CUDA build and without a driver."""
+    try:
+        return mx.context.num_gpus()
+    except mx.MXNetError as error:  # the CUDA build, and no driver or too old a one
+        logger.warning("no GPU can be used: %s", str(error).strip().splitlines()[-1])
+        return 0
