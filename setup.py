@@ -53,7 +53,8 @@ setup(
         "cpu": ["mxnet==1.9.1", *ONNX_CPU],
         "cu112": ["mxnet-cu112==1.9.1", *CUDA_WHEELS, *ONNX_CPU],
         "embed": ONNX_CPU,  # embedding alone
-        "gpu": ["onnx", "onnxruntime-gpu"],  # embedding on GPUs, those that MXNet cannot serve too
+        # embedding on GPUs, those that MXNet cannot serve too
+        "gpu": ["onnx", "onnxruntime-gpu[cuda,cudnn]>=1.21"],
         "export": ["onnx"],
         "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client", "pillow"],
         "browser": ["playwright"],  # the test of the web page, with a Chromium of the system

@@ -6,7 +6,7 @@ not slowed down on purpose: networks are bound once per shape.
 
 from __future__ import annotations
 
-from arcface_mxnet.training.checkpoints import load_checkpoint
+from arcface_mxnet.checkpoints.load import load_checkpoint
 import cv2
 import mxnet as mx
 import numpy as np

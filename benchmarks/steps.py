@@ -45,7 +45,7 @@ def own_step(
     shapes = {key: value.shape for key, value in inputs.items()}
     params = initial_params(symbol, shapes, NETWORKS[name].initializer())
     optimizer = SGD(MOMENTUM, WD, symbol.attr_dict())
-    graph = fast_graph(symbol, mx.cpu(), kind=kind, training=True, accumulates=False)
+    graph = fast_graph(symbol, mx.cpu(), shapes, kind=kind, training=True, accumulates=False)
     stepper = Stepper(graph, [mx.cpu()], shapes, *params, optimizer)
 
     def step() -> None:

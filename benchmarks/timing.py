@@ -7,14 +7,18 @@ from statistics import median
 import time
 
 
-def alternate(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def alternate(
+    works: Mapping[str, Callable[[], object]], rounds: int, *, settle: float = 0.0
+) -> dict[str, float]:
     """Return the median seconds of each work, by name; all run once per round, in turn.
 
-    One more round goes before, untimed: the first run prepares memory and kernels.
+    One more round goes before, untimed: the first run prepares memory and kernels.  settle:
+    seconds to wait before each, until threads of the one before no longer spin.
     """
     times: dict[str, list[float]] = {name: [] for name in works}
     for round_number in range(rounds + 1):
         for name, work in works.items():
+            time.sleep(settle)
             start = time.perf_counter()
             work()
             if round_number:

@@ -14,13 +14,13 @@ from pathlib import Path
 import tempfile
 import time
 
+from arcface_mxnet.checkpoints.params import write_params
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.losses import build_loss
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
 from arcface_mxnet.ops import fast_graph
 from arcface_mxnet.training.initial import initial_params
 from arcface_mxnet.training.optimizer import SGD
-from arcface_mxnet.training.params_file import write_params
 from arcface_mxnet.training.progress import Progress
 from arcface_mxnet.training.stepper import Stepper
 import mxnet as mx
@@ -45,7 +45,7 @@ def stepper(loss_type: str, num_classes: int = 1000) -> Stepper:
     shapes = {"data": (BATCH, 3, 112, 112), "softmax_label": (BATCH,)}
     params = initial_params(symbol, shapes, NETWORKS[NETWORK].initializer())
     rule = SGD(momentum=0.9, wd=5e-4, attributes=symbol.attr_dict())
-    graph = fast_graph(symbol, mx.cpu(), training=True)
+    graph = fast_graph(symbol, mx.cpu(), shapes, training=True)
     return Stepper(graph, [mx.cpu()], shapes, *params, rule)
 
 
@@ -75,8 +75,9 @@ def main() -> None:
 
 def print_share(train_seconds_per_image: float, images: mx.nd.NDArray) -> None:
     """Print the share of validation, checkpoints and log lines in a run."""
-    embedding = fast_graph(build_network(NETWORK, OPTIONS), mx.cpu(), training=False)
-    executor = embedding.simple_bind(mx.cpu(), grad_req="null", data=images.shape)
+    shapes = {"data": images.shape}
+    embedding = fast_graph(build_network(NETWORK, OPTIONS), mx.cpu(), shapes, training=False)
+    executor = embedding.simple_bind(mx.cpu(), grad_req="null", **shapes)
 
     def embed() -> None:
         executor.forward(is_train=False, data=images)[0].wait_to_read()

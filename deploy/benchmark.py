@@ -22,9 +22,9 @@ from arcface_mxnet.align.images import decode_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
-from arcface_mxnet.devices import device
-from arcface_mxnet.export.engine import ENGINES, choose_engine, open_embedder
-from arcface_mxnet.face_model import FaceModel
+from arcface_mxnet.embedding.arguments import add_embedding_arguments, open_embedder
+from arcface_mxnet.embedding.face_model import FaceModel
+from arcface_mxnet.engines.arguments import chosen_gpu
 import cv2
 import numpy as np
 
@@ -74,8 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--model", default="models/sface-m1,0", help="PREFIX,NUMBER or .onnx (%(default)s)")
     add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
     add("--min-size", type=int, default=20, help="smallest face looked for, pixels (default: 20)")
-    add("--engine", default="auto", choices=ENGINES, help="what runs the model (default: faster)")
-    add("--gpu", type=int, default=-1, help="GPU number, -1 for the CPU (default: -1)")
+    add_embedding_arguments(parser)
     add("--flip", type=int, default=0, choices=(0, 1), help="add the mirrored image (default: 0)")
     add("--repetitions", type=int, default=100, help="timed passes (default: 100)")
     return parser
@@ -89,14 +88,12 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(f"--repetitions {args.repetitions}: must be at least 1")
         size = parse_size(args.image_size)
         photos = [Path(path).read_bytes() for path in args.images] or [_photo()]
-        ctx = device(args.gpu)
-        engine = choose_engine(args.model, args.engine, ctx)
-        embedder = open_embedder(
-            args.model, engine, ctx, size=size, batch_size=1, flip=bool(args.flip)
+        embedder = open_embedder(args, args.model, batch_size=1, flip=bool(args.flip))
+        detector = MtcnnDetector(
+            chosen_gpu(args), engine=args.engine, min_size=args.min_size, model_dir=args.detector
         )
-        detector = MtcnnDetector(ctx, min_size=args.min_size, model_dir=args.detector)
         times = time_stages(FaceModel(detector, embedder, size=size), photos, args.repetitions)
-        print(f"{args.model} with {engine}, {args.repetitions} passes, medians")
+        print(f"{args.model} with {embedder.engine.name}, {args.repetitions} passes, medians")
         print(table(times))
 
     return run(work)

@@ -17,14 +17,14 @@ import socket
 
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.cli import run
-from arcface_mxnet.export.engine import ENGINES, open_embedder
-from arcface_mxnet.face_model import FaceModel
+from arcface_mxnet.embedding.arguments import add_embedding_arguments, open_embedder
+from arcface_mxnet.embedding.face_model import FaceModel
+from arcface_mxnet.engines.arguments import chosen_gpu
 from arcface_mxnet.serve.app import MAX_BATCH, Settings, create_app
 from arcface_mxnet.serve.gate import Access
 from arcface_mxnet.serve.limits import Limits
 from arcface_mxnet.serve.people import People
 from arcface_mxnet.serve.recognizer import Recognizer
-import mxnet as mx
 import uvicorn
 
 SQUARED_L2 = 1.24  # Source: the published deploy/test.py
@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Serve faces over HTTP, with a web page.")
     add = parser.add_argument
     add("--model", default="models/sface-m1,0", help="checkpoint PREFIX,NUMBER or exported .onnx")
-    add("--engine", default="auto", choices=ENGINES, help="what runs it (default: the faster)")
+    add_embedding_arguments(parser)
     add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
     add("--min-size", type=int, default=40, help="smallest face looked for, pixels (default 40)")
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
@@ -84,10 +84,12 @@ def _serve(args: argparse.Namespace) -> None:
         raise ValueError(f"--threshold {args.threshold}: a squared L2 distance, between 0 and 4")
     limits = Limits(**{field.name: getattr(args, field.name) for field in fields(Limits)})
     listening = listen(args.host, args.port)
-    detector = MtcnnDetector(mx.cpu(), min_size=args.min_size, model_dir=args.detector)
-    embedder = open_embedder(args.model, args.engine, batch_size=MAX_BATCH, flip=False)
+    detector = MtcnnDetector(
+        chosen_gpu(args), engine=args.engine, min_size=args.min_size, model_dir=args.detector
+    )
+    embedder = open_embedder(args, args.model, batch_size=MAX_BATCH, flip=False)
     recognizer = Recognizer(FaceModel(detector, embedder))
-    people = People(args.store, recognizer.probe(), limits.enrolled)
+    people = People(args.store, recognizer.probe(), limits.enrolled, embedder.fingerprint)
     settings = Settings(
         threshold=1 - args.threshold / 2,  # as a cosine
         model=Path(args.model).name,

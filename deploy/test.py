@@ -19,9 +19,9 @@ from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
-from arcface_mxnet.devices import device
-from arcface_mxnet.export.engine import ENGINES, open_embedder
-from arcface_mxnet.face_model import FaceModel, NoFaceError
+from arcface_mxnet.embedding.arguments import add_embedding_arguments, open_embedder
+from arcface_mxnet.embedding.face_model import FaceModel, NoFaceError
+from arcface_mxnet.engines.arguments import chosen_gpu
 import numpy as np
 
 NO_FACE = 1
@@ -37,8 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--image-size", default="112,112", help="crop size HEIGHT,WIDTH (default: 112,112)")
     add("--model", default="models/sface-m1,0", help="PREFIX,NUMBER or .onnx (%(default)s)")
     add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
-    add("--engine", default="auto", choices=ENGINES, help="what runs the model (default: faster)")
-    add("--gpu", type=int, default=-1, help="GPU number, -1 for the CPU (default: -1)")
+    add_embedding_arguments(parser)
     add(
         "--det", type=int, default=0, choices=(0, 1, 2),
         help="0: look for faces in the whole photo; 1 or 2: the image is one face box, find its "
@@ -83,10 +82,7 @@ def _embed(args: argparse.Namespace) -> np.ndarray:
         raise ValueError(f"--threshold {args.threshold}: a squared L2 distance, from 0 to 4")
     size = parse_size(args.image_size)
     images = [read_image(path) for path in args.images]
-    ctx = device(args.gpu)
-    embedder = open_embedder(
-        args.model, args.engine, ctx, size=size, batch_size=1, flip=bool(args.flip)
-    )
+    embedder = open_embedder(args, args.model, batch_size=1, flip=bool(args.flip))
     detector = None
     rows = []
     for path, image in zip(args.images, images, strict=True):
@@ -94,7 +90,7 @@ def _embed(args: argparse.Namespace) -> np.ndarray:
         if is_crop and image.shape[:2] != size:
             raise ValueError(f"{path}: {image.shape[:2]} is not the crop size {size}")
         if detector is None and not is_crop:
-            detector = MtcnnDetector(ctx, model_dir=args.detector)
+            detector = MtcnnDetector(chosen_gpu(args), engine=args.engine, model_dir=args.detector)
         model = FaceModel(detector, embedder, size=size, limited=args.det > 0)
         try:
             rows.append(model.embed_crops(image[None])[0] if is_crop else model.embed(image))

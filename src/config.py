@@ -186,6 +186,12 @@ class TrainConfig:
     triplet_max_ap: float = _sampling(
         0.0, "leave out pairs of a larger squared distance than this, 0..4 (0: off)"
     )
+    triplet_dtype: str = _sampling(
+        "auto",
+        "what products are computed in while a bag is embedded for mining; auto: bfloat16 on a CPU "
+        "that multiplies it, else float32.  Training itself is not concerned",
+        choices=("auto", "float32", "bfloat16"),
+    )
     triplet_alpha: float = _loss(0.3, "margin alpha between squared distances, 0..4")
 
     # augmentation

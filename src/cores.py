@@ -26,6 +26,12 @@ def usable_cores(cpus: Path = CPUS, quota: Path = QUOTA) -> int:
     return max(1, len(cores))
 
 
+def num_threads() -> int:
+    """Return how many threads a library is to compute with: OMP_NUM_THREADS, else the cores."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) else usable_cores()
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()

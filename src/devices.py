@@ -12,20 +12,14 @@ from .cuda import refuse_unserved
 logger = logging.getLogger(__name__)
 
 
-def device(gpu: int | None, engine: str = "mxnet") -> mx.Context:
-    """Return the device of a flag --gpu: a GPU's number, negative for the CPU.
+def mxnet_device(number: int, place: int = 0) -> mx.Context:
+    """Return the GPU of CUDA's number; a negative one is the CPU, and place tells CPUs apart.
 
-    None is GPU 0 where MXNet sees one, else the CPU.  engine: what computes there; where that is
-    "onnxruntime" the GPU is only named, so it need not be one that MXNet can use.
     Raises ValueError for a GPU that MXNet cannot use.
     """
-    if gpu is None:
-        gpu = 0 if num_gpus() else -1
-    if gpu < 0:
-        return mx.cpu()
-    if engine == "onnxruntime":
-        return mx.gpu(gpu)
-    return gpus([gpu], "give --gpu -1 for the CPU")[0]
+    if number < 0:
+        return mx.cpu(place)
+    return gpus([number], "leave --gpu out or give --gpu -1 for the CPU")[0]
 
 
 def gpus(numbers: Iterable[int], otherwise: str) -> list[mx.Context]:

@@ -9,6 +9,17 @@ ROOT = Path(__file__).parents[1]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def converted_networks(tmp_path_factory):
+    """Keep converted networks in a folder of the tests, not in the user's cache."""
+    from arcface_mxnet.engines import cache
+
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "user_cache_dir", lambda: folder)
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of real faces and original records, or skip."""

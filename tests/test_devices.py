@@ -3,13 +3,12 @@
 import argparse
 import importlib.util
 from pathlib import Path
-import re
 
 from arcface_mxnet import cuda, devices
 from arcface_mxnet.align import align_faces, check_crops
 from arcface_mxnet.data import pack_pairs
-from arcface_mxnet.devices import device, gpus
-from arcface_mxnet.eval.network_arguments import open_network
+from arcface_mxnet.devices import gpus, mxnet_device
+from arcface_mxnet.embedding.arguments import open_embedder
 from arcface_mxnet.megaface import align as megaface_align
 from arcface_mxnet.megaface import gen_megaface
 from arcface_mxnet.train_softmax import main as train
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+GPU = ("--gpu", "0", "--engine", "mxnet")
 REFUSED = "GPU 0 has compute capability 9.0: MXNet cannot run there"
 
 
@@ -36,30 +36,28 @@ def ampere(monkeypatch):
 
 
 def test_the_cpu_is_never_asked_about(hopper):
-    assert device(-1) == mx.cpu()
+    assert mxnet_device(-1) == mx.cpu()
+    assert mxnet_device(-1, 1) == mx.cpu(1)
 
 
 def test_a_gpu_that_is_served(ampere):
-    assert device(0) == device(None) == mx.gpu(0)
+    assert mxnet_device(0) == mx.gpu(0)
     with pytest.raises(ValueError, match="GPU 1, 2 not found: MXNet sees 1.*, or do without$"):
         gpus([0, 1, 2], "do without")
     with pytest.raises(ValueError, match="GPU 3 not found.*--gpu -1 for the CPU"):
-        device(3)
+        mxnet_device(3)
 
 
-@pytest.mark.parametrize("gpu", [0, None])
-def test_a_gpu_that_is_not(hopper, gpu):
+def test_a_gpu_that_is_not(hopper):
     with pytest.raises(ValueError, match=REFUSED):
-        device(gpu)
-    assert device(gpu, "onnxruntime") == mx.gpu(0)
+        mxnet_device(0)
 
 
 def test_it_is_refused_before_mxnet_is_asked(hopper, monkeypatch):
     """With the CPU build too, where another wheel of MXNet would not help."""
     monkeypatch.setattr(mx.context, "num_gpus", lambda: 0)
     with pytest.raises(ValueError, match=REFUSED):
-        device(0)
-    assert device(None) == mx.cpu()
+        mxnet_device(0)
 
 
 def test_a_cuda_build_without_a_driver_sees_none(monkeypatch, caplog):
@@ -69,7 +67,6 @@ def test_a_cuda_build_without_a_driver_sees_none(monkeypatch, caplog):
     monkeypatch.setattr(mx.context, "num_gpus", fails)
     assert devices.num_gpus() == 0
     assert caplog.messages == ["no GPU can be used: CUDA: driver version is insufficient"]
-    assert device(None) == mx.cpu()
 
 
 def script(name):
@@ -97,25 +94,25 @@ def words(name, photos, out):
     listing.write_text("anna/1.jpg\n")
     where = [str(photos), str(listing)] * 2
     return {
-        "align": (align_faces.main, [str(photos), str(out), "--gpu", "0"]),
-        "check crops": (check_crops.main, [str(photos), "--gpu", "0"]),
+        "align": (align_faces.main, [str(photos), str(out), *GPU]),
+        "check crops": (check_crops.main, [str(photos), *GPU]),
         "pack pairs": (
             pack_pairs.main,
             ["folder", "--data-dir", str(photos), "--output", str(out), "--align", "mtcnn",
-             "--gpu", "0"],
+             *GPU],
         ),
         "megaface align": (
             megaface_align.main,
             ["megaface", "--input-dir", str(photos), "--name", "", "--output-dir", str(out),
-             "--gpu", "0"],
+             *GPU],
         ),
         "megaface features": (
             gen_megaface.main,
-            ["--model", "model,1", "--output", str(out), "--gpu", "0",
+            ["--model", "model,1", "--output", str(out), *GPU,
              *(word for pair in zip(places, where, strict=True) for word in pair)],
         ),
-        "test": (script("test"), [photo, "--gpu", "0"]),
-        "benchmark": (script("benchmark"), [photo, "--gpu", "0"]),
+        "test": (script("test"), [photo, *GPU]),
+        "benchmark": (script("benchmark"), [photo, *GPU]),
         "train": (
             train,
             ["--gpus", "0", "--data-dir", str(photos), "--prefix", str(out / "model")],
@@ -137,12 +134,6 @@ def test_every_command_refuses_it_in_one_line(hopper, photos, tmp_path, capsys, 
 
 
 def test_every_script_that_embeds_refuses_it(hopper):
-    arguments = argparse.Namespace(gpu=None, engine="mxnet", batch_size=1)
+    arguments = argparse.Namespace(gpu=0, engine="mxnet", dtype="float32", batch_size=1)
     with pytest.raises(ValueError, match=REFUSED):
-        open_network(arguments, "model,1", (112, 112))
-
-
-def test_gpus_are_made_in_one_place():
-    files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("deploy/*.py")]
-    makers = [f.name for f in files if re.search(r"mx\.gpu\(|num_gpus\(\)", f.read_text())]
-    assert len(files) > 100 and makers == ["devices.py"]
+        open_embedder(arguments, "model,1")

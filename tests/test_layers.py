@@ -19,12 +19,16 @@ LAYERS = (
         "data.ranges", "data.sampling", "data.augment", "data.lists", "data.folder_pairs",
         "align.template", "align.similarity", "megaface.features", "megaface.lists",
         "megaface.search", "megaface.store", "megaface.tile", "megaface.tally", "megaface.pairs",
-        "megaface.sift",
+        "megaface.sift", "checkpoints.params", "checkpoints.names", "checkpoints.aliases",
+        "checkpoints.nodes", "checkpoints.parts", "checkpoints.graph", "checkpoints.network",
     ),
-    ("devices", "networks", "losses", "ops", "training.checkpoints", "training.params_file"),
-    ("data", "eval", "align", "megaface"),
-    ("embedder", "training", "export", "eval.network_arguments"),
-    ("face_model", "serve"),
+    (
+        "devices", "networks", "losses", "ops", "checkpoints", "training.checkpoints",
+        "training.params_file",
+    ),
+    ("data", "eval", "align", "megaface", "engines"),
+    ("embedder", "face_model", "embedding", "training", "export"),
+    ("serve",),
 )  # fmt: skip
 NUMPY_ONLY = LAYERS[1]
 

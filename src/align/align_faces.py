@@ -29,7 +29,7 @@ from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.data.lists import read_list
-from arcface_mxnet.devices import device
+from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
 import cv2
 import numpy as np
 from tqdm import tqdm
@@ -208,7 +208,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--fallback", default="none", choices=("none", "box"),
         help="for a photo without a face: no crop, or its centre unaligned (default: none)",
     )  # fmt: skip
-    add("--gpu", type=int, default=-1, help="GPU number, -1 for the CPU (default: -1)")
+    add_engine_arguments(parser)
     add("--threads", type=int, default=2, help="photos in work at once (default: 2)")
     return parser
 
@@ -231,7 +231,9 @@ def _align(args: argparse.Namespace) -> int:
     if args.photos.is_dir() and args.output.resolve().is_relative_to(args.photos.resolve()):
         raise ValueError(f"{args.output} lies in {args.photos}: crops would be taken for photos")
     check_names(photos)
-    detector = MtcnnDetector(device(args.gpu), min_size=args.min_size, model_dir=args.detector)
+    detector = MtcnnDetector(
+        chosen_gpu(args), engine=args.engine, min_size=args.min_size, model_dir=args.detector
+    )
     aligner = Aligner(detector, size, args.fallback, args.limited)
     reasons = list(align_all(aligner, photos, args.threads))
     write_results(args.output, photos, reasons)

@@ -16,7 +16,7 @@ from arcface_mxnet.align.check import CropReport, check_crops
 from arcface_mxnet.align.images import find_images, read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.cli import run
-from arcface_mxnet.devices import device
+from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
 import numpy as np
 from tqdm import tqdm
 
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("crops", type=Path, help="folder with crops, at any depth")
     add("--sample", type=int, default=500, help="crops looked at, evenly spread (default: 500)")
     add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
-    add("--gpu", type=int, default=-1, help="GPU number, -1 for the CPU (default: -1)")
+    add_engine_arguments(parser)
     return parser
 
 
@@ -46,7 +46,9 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(f"--sample {args.sample}: must be at least 1")
         paths = find_images(args.crops)
         chosen = paths[:: -(-len(paths) // args.sample)]
-        detector = MtcnnDetector(device(args.gpu), min_size=MIN_SIZE, model_dir=args.detector)
+        detector = MtcnnDetector(
+            chosen_gpu(args), engine=args.engine, min_size=MIN_SIZE, model_dir=args.detector
+        )
         report = check_crops(_read(chosen), detector)
         print(f"{report.num_crops} of {len(paths)} crops looked at")
         _print(report)

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bound import BoundNetwork
 from .boxes import sides
 from .cut import cut, normalised
+from .networks import DetectorNetwork
+from .shapes import filled_up
 
 PATCH = 0.25  # side of a patch, in longer sides of the face box
-SIZE = 24
+LNET_SIDE = 24  # pixels of a patch as LNet takes it
 MAX_MOVE = 0.35  # in patches; a landmark that would move farther stays where it was
 
 
 def refine_landmarks(
-    lnet: BoundNetwork, bgr: np.ndarray, boxes: np.ndarray, landmarks: np.ndarray
+    lnet: DetectorNetwork, bgr: np.ndarray, boxes: np.ndarray, landmarks: np.ndarray
 ) -> np.ndarray:
     """Return landmarks (N, 5, 2) corrected by LNet.
 
@@ -30,8 +31,8 @@ def refine_landmarks(
     patch = (patch + patch % 2)[:, None, None]  # (N, 1, 1), even
     corners = np.rint(landmarks - patch / 2)  # (N, 5, 2)
     windows = np.concatenate([corners, corners + patch - 1], 2)  # (N, 5, 4)
-    data = normalised([cut(bgr, window, SIZE) for face in windows for window in face])
-    outputs = lnet.run(data.reshape(len(boxes), 15, SIZE, SIZE))
-    places = np.stack(outputs, 1)  # (N, 5, 2)
+    data = normalised([cut(bgr, window, LNET_SIDE) for face in windows for window in face])
+    outputs = lnet.run(filled_up(data.reshape(len(boxes), 15, LNET_SIDE, LNET_SIDE)))
+    places = np.stack(outputs, 1)[: len(boxes)]  # (N, 5, 2)
     too_far = (np.abs(places - 0.5) > MAX_MOVE).any(2, keepdims=True)
     return corners + np.where(too_far, 0.5, places) * patch

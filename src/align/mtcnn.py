@@ -10,19 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
-import mxnet as mx
 import numpy as np
 
-from .bound import BoundNetwork
+from ..engines.choice import choose_engine
 from .boxes import refine, sides, square, suppress
 from .cut import cut, normalised
 from .face import Face
 from .images import as_bgr
-from .landmarks import refine_landmarks
+from .landmarks import LNET_SIDE, refine_landmarks
+from .networks import DetectorNetwork, open_network
+from .shapes import enlarged, filled_up
 
 WINDOW, STRIDE = 12, 2  # pixels of a level that one PNet cell looks at; between two cells
+RNET_SIDE, ONET_SIDE = 24, 48  # pixels, of what they look at
 TILE = 256  # larger levels are searched in tiles: less memory, and faster within the cache
 BATCH = 128  # candidates in one pass of RNet or ONet
 # Limited mode trusts that a face is there.  Source: the published face model.
@@ -36,28 +39,32 @@ TO_PIXEL_CENTRES = -0.5
 class MtcnnDetector:
     """A detector, safe to share between threads.
 
+    ctx: where its networks run, as choose_engine takes it; None is the CPU.
     min_size: pixels, smallest face looked for.  thresholds: scores that a candidate must
     exceed after PNet, RNet and ONet, 0..1.  factor: from one pyramid level to the next.
     model_dir: folder with the checkpoints det1, det2, det3, number 1; the published ones do.
-    accurate_landmarks: correct each landmark by LNet, det4 in the same folder.
+    accurate_landmarks: correct each landmark by LNet, det4 in the same folder.  engine: what runs
+    them, as choose_engine.
     Raises FileNotFoundError if they are absent, ValueError for options out of range.
     """
 
     def __init__(
         self,
-        ctx: mx.Context,
+        ctx: Any = None,
         *,
         min_size: int = 20,
         thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8),
         factor: float = 0.709,
         model_dir: str | os.PathLike = "models/mtcnn",
         accurate_landmarks: bool = False,
+        engine: str = "auto",
     ):
         if min_size < 1 or not 0 < factor < 1 or len(thresholds) != 3:
             raise ValueError(
                 f"min_size {min_size}, factor {factor}, thresholds {thresholds}: give at least 1, "
                 "a number between 0 and 1, and three scores"
             )
+        chosen = choose_engine("", engine, ctx)
         if not (Path(model_dir) / "det1-symbol.json").is_file():
             raise FileNotFoundError(
                 f"no detector in {Path(model_dir).absolute()}; "
@@ -65,9 +72,12 @@ class MtcnnDetector:
             )
         self.min_size, self.thresholds, self.factor = min_size, thresholds, factor
         self._pnet, self._rnet, self._onet = (
-            BoundNetwork(f"{model_dir}/det{number},1", ctx) for number in (1, 2, 3)
+            open_network(f"{model_dir}/det{number},1", chosen, side and (side, side))
+            for number, side in ((1, None), (2, RNET_SIDE), (3, ONET_SIDE))
         )
-        self._lnet = BoundNetwork(f"{model_dir}/det4,1", ctx) if accurate_landmarks else None
+        self._lnet = None
+        if accurate_landmarks:
+            self._lnet = open_network(f"{model_dir}/det4,1", chosen, (LNET_SIDE, LNET_SIDE))
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return all faces of an image, best score first.
@@ -105,7 +115,10 @@ class MtcnnDetector:
         found = [np.zeros((0, 9))]
         for scale in pyramid(bgr.shape, self.min_size, self.factor):
             for tile, corner in _tiles(bgr, scale):
-                outputs = _by_channels(self._pnet.run(normalised([tile])))
+                larger, (top, left) = enlarged(tile)
+                outputs = self._pnet.run(normalised([larger]))
+                cells = np.s_[:, :, top // STRIDE :, left // STRIDE :]  # of the tile
+                outputs = _by_channels([output[cells] for output in outputs])
                 windows = _windows(outputs, corner, scale, self.thresholds[0])
                 found.append(windows[suppress(windows[:, :4], windows[:, 4], 0.5)])
         windows = np.concatenate(found)
@@ -114,7 +127,7 @@ class MtcnnDetector:
 
     def _judge(self, bgr: np.ndarray, boxes: np.ndarray, threshold: float) -> np.ndarray:
         """Stage 2: return the squares that RNet still takes for faces, corrected."""
-        outputs = _in_batches(self._rnet, bgr, boxes, 24)
+        outputs = _in_batches(self._rnet, bgr, boxes, RNET_SIDE)
         passed = outputs[2][:, 1] > threshold
         boxes, scores, regression = boxes[passed], outputs[2][passed, 1], outputs[4][passed]
         kept = suppress(boxes, scores, 0.7)
@@ -122,7 +135,7 @@ class MtcnnDetector:
 
     def _locate(self, bgr: np.ndarray, boxes: np.ndarray, threshold: float) -> list[Face]:
         """Stage 3: return the faces, with landmarks, that ONet finds in the boxes."""
-        outputs = _in_batches(self._onet, bgr, boxes, 48)
+        outputs = _in_batches(self._onet, bgr, boxes, ONET_SIDE)
         passed = outputs[2][:, 1] > threshold
         boxes, scores, regression = boxes[passed], outputs[2][passed, 1], outputs[4][passed]
         points = outputs[10][passed].reshape(-1, 2, 5).transpose(0, 2, 1)  # (N, 5, 2), 0..1
@@ -169,13 +182,14 @@ def _windows(
 
 
 def _in_batches(
-    network: BoundNetwork, bgr: np.ndarray, boxes: np.ndarray, size: int
+    network: DetectorNetwork, bgr: np.ndarray, boxes: np.ndarray, size: int
 ) -> dict[int, np.ndarray]:
     """Return the outputs of a network for the image in each box, brought to size x size."""
-    parts = [
-        _by_channels(network.run(normalised([cut(bgr, b, size) for b in boxes[i : i + BATCH]])))
-        for i in range(0, len(boxes), BATCH)
-    ]
+    parts = []
+    for i in range(0, len(boxes), BATCH):
+        batch = normalised([cut(bgr, box, size) for box in boxes[i : i + BATCH]])
+        outputs = network.run(filled_up(batch))
+        parts.append(_by_channels([output[: len(batch)] for output in outputs]))
     if not parts:
         return {channels: np.zeros((0, channels)) for channels in (2, 4, 10)}
     return {channels: np.concatenate([part[channels] for part in parts]) for channels in parts[0]}

@@ -40,6 +40,7 @@ from arcface_mxnet.data.pair_lists import (
     read_lfw,
     read_two_lines,
 )
+from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
 import numpy as np
@@ -90,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--fit", choices=FITS, default="refuse", help="what to do with crops of another size: "
         "refuse them, scale them onto a black ground, or stretch them (%(default)s)")  # fmt: skip
     add("--detector", default="models/mtcnn", help="folder of det1 to det3 (%(default)s)")
-    add("--gpu", type=int, default=-1, help="GPU that detects; -1 is the CPU (%(default)s)")
+    add_engine_arguments(parser)
     add("--encoding", choices=(".jpg", ".png"), default=".jpg", help="of images that are written "
         "anew (%(default)s)")  # fmt: skip
     add("--quality", type=int, default=95, help="JPEG quality 1 to 100 (%(default)s)")
@@ -125,7 +126,8 @@ def pack(arguments: argparse.Namespace) -> None:
         align=arguments.align,
         fit=arguments.fit,
         detector_dir=arguments.detector,
-        gpu=arguments.gpu,
+        gpu=chosen_gpu(arguments),
+        engine=arguments.engine,
         factor=KINDS[arguments.kind].factor if arguments.kind in KINDS else 0.709,
         encoding=arguments.encoding,
         quality=arguments.quality,

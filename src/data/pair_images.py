@@ -11,7 +11,6 @@ import numpy as np
 from ..align.crop import align_face, crop_box
 from ..align.face import main_face
 from ..align.mtcnn import MtcnnDetector
-from ..devices import device
 from .packing import padded
 
 ALIGNMENTS = ("none", "mtcnn")
@@ -38,6 +37,7 @@ class ImagePreparer:
         fit: str = "refuse",
         detector_dir: str | os.PathLike = "models/mtcnn",
         gpu: int = -1,
+        engine: str = "auto",
         factor: float = 0.709,
         encoding: str = ".jpg",
         quality: int = 95,
@@ -48,7 +48,8 @@ class ImagePreparer:
         self._detector = None
         if align == "mtcnn":
             self._detector = MtcnnDetector(
-                device(gpu),
+                gpu,
+                engine=engine,
                 thresholds=THRESHOLDS,
                 factor=factor,
                 model_dir=detector_dir,

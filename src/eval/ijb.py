@@ -19,9 +19,9 @@ import sys
 
 from arcface_mxnet.align.crop import align_face
 from arcface_mxnet.cli import run
+from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
 from arcface_mxnet.eval.evaluation import RateAtFar, rates_at_fars
 from arcface_mxnet.eval.feature_store import read_features, store_features
-from arcface_mxnet.eval.fingerprints import model_fingerprint
 from arcface_mxnet.eval.ijb_lists import (
     GALLERIES,
     FaceList,
@@ -29,7 +29,6 @@ from arcface_mxnet.eval.ijb_lists import (
     read_search_list,
     read_template_pairs,
 )
-from arcface_mxnet.eval.network_arguments import add_network_arguments, open_network
 from arcface_mxnet.eval.templates import (
     NORMS,
     SearchResult,
@@ -87,13 +86,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
     names = "\n".join(path.name for path in faces.paths) + str(faces.landmarks.tobytes())
     store_features(
         arguments.features,
-        {
-            "model": model_fingerprint(arguments.model),
-            "list": hashlib.sha256(names.encode()).hexdigest(),
-        },
+        embedding_facts(arguments, arguments.model)
+        | {"list": hashlib.sha256(names.encode()).hexdigest()},
         len(faces.paths),
         lambda start: aligned_faces(faces, start),
-        lambda: open_network(arguments, arguments.model, SIZE),
+        lambda: open_embedder(arguments, arguments.model),
     )
     for options in chosen_options(arguments):
         print(f"{arguments.target}, {options.describe()}")

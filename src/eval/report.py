@@ -28,10 +28,14 @@ PICTURES = 12  # of each kind of wrong pair
 
 @dataclass(frozen=True)
 class Entry:
-    """One model on one pair set, and what both files are (SHA-256)."""
+    """One model on one pair set.
+
+    embedding: what the embeddings came from: "model" (its fingerprint), "engine", "dtype", "flip".
+    pack_fingerprint: SHA-256 of the pair set's file.
+    """
 
     model: str
-    model_fingerprint: str
+    embedding: dict[str, str]
     pack_fingerprint: str
     pair_set: PairSet
     evaluation: Evaluation
@@ -64,7 +68,8 @@ def as_json(entry: Entry) -> dict:
     return {
         "target": evaluation.target,
         "model": entry.model,
-        "model_sha256": entry.model_fingerprint,
+        "model_sha256": entry.embedding["model"],
+        **{key: entry.embedding[key] for key in ("engine", "dtype", "flip")},
         "pack_sha256": entry.pack_fingerprint,
         "num_genuine": int(evaluation.is_genuine.sum()),
         "num_impostor": int((~evaluation.is_genuine).sum()),
@@ -130,15 +135,21 @@ distance of unit vectors of at most the one given. Unit vectors: plain + flipped
 {"".join(_mistakes(number, entry) for number, entry in enumerate(entries))}
 <h3>Fingerprints</h3>
 <table class="prints"><tr><th>pair set</th><td>{escape(target)}</td>
-<td><code>{first.pack_fingerprint}</code></td></tr>
+<td><code>{first.pack_fingerprint}</code></td><td></td></tr>
 {
         "".join(
             f"<tr><th>model</th><td>{escape(e.model)}</td>"
-            f"<td><code>{e.model_fingerprint}</code></td></tr>"
+            f"<td><code>{e.embedding['model']}</code></td>"
+            f"<td>{escape(_embedded_by(e))}</td></tr>"
             for e in entries
         )
     }</table>
 </section>"""
+
+
+def _embedded_by(entry: Entry) -> str:
+    how = entry.embedding
+    return f"{how['engine']}, {how['dtype']}, mirror image: {how['flip']}"
 
 
 def _summary(entries: list[Entry]) -> str:

@@ -16,19 +16,19 @@ from pathlib import Path
 import pickle
 import sys
 
+from arcface_mxnet.checkpoints.names import checkpoint_numbers
+from arcface_mxnet.checkpoints.network import file_fingerprint
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.dataset import read_property
 from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
 from arcface_mxnet.eval.bad_cases import write_mosaic, wrong_pairs
 from arcface_mxnet.eval.evaluation import FLIP_MODES, Evaluation, evaluate, flip_embedding
-from arcface_mxnet.eval.fingerprints import file_fingerprint, model_fingerprint
-from arcface_mxnet.eval.network_arguments import add_network_arguments, open_network
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings, embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
 from arcface_mxnet.eval.principal import verify_components
 from arcface_mxnet.eval.protocols import fold_numbers, unit_rows
 from arcface_mxnet.eval.report import Entry, write_json, write_report
-from arcface_mxnet.training.checkpoints import checkpoint_numbers
 import numpy as np
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def verify(arguments: argparse.Namespace) -> None:
             entries.append(
                 Entry(
                     model,
-                    model_fingerprint(model),
+                    embedding_facts(arguments, model) | {"flip": arguments.flip_mode},
                     file_fingerprint(Path(arguments.data_dir, f"{target}.bin")),
                     pair_set,
                     evaluation,
@@ -185,8 +185,7 @@ def embed(
     """Return the embeddings of a pair set by one model."""
     property_path = Path(arguments.data_dir, "property")
     image_size = read_property(property_path)[1] if property_path.is_file() else None
-    size = image_size or next(pair_set.decoded()).shape[:2]
-    network = open_network(arguments, model, size)
+    network = open_embedder(arguments, model)
     return embed_pair_set(network, pair_set, image_size, progress=f"{target} {Path(model).name}")
 
 

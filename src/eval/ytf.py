@@ -17,10 +17,9 @@ import sys
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.decode import decode_rgb
 from arcface_mxnet.data.folder_pairs import IMAGE_ENDINGS
+from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
 from arcface_mxnet.eval.feature_store import read_features, store_features
-from arcface_mxnet.eval.fingerprints import model_fingerprint
 from arcface_mxnet.eval.intervals import wilson
-from arcface_mxnet.eval.network_arguments import add_network_arguments, open_network
 from arcface_mxnet.eval.protocols import unit_rows, verify_distances
 from arcface_mxnet.eval.videos import DISTANCES, set_distances
 import numpy as np
@@ -61,13 +60,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
     listing = "\n".join(path.relative_to(root).as_posix() for path in paths)
     store_features(
         arguments.features,
-        {
-            "model": model_fingerprint(arguments.model),
-            "list": hashlib.sha256(listing.encode()).hexdigest(),
-        },
+        embedding_facts(arguments, arguments.model)
+        | {"list": hashlib.sha256(listing.encode()).hexdigest()},
         len(paths),
         lambda start: decoded(paths[start:]),
-        lambda: open_network(arguments, arguments.model, next(decoded(paths)).shape[:2]),
+        lambda: open_embedder(arguments, arguments.model),
     )
     units = unit_features(arguments.features, len(paths))
     starts = np.cumsum([0, *(len(of_video) for of_video in frames)])

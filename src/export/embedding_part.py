@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import mxnet as mx
 
-from ..embedder import embedding_symbol
-from ..training.checkpoints import Params, load_checkpoint
+from ..checkpoints.load import Params, load_checkpoint
+
+EMBEDDING_OUTPUT = "fc1_output"  # published name of the embedding in every checkpoint
+
+
+def embedding_symbol(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Return the part of a symbol that ends in the embedding.  Raises ValueError without one."""
+    internals = symbol.get_internals()
+    if EMBEDDING_OUTPUT not in internals.list_outputs():
+        raise ValueError(
+            f"no output {EMBEDDING_OUTPUT!r} in the symbol; it ends in "
+            f"{', '.join(symbol.list_outputs())}: not a network that embeds"
+        )
+    return internals[EMBEDDING_OUTPUT]
 
 
 def slim(

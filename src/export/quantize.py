@@ -19,15 +19,15 @@ import logging
 from pathlib import Path
 import tempfile
 
+from arcface_mxnet.checkpoints.network import DATA
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.embedding.embedder import Embedder
+from arcface_mxnet.engines.conversion import checkpoint_to_onnx, parse_size
 from arcface_mxnet.eval.pair_embeddings import verification_scores
 from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
-from arcface_mxnet.export.conversion import checkpoint_to_onnx, parse_size
-from arcface_mxnet.export.onnx_embedder import OnnxEmbedder
-from arcface_mxnet.export.onnx_graph import DATA
-from arcface_mxnet.export.parity import read_crops
+from arcface_mxnet.export.crops import read_crops
 import numpy as np
 import onnx
 from onnxruntime.quantization import (
@@ -121,7 +121,7 @@ def _quantize_and_compare(args: argparse.Namespace) -> None:
     if pairs is not None:
         fold_numbers(pairs.is_genuine, args.nfolds)  # refuses, before the long work
     if args.model.endswith(".onnx"):
-        OnnxEmbedder(args.model)  # refuses what is not ours
+        Embedder(args.model)  # refuses what is not ours
         model, stem = onnx.load(args.model), args.model.removesuffix(".onnx")
     else:
         model, stem = checkpoint_to_onnx(args.model, size), args.model.rpartition(",")[0]
@@ -132,8 +132,8 @@ def _quantize_and_compare(args: argparse.Namespace) -> None:
         file.write(quantized)
 
     engines = {
-        "float": OnnxEmbedder(model.SerializeToString()),
-        "int8": OnnxEmbedder(quantized),
+        "float": Embedder(model.SerializeToString()),
+        "int8": Embedder(quantized),
     }
     cosines = (engines["float"](crops[1::2]) * engines["int8"](crops[1::2])).sum(axis=1)
     print(f"{output}: {len(quantized) / 2**20:.1f} MiB, float {model.ByteSize() / 2**20:.1f} MiB")

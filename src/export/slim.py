@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from arcface_mxnet.checkpoints.load import save_checkpoint
 from arcface_mxnet.cli import run
 from arcface_mxnet.export.embedding_part import load_slim
-from arcface_mxnet.training.checkpoints import save_checkpoint
 
 SLIM_NUMBER = 0
 

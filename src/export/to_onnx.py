@@ -13,11 +13,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from arcface_mxnet.checkpoints.network import StoredNetwork, read_network
 from arcface_mxnet.cli import run
-from arcface_mxnet.export.conversion import parse_size, to_onnx, write_model
-from arcface_mxnet.export.embedding_part import load_slim
-from arcface_mxnet.export.parity import compare, read_crops
+from arcface_mxnet.engines.conversion import convert, parse_size, write_model
+from arcface_mxnet.engines.parity import Parity
+from arcface_mxnet.engines.reference import run_mxnet
+from arcface_mxnet.engines.session import Session
+from arcface_mxnet.export.crops import read_crops
 import numpy as np
+import onnx
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,25 +51,32 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         size = parse_size(args.image_size)
         output = args.output or f"{args.model.rpartition(',')[0]}.onnx"
-        slim = load_slim(args.model)
-        model = to_onnx(*slim, size, fold=not args.no_fold)
+        network = read_network(args.model)
+        model = convert(network, size, fold=not args.no_fold)
         crops = read_crops(args.check, size, limit=64) if args.check else _random_images(size)
-        parity = compare(*slim, model, crops)
-        if not parity.min_cosine >= parity.REQUIRED:  # nan too
+        parity = compare(network, model, crops)
+        if not parity.is_faithful:
             raise ValueError(
-                f"{args.model}: onnxruntime and MXNet disagree, cosine {parity.min_cosine:.7f}, "
-                f"below {parity.REQUIRED}; {output} is not written.  If it is nan, the parameters "
-                "are: a training that diverged?"
+                f"{args.model}: onnxruntime and MXNet disagree, {parity}; {output} is not written. "
+                " If it is nan, the parameters are: a training that diverged?"
             )
         write_model(output, model)
         print(
             f"{output}: {Path(output).stat().st_size / 2**20:.1f} MiB, {len(model.graph.node)} "
-            f"operators; onnxruntime against MXNet on {len(crops)} images: lowest cosine "
-            f"{parity.min_cosine:.7f}, largest difference {parity.max_difference:.2g} of the "
-            "embedding's largest value"
+            f"operators; onnxruntime against MXNet on {len(crops)} images: {parity}"
         )
 
     return run(work)
+
+
+def compare(network: StoredNetwork, model: onnx.ModelProto, rgb_nhwc: np.ndarray) -> Parity:
+    """Return how near onnxruntime comes to MXNet on crops (N, H, W, 3), uint8 RGB, batch = N.
+
+    A batch in one piece, because a GNAP head mixes the images of a batch.
+    """
+    batch = rgb_nhwc.transpose(0, 3, 1, 2).astype(np.float32)  # (N, 3, H, W)
+    found = Session(model.SerializeToString()).run({"data": batch})
+    return Parity.of(run_mxnet(network, batch), found)
 
 
 def _random_images(size: tuple[int, int]) -> np.ndarray:

@@ -31,7 +31,7 @@ from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.files import replace_file
-from arcface_mxnet.devices import device
+from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
 from arcface_mxnet.megaface.align_attempts import Hint, crop_with_hint
 from arcface_mxnet.megaface.lists import read_names, read_probe_list
 import cv2
@@ -60,11 +60,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("facescrub", "megaface"):
-        add = commands.add_parser(name, help=f"align {name}").add_argument
+        command = commands.add_parser(name, help=f"align {name}")
+        add_engine_arguments(command)
+        add = command.add_argument
         add("--input-dir", type=Path, required=True, help="folder of the data set")
         add("--output-dir", type=Path, required=True, help="folder for the crops")
         add("--image-size", default="112,112", help="HEIGHT,WIDTH in pixels (%(default)s)")
-        add("--gpu", type=int, default=-1, help="GPU number; -1 for the CPU (%(default)s)")
         add("--threads", type=int, default=2, help="photos at once (%(default)s)")
         add("--model-dir", type=Path, default=Path("models/mtcnn"),
             help="folder of det1 to det3 (%(default)s)")  # fmt: skip
@@ -98,7 +99,10 @@ def align(arguments: argparse.Namespace) -> int:
     if not photos:
         raise ValueError(f"{arguments.input_dir}: no photo found there")
     detector = MtcnnDetector(
-        device(arguments.gpu), thresholds=THRESHOLDS, model_dir=arguments.model_dir
+        chosen_gpu(arguments),
+        engine=arguments.engine,
+        thresholds=THRESHOLDS,
+        model_dir=arguments.model_dir,
     )
     notes = out / "attempts.tsv"
     before = _read_attempts(notes)

@@ -26,10 +26,12 @@ import sys
 from arcface_mxnet.align.images import read_image
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.files import replace_file
-from arcface_mxnet.devices import device
-from arcface_mxnet.embedder import ImageEmbedder
-from arcface_mxnet.eval.fingerprints import model_fingerprint
-from arcface_mxnet.export.engine import ENGINES, open_embedder
+from arcface_mxnet.embedding.arguments import (
+    add_embedding_arguments,
+    embedding_facts,
+    open_embedder,
+)
+from arcface_mxnet.embedding.images import ImageEmbedder
 from arcface_mxnet.megaface.features import feature_dim, write_feature
 from arcface_mxnet.megaface.lists import algorithm_name, read_names
 from arcface_mxnet.megaface.store import DTYPES, FeatureStore, StoreWriter
@@ -64,8 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="channels,height,width of the images in pixels (%(default)s)")  # fmt: skip
     add("--batch_size", "--batch-size", type=int, default=8,
         help="images per forward pass (%(default)s)")  # fmt: skip
-    add("--gpu", type=int, help="GPU number; -1 for the CPU (default: 0 if there is a GPU)")
-    add("--engine", choices=ENGINES, default="auto", help="what runs a model (%(default)s)")
+    add_embedding_arguments(parser)
     add("--store", choices=DTYPES, help="write packed stores of this type")
     add("--shard", default="1/1", help="I/N: only part I of N, as on one of N machines; parts of "
         "stores are joined by `python -m arcface_mxnet.megaface.convert merge`")  # fmt: skip
@@ -118,18 +119,11 @@ class Model:
 
     def __init__(self, arguments: argparse.Namespace, size: tuple[int, int]):
         self.names, self.size = arguments.model.split("|"), size
-        ctx = device(arguments.gpu, arguments.engine)
         self.group = BATCHES_AT_ONCE * arguments.batch_size
         self._embedders: list[ImageEmbedder] = [
-            open_embedder(
-                name,
-                arguments.engine,
-                ctx,
-                size=size,
-                batch_size=arguments.batch_size,
-            )
-            for name in self.names
+            open_embedder(arguments, name) for name in self.names
         ]
+        self._facts = [embedding_facts(arguments, name) for name in self.names]
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:
         """Return unit features float32 (N, D) of uint8 RGB crops (N, H, W, 3)."""
@@ -138,8 +132,14 @@ class Model:
 
     def describe(self) -> dict:
         """Return what decides the features, for telling one job from another."""
-        prints = [model_fingerprint(name) for name in self.names]
-        return {"models_sha256": prints, "height_width": list(self.size), "flip": "sum"}
+        first = self._facts[0]
+        return {
+            "models_sha256": [facts["model"] for facts in self._facts],
+            "engine": first["engine"],
+            "dtype": first["dtype"],
+            "height_width": list(self.size),
+            "flip": "sum",
+        }
 
 
 def fill_folder(

@@ -53,7 +53,7 @@ MXReturnValue parse_attrs(const Attrs& attrs, int* num_inputs, int* num_outputs)
   return MX_SUCCESS;
 }
 
-MXReturnValue infer_shape(const Attrs&, Shapes* in, Shapes* out) {
+MXReturnValue infer_shape(const Attrs& attrs, Shapes* in, Shapes* out) {
   const Shape data = (*in)[0];
   if (data.size() < 2) {
     MX_ERROR_MSG << "arcface_batchnorm: data (N, C, ...) expected";
@@ -61,7 +61,8 @@ MXReturnValue infer_shape(const Attrs&, Shapes* in, Shapes* out) {
   }
   const Shape channels = {data[1]};
   for (size_t i = 1; i < in->size(); ++i) {
-    if ((*in)[i].size() != 1 || (*in)[i][0] != 1) (*in)[i] = channels;
+    const bool shared = i == 3 && Arguments(attrs).prelu && (*in)[i] == Shape{1};  // slope
+    if (!shared) (*in)[i] = channels;
   }
   *out = {data, channels, channels};
   return MX_SUCCESS;

@@ -13,45 +13,49 @@ BatchNorm is one of those, whatever its gradient: there a copy goes before it as
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-import mxnet as mx
-
-from .rewrite import Entry, Node, Rewriter, attrs_of
+from .rewrite import HEAD, Claim, Entry, Graph, Node, Rewriter, attrs_of, rewrite
 
 BLOCK = 16
 SMALL_BLOCK = 4
+PICTURE = 3  # channels, which a first convolution takes as they are
 EVERY_CHANNEL = {"axis": "1", "begin": "0", "end": "None"}
 KEEPS_LAYOUT = frozenset({"Activation", "Dropout", "LeakyReLU"})
-KEEPS_CHANNELS = KEEPS_LAYOUT | {"BatchNorm", "Pooling", "_Plus", "_copy", "elemwise_add"}
 
 
-def separate_layouts(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
-    """Return the symbol with copies about each BatchNorm whose layout oneDNN is slow with.
+def separate_layouts(graph: Graph) -> Graph:
+    """Return the graph with copies about each BatchNorm whose layout oneDNN is slow with.
 
-    Same results to the last bit, names of arguments and outputs included.  The symbol itself
-    comes back where there is no such BatchNorm, and on processors without AVX-512.
+    Same results to the last bit.  The graph itself comes back where there is no such BatchNorm,
+    and on processors without AVX-512.
     """
-    if not _has_avx512():
-        return symbol
-    rewriter = Rewriter(symbol)
-    torn = _torn_norms(rewriter.old)
-    small = _norms_of_small_blocks(rewriter.old)
-    if not torn | small:
-        return symbol
+    return rewrite(graph, layouts=slow_norms(graph)) if _has_avx512() else graph
 
-    def rule(rewriter: Rewriter, node: Node, inputs: list[Entry]) -> Entry | None:
-        name = node["name"]
-        if node["op"] != "BatchNorm" or name not in torn | small:
-            return None
-        if name in small:
-            plain = rewriter.add("slice_axis", f"{name}_plain", inputs[:1], EVERY_CHANNEL)
-            inputs = [plain, *inputs[1:]]
-        norm = rewriter.add("BatchNorm", name, inputs, attrs_of(node))
-        return rewriter.add("slice_axis", f"{name}_copy", [norm], EVERY_CHANNEL)
 
-    return rewriter.run(rule)
+def slow_norms(graph: Graph) -> Iterator[Claim]:
+    """Rule: such BatchNorms."""
+    for number, node in enumerate(graph.nodes):
+        if node["op"] == "BatchNorm" and graph.read_outputs(number) == {0}:
+            small = _is_in_small_blocks(graph.source(node))
+            if small or _is_torn(graph, number):
+                yield _copied(number, node, small)
+
+
+def _copied(number: int, node: Node, small: bool) -> Claim:
+    """Return the claim of a BatchNorm for itself with a copy after it, and before it too."""
+    name = node["name"]
+
+    def build(rewriter: Rewriter) -> Entry:
+        inputs = [rewriter.entry(entry) for entry in node["inputs"]]
+        if small:
+            inputs[0] = rewriter.add("slice_axis", f"{name}_plain", inputs[:1], EVERY_CHANNEL)
+        norm = rewriter.add("BatchNorm", f"{name}_norm", inputs, attrs_of(node))
+        return rewriter.add("slice_axis", name, [norm], EVERY_CHANNEL)
+
+    return Claim((number,), build)
 
 
 @lru_cache(maxsize=1)
@@ -62,30 +66,13 @@ def _has_avx512() -> bool:
         return False
 
 
-def _torn_norms(nodes: list[Node]) -> set[str]:
-    """Return the names of the BatchNorms between convolutions of different layouts."""
-    torn = set()
-    users: dict[int, list[int]] = {}
-    for i, node in enumerate(nodes):
-        for source, *_ in node["inputs"]:
-            users.setdefault(source, []).append(i)
-    for i, node in enumerate(nodes):
-        if node["op"] != "BatchNorm" or nodes[node["inputs"][0][0]]["op"] != "Convolution":
-            continue
-        data = _is_in_blocks(nodes, node["inputs"][0][0])
-        gradients = {_is_in_blocks(nodes, user) for user in _convolutions_after(nodes, users, i)}
-        if data not in gradients and gradients:
-            torn.add(node["name"])
-    return torn
-
-
-def _norms_of_small_blocks(nodes: list[Node]) -> set[str]:
-    """Return the names of the BatchNorms whose data comes in blocks of 4 channels."""
-    return {
-        node["name"]
-        for node in nodes
-        if node["op"] == "BatchNorm" and _is_in_small_blocks(nodes[node["inputs"][0][0]])
-    }
+def _is_torn(graph: Graph, number: int) -> bool:
+    """Tell whether a BatchNorm stands between convolutions of different layouts."""
+    before = graph.source(graph.nodes[number])
+    if before["op"] != "Convolution":
+        return False
+    after = {_is_in_blocks(graph, node) for node in _convolutions_after(graph, number)}
+    return bool(after) and _is_in_blocks(graph, before) not in after
 
 
 def _is_in_small_blocks(node: Node) -> bool:
@@ -97,35 +84,23 @@ def _is_in_small_blocks(node: Node) -> bool:
     return groups > 1 and (filters // groups) % (2 * SMALL_BLOCK) == SMALL_BLOCK
 
 
-def _convolutions_after(nodes: list[Node], users: dict[int, list[int]], start: int) -> list[int]:
+def _convolutions_after(graph: Graph, start: int) -> list[Node]:
     found = []
-    for user in users.get(start, []):
-        if nodes[user]["op"] == "Convolution":
-            found.append(user)
-        elif nodes[user]["op"] in KEEPS_LAYOUT:
-            found += _convolutions_after(nodes, users, user)
+    for reader in graph.readers(start):
+        if reader == HEAD:
+            continue
+        if graph.nodes[reader]["op"] == "Convolution":
+            found.append(graph.nodes[reader])
+        elif graph.nodes[reader]["op"] in KEEPS_LAYOUT:
+            found += _convolutions_after(graph, reader)
     return found
 
 
-def _is_in_blocks(nodes: list[Node], convolution: int) -> bool:
+def _is_in_blocks(graph: Graph, convolution: Node) -> bool:
     """Tell whether a convolution's arrays are in blocks of 16 channels."""
-    attrs = attrs_of(nodes[convolution])
-    filters, groups = int(attrs["num_filter"]), int(attrs.get("num_group", "1"))
-    channels = _channels(nodes, nodes[convolution]["inputs"][0][0])
-    if groups > 1 and groups == filters == channels:  # depthwise
+    groups = int(attrs_of(convolution).get("num_group", "1"))
+    filters, channels_of_group, *_ = graph.shape(convolution["inputs"][1])
+    if groups > 1 and groups == filters and channels_of_group == 1:  # depthwise
         return filters % BLOCK == 0
     fits = (filters // groups) % BLOCK == 0
-    return fits and (channels is None or (channels // groups) % BLOCK == 0)
-
-
-def _channels(nodes: list[Node], index: int) -> int | None:
-    """Return the channels of a node's output as the graph tells them, or None."""
-    node = nodes[index]
-    if node["op"] == "Convolution":
-        return int(attrs_of(node)["num_filter"])
-    if node["op"] == "Concat":
-        parts = [_channels(nodes, part) for part, *_ in node["inputs"]]
-        return None if None in parts else sum(parts)
-    if node["op"] in KEEPS_CHANNELS:
-        return _channels(nodes, node["inputs"][0][0])
-    return None
+    return fits and (channels_of_group == PICTURE or channels_of_group % BLOCK == 0)

@@ -10,67 +10,159 @@ these networks all of this is ours:
     BatchNorm, then PReLU    arcface_batchnorm with a slope: one pass over the data
     BatchNorm, then ReLU     arcface_batchnorm with a slope of 0
     Dropout, in training     arcface_dropout, whose random numbers cost little
+
+The last four have more than one output, which would give a head of the graph another name: there
+the stock operator stays.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-import json
+from collections.abc import Iterator
+import re
 
-from .rewrite import Entry, Node, Rewriter, attrs_of, is_prelu, own_gradient, user_attrs
+from .own import is_own_prelu, own_operator, own_prelu
+from .rewrite import Claim, Graph, Node, attrs_of, is_prelu
 
-CONVOLUTIONS = ("arcface_depthwise", "arcface_pointwise")
 TRUE = ("True", "true", "1")
 
 
-def pair(attrs: dict[str, str], key: str, default: str) -> list[int]:
+def suits(graph: Graph) -> bool:
+    """Tell whether oneDNN's blocks would be broken up all over the graph.
+
+    So it is where most convolutions are depthwise or 1x1 and some are of groups (MobileNet,
+    DPN, ResNeXt), and where most are followed by Dropout (DenseNet), which knows no blocks.
+    Where all others are whole 3x3 convolutions (ResNet of bottlenecks) oneDNN is faster.
+    """
+    convolutions = [node for node in graph.nodes if node["op"] == "Convolution"]
+    pointwise = sum(is_pointwise(graph, node) for node in convolutions)
+    ours = pointwise + sum(is_depthwise(graph, node) for node in convolutions)
+    dropouts = sum(node["op"] == "Dropout" for node in graph.nodes)
+    if 2 * dropouts > len(convolutions) and pointwise:
+        return True
+    grouped = any(_groups(node) > 1 for node in convolutions)
+    return grouped and 2 * ours > len(convolutions)
+
+
+def convolutions(graph: Graph) -> Iterator[Claim]:
+    """Rule: depthwise and 1x1 convolutions."""
+    for number, node in enumerate(graph.nodes):
+        attrs = attrs_of(node)
+        if is_depthwise(graph, node):
+            options = {
+                "kernel": graph.shape(node["inputs"][1])[2],
+                "stride": pair(attrs, "stride", 1)[0],
+                "pad": pair(attrs, "pad", 0)[0],
+            }
+            yield own_operator(graph, (number,), "arcface_depthwise", node["inputs"], options)
+        elif is_pointwise(graph, node):
+            options = {"filters": attrs["num_filter"]}
+            yield own_operator(graph, (number,), "arcface_pointwise", node["inputs"], options)
+
+
+def dropouts(graph: Graph) -> Iterator[Claim]:
+    """Rule: Dropout in a graph that only ever trains."""
+    for number, node in enumerate(graph.nodes):
+        if is_dropout(node) and not graph.is_head(number):
+            options = {"p": attrs_of(node).get("p", "0.5")}
+            yield own_operator(graph, (number,), "arcface_dropout", node["inputs"], options)
+
+
+def norms_and_prelus(graph: Graph, *, training: bool, whole: bool = True) -> Iterator[Claim]:
+    """Rule: BatchNorms, with the PReLU or ReLU that alone reads one, and every other PReLU.
+
+    training: statistics of the batch, or the moving ones.  whole False leaves ReLUs to oneDNN, and
+    every BatchNorm that no PReLU follows; but one that a PReLU feeds would get plain data
+    there, which oneDNN is slow with.
+    """
+    absorbed = set()
+    for number, node in enumerate(graph.nodes):
+        if not (is_own_prelu(graph, number) or (whole and is_relu(node))):
+            continue
+        norm = node["inputs"][0][0]
+        if (
+            is_batch_norm(graph, graph.nodes[norm])
+            and graph.readers(norm) == [number]
+            and not graph.is_head(number)
+        ):
+            absorbed.add(norm)
+            yield _batch_norm(graph, (norm, number), training)
+        elif is_prelu(node):
+            yield own_prelu(graph, number)
+    for number, node in enumerate(graph.nodes):
+        free = is_batch_norm(graph, node) and number not in absorbed and not graph.is_head(number)
+        if free and (whole or is_prelu(graph.source(node))):
+            yield _batch_norm(graph, (number,), training)
+
+
+def _batch_norm(graph: Graph, nodes: tuple[int, ...], training: bool) -> Claim:
+    """Return the claim of a BatchNorm, alone or with the activation after it."""
+    norm, last = graph.nodes[nodes[0]], graph.nodes[nodes[-1]]
+    act = "none" if norm is last else "prelu" if is_prelu(last) else "relu"
+    slope = last["inputs"][1:] if act == "prelu" else []
+    data, gamma, beta, *states = norm["inputs"]
+    attrs = attrs_of(norm)
+    options = {
+        "eps": attrs.get("eps", "0.001"),
+        "momentum": attrs.get("momentum", "0.9"),
+        "act": act,
+        "training": int(training),
+    }
+    sources = [data, gamma, beta, *slope, *states]
+    return own_operator(graph, nodes, "arcface_batchnorm", sources, options, num_states=2)
+
+
+def pair(attrs: dict[str, str], key: str, default: int) -> list[int]:
     """Return an attribute like "(3, 3)" as a list."""
-    text = attrs.get(key, default).replace("(", "[").replace(")", "]").replace(",]", "]")
-    return json.loads(text) or json.loads(default.replace("(", "[").replace(")", "]"))
+    sizes = [int(size) for size in re.findall(r"\d+", attrs.get(key, ""))]
+    return sizes or [default, default]
 
 
-def is_convolution(node: Node) -> bool:
+def is_convolution(graph: Graph, node: Node) -> bool:
     """Tell whether a node is a convolution without bias that ours may be in place of."""
     attrs = attrs_of(node)
     return (
         node["op"] == "Convolution"
         and len(node["inputs"]) == 2
-        and pair(attrs, "dilate", "(1, 1)") == [1, 1]
+        and graph.are_variables(node["inputs"][1:])
+        and len(graph.shape(node["inputs"][1])) == 4
+        and pair(attrs, "dilate", 1) == [1, 1]
         and attrs.get("layout", "None") in ("None", "NCHW")
-        and len(pair(attrs, "kernel", "()")) == 2
     )
 
 
-def is_depthwise(node: Node) -> bool:
-    if not is_convolution(node):
+def is_depthwise(graph: Graph, node: Node) -> bool:
+    """Tell whether it has one square kernel for each channel, of the same stride and pad."""
+    if not is_convolution(graph, node):
         return False
     attrs = attrs_of(node)
-    groups = int(attrs.get("num_group", "1"))
-    squares = [
-        pair(attrs, "kernel", "()"),
-        pair(attrs, "stride", "(1, 1)"),
-        pair(attrs, "pad", "(0, 0)"),
-    ]
-    return groups > 1 and groups == int(attrs["num_filter"]) and all(a == b for a, b in squares)
+    filters, channels_of_group, *kernel = graph.shape(node["inputs"][1])
+    squares = [kernel, pair(attrs, "stride", 1), pair(attrs, "pad", 0)]
+    one_each = _groups(node) == filters and channels_of_group == 1
+    return one_each and filters > 1 and all(a == b for a, b in squares)
 
 
-def is_pointwise(node: Node) -> bool:
-    if not is_convolution(node):
+def is_pointwise(graph: Graph, node: Node) -> bool:
+    if not is_convolution(graph, node):
         return False
     attrs = attrs_of(node)
     return (
-        attrs.get("num_group", "1") == "1"
-        and pair(attrs, "kernel", "()") == [1, 1]
-        and pair(attrs, "stride", "(1, 1)") == [1, 1]
-        and pair(attrs, "pad", "(0, 0)") == [0, 0]
+        _groups(node) == 1
+        and graph.shape(node["inputs"][1])[2:] == (1, 1)
+        and pair(attrs, "stride", 1) == [1, 1]
+        and pair(attrs, "pad", 0) == [0, 0]
     )
 
 
-def is_batch_norm(node: Node) -> bool:
+def _groups(node: Node) -> int:
+    return int(attrs_of(node).get("num_group", "1"))
+
+
+def is_batch_norm(graph: Graph, node: Node) -> bool:
     """Tell whether a node is a BatchNorm of axis 1 with a free gamma, and gives only its data."""
     attrs = attrs_of(node)
     return (
         node["op"] == "BatchNorm"
+        and graph.are_variables(node["inputs"][1:])
         and attrs.get("axis", "1") == "1"
         and attrs.get("fix_gamma", "True") not in TRUE
         and attrs.get("output_mean_var", "False") not in TRUE
@@ -91,95 +183,3 @@ def is_dropout(node: Node) -> bool:
 
 def is_relu(node: Node) -> bool:
     return node["op"] == "Activation" and attrs_of(node).get("act_type") == "relu"
-
-
-class PlainRule:
-    """The rule for Rewriter.run.  training: statistics of the batch, or the moving ones.
-
-    whole False leaves convolutions to oneDNN, and every BatchNorm that no PReLU follows; but
-    one that a PReLU feeds would get plain data there, which oneDNN is slow with.
-    """
-
-    def __init__(self, rewriter: Rewriter, training: bool, *, whole: bool = True):
-        self._training = training
-        self._whole = whole
-        uses = Counter(entry[0] for node in rewriter.old for entry in node["inputs"])
-        uses.update(rewriter.head_nodes)
-        self._heads = {rewriter.old[i]["name"] for i in rewriter.head_nodes}
-        # Names of the BatchNorms whose only use is a PReLU or ReLU: they are computed there.
-        self._absorbed = {
-            rewriter.old[node["inputs"][0][0]]["name"]
-            for node in rewriter.old
-            if (is_prelu(node) or (whole and is_relu(node)))
-            and is_batch_norm(rewriter.old[node["inputs"][0][0]])
-            and uses[node["inputs"][0][0]] == 1
-        }
-
-    @staticmethod
-    def suits(rewriter: Rewriter) -> bool:
-        """Tell whether oneDNN's blocks would be broken up all over the graph.
-
-        So it is where most convolutions are depthwise or 1x1 and some are of groups (MobileNet,
-        DPN, ResNeXt), and where most are followed by Dropout (DenseNet), which knows no blocks.
-        Where all others are whole 3x3 convolutions (ResNet of bottlenecks) oneDNN is faster.
-        """
-        convolutions = [node for node in rewriter.old if node["op"] == "Convolution"]
-        ours = [node for node in convolutions if is_depthwise(node) or is_pointwise(node)]
-        dropouts = [node for node in rewriter.old if node["op"] == "Dropout"]
-        if 2 * len(dropouts) > len(convolutions) and any(map(is_pointwise, ours)):
-            return True
-        grouped = (int(attrs_of(node).get("num_group", "1")) > 1 for node in convolutions)
-        return any(grouped) and 2 * len(ours) > len(convolutions)
-
-    def __call__(self, rewriter: Rewriter, node: Node, inputs: list[Entry]) -> Entry | None:
-        attrs = attrs_of(node)
-        if self._whole and is_depthwise(node):
-            options = {
-                "kernel": pair(attrs, "kernel", "()")[0],
-                "stride": pair(attrs, "stride", "(1, 1)")[0],
-                "pad": pair(attrs, "pad", "(0, 0)")[0],
-            }
-            return self._add(rewriter, "arcface_depthwise", node, inputs, options)
-        if self._whole and is_pointwise(node):
-            options = {"filters": attrs["num_filter"]}
-            return self._add(rewriter, "arcface_pointwise", node, inputs, options)
-        if self._whole and self._training and is_dropout(node) and node["name"] not in self._heads:
-            options = {"p": attrs.get("p", "0.5")}
-            return self._add(rewriter, "arcface_dropout", node, inputs, options)
-        if is_batch_norm(node):
-            if node["name"] in self._absorbed:
-                return inputs[0]  # the activation that follows looks for its other inputs itself
-            if not self._whole and not is_prelu(rewriter.old[node["inputs"][0][0]]):
-                return None
-            return self._batch_norm(rewriter, node, node, inputs)
-        if is_prelu(node) or is_relu(node):
-            norm = rewriter.old[node["inputs"][0][0]]
-            if norm["name"] in self._absorbed:
-                return self._batch_norm(rewriter, node, norm, inputs)
-            if is_prelu(node):
-                return self._add(rewriter, "arcface_prelu", node, inputs, {})
-        return None
-
-    def _batch_norm(self, rewriter, node, norm, inputs):
-        """Add a BatchNorm under the name of `node`, itself or the activation that takes it in."""
-        act = "none" if node is norm else "prelu" if is_prelu(node) else "relu"
-        slope = node["inputs"][1:] if act == "prelu" else []
-        _, gamma, beta, *states = norm["inputs"]
-        sources = [norm["inputs"][0], gamma, beta, *slope, *states]
-        entries = [inputs[0], *(rewriter.entry(entry) for entry in sources[1:])]
-        attrs = attrs_of(norm)
-        options = {
-            "eps": attrs.get("eps", "0.001"),
-            "momentum": attrs.get("momentum", "0.9"),
-            "act": act,
-            "training": int(self._training),
-        }
-        merged = dict(node, inputs=sources)
-        return self._add(rewriter, "arcface_batchnorm", merged, entries, options, num_states=2)
-
-    @staticmethod
-    def _add(rewriter, op, node, inputs, options, num_states=0):
-        options = {key: str(value) for key, value in options.items()}
-        rewriter.set_ranks(inputs[1:], 4 if op in CONVOLUTIONS else 1)
-        entries = own_gradient(rewriter, node, inputs, num_states)
-        return rewriter.add(op, node["name"], entries, user_attrs(node) | options)

@@ -1,7 +1,9 @@
 """Enrolled people in one SQLite file, and the search among them.
 
-    meta    probe: the network's embedding of a fixed pattern; embeddings of another network
-            mean nothing here, so a store is refused where the probe differs
+    meta    fingerprint: of the network that embedded, Embedder.fingerprint; embeddings of another
+            mean nothing here, so a store is refused where it differs
+            probe: the network's embedding of a fixed pattern, by which an export of the same
+            network, whose file has a fingerprint of its own, is told from another network
     photos  name, embedding float32 (D,) little endian; a person is the rows of one name
 
 What `add` and `remove` report as done is on the disk: it survives a killed process.  One
@@ -21,7 +23,7 @@ import numpy as np
 from .refusal import Refusal
 
 NAME_LENGTH = 100
-SAME_NETWORK = 0.9  # cosine of the probes; INT8 of the same network stays above
+SAME_NETWORK = 0.9999  # cosine of the probes of a network and its export
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS photos (
@@ -34,11 +36,13 @@ CREATE INDEX IF NOT EXISTS photos_name ON photos (name);
 class People:
     """The people enrolled in a file, which is made if it is absent.
 
-    probe: Recognizer.probe().  max_photos: in all.
+    probe: Recognizer.probe().  max_photos: in all.  fingerprint: of the network.
     Raises ValueError if the file is no such store, belongs to another network or is in use.
     """
 
-    def __init__(self, path: str | os.PathLike, probe: np.ndarray, max_photos: int):
+    def __init__(
+        self, path: str | os.PathLike, probe: np.ndarray, max_photos: int, fingerprint: str
+    ):
         self._max_photos, self._lock = max_photos, threading.Lock()
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +51,7 @@ class People:
             raise ValueError(f"{path}: is no file, and cannot be a store of people")
         self._database = sqlite3.connect(path, timeout=1, check_same_thread=False)
         try:
-            self._open(probe)
+            self._open(probe, fingerprint)
         except sqlite3.OperationalError as error:
             self._database.close()
             hint = "; does another process serve this store?" if "locked" in str(error) else ""
@@ -59,7 +63,7 @@ class People:
             self._database.close()
             raise ValueError(f"{path}: {error}") from None
 
-    def _open(self, probe: np.ndarray) -> None:
+    def _open(self, probe: np.ndarray, fingerprint: str) -> None:
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
         tables = self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         if others := {name for (name,) in tables} - {"meta", "photos"}:
@@ -69,18 +73,26 @@ class People:
         self._database.execute("PRAGMA secure_delete = ON")  # a deleted face leaves no bytes
         with self._database:
             self._database.executescript(SCHEMA)
-            row = self._database.execute("SELECT value FROM meta WHERE key = 'probe'").fetchone()
-            if row is None:
-                blob = _to_bytes(probe)
-                self._database.execute("INSERT INTO meta VALUES ('probe', ?)", (blob,))
-        if row is not None:
-            known = np.frombuffer(row[0], "<f4")
-            if known.shape != probe.shape or float(known @ probe) < SAME_NETWORK:
-                raise ValueError(
-                    "was enrolled with another network, whose embeddings cannot be compared; "
-                    "give that network or another store"
-                )
+            known = dict(self._database.execute("SELECT key, value FROM meta"))
+            if "probe" not in known:
+                known = {"probe": _to_bytes(probe)}
+                self._database.execute("INSERT INTO meta VALUES ('probe', ?)", (known["probe"],))
+            if known.get("fingerprint") != fingerprint:
+                self._check_probe(known, probe, fingerprint)
+            if "fingerprint" not in known:  # new, or of a version that had none
+                row = ("fingerprint", fingerprint)
+                self._database.execute("INSERT INTO meta VALUES (?, ?)", row)
         self._load(len(_to_bytes(probe)))
+
+    @staticmethod
+    def _check_probe(known: dict, probe: np.ndarray, fingerprint: str) -> None:
+        there = np.frombuffer(known["probe"], "<f4")
+        if there.shape != probe.shape or not float(there @ probe) >= SAME_NETWORK:
+            raise ValueError(
+                "was enrolled with another network, whose embeddings cannot be compared "
+                f"(fingerprint {known.get('fingerprint', 'unknown')}, this one has {fingerprint}); "
+                "give that network or another store"
+            )
 
     def _load(self, num_bytes: int) -> None:
         """Read all embeddings, of num_bytes each, into memory, a person's rows side by side."""

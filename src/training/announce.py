@@ -32,6 +32,8 @@ def announce(
         config.emb_size,
         ", ".join(map(str, plan.ctx)),
     )
+    if plan.loss.batch_plan == "triplets":
+        logger.info("mining: bags are embedded in %s (--triplet-dtype)", config.triplet_dtype)
     per_step = f"{config.per_batch_size} images x {len(plan.ctx)} device(s)"
     if config.accumulate > 1:
         per_step += f" x {config.accumulate} accumulated"

@@ -15,7 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ..data.dataset import FaceDataset
-from ..embedder import Embedder, ImageEmbedder
+from ..embedding.embedder import ParameterEmbedder
+from ..embedding.images import ImageEmbedder
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def imprint(
     symbol: a training symbol.  batch_size: images per forward pass, all of ctx together.
     Identities without images keep the row that was drawn.
     """
-    embedder = Embedder.from_parameters(symbol, arg_params, aux_params, ctx, batch_size=batch_size)
+    embedder = ParameterEmbedder(symbol, arg_params, aux_params, ctx, batch_size=batch_size)
     identities, directions = identity_directions(embedder, dataset)
     weight = arg_params[CLASSIFIER].asnumpy()
     weight[identities] = directions

@@ -7,8 +7,8 @@ import logging
 
 import mxnet as mx
 
+from ..checkpoints.load import load_checkpoint
 from ..networks.published import renamed_parameters
-from .checkpoints import load_checkpoint
 
 logger = logging.getLogger(__name__)
 

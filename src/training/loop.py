@@ -11,11 +11,12 @@ import math
 import mxnet as mx
 import numpy as np
 
+from ..checkpoints.load import save_checkpoint, save_symbol
+from ..checkpoints.names import LAST
 from ..config import TrainConfig
 from ..data.batches import batches
 from ..ops import fast_graph
 from .announce import announce, run_facts
-from .checkpoints import LAST, save_checkpoint, save_symbol
 from .imprint import imprint
 from .initial import initial_params
 from .live import LiveEmbedder
@@ -64,6 +65,7 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
     at the first output or parameter that is not finite.  What was saved before stays.
     """
     plan = make_plan(config, ctx)
+    config = plan.config
     fingerprints = [dataset.fingerprint() for dataset in plan.datasets]
     earlier = earlier_run(config, len(plan.ctx), fingerprints)
     position = Position.of(earlier, config) if earlier else Position()
@@ -84,13 +86,16 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
         )  # fmt: skip
     stepper = make_stepper(plan, arg_params, aux_params)
     embedder = LiveEmbedder(plan, stepper)
+    miner = embedder
+    if plan.loss.batch_plan == "triplets" and config.triplet_dtype != "float32":
+        miner = LiveEmbedder(plan, stepper, config.triplet_dtype)
     rng = np.random.default_rng(config.seed)
     source = batches(
         plan.loss.batch_plan,
         plan.datasets,
         config,
         rng,
-        embedder.embed,
+        miner.embed,
         len(plan.ctx),
         worker=plan.rank,
         num_workers=plan.num_workers,
@@ -184,7 +189,13 @@ def make_stepper(plan: Plan, arg_params: dict, aux_params: dict) -> Stepper:
         grad_clip=config.grad_clip,
     )
     return Stepper(
-        fast_graph(plan.symbol, plan.ctx, training=True, accumulates=config.accumulate > 1),
+        fast_graph(
+            plan.symbol,
+            plan.ctx,
+            plan.shapes,
+            training=True,
+            accumulates=config.accumulate > 1,
+        ),
         plan.ctx,
         plan.shapes,
         arg_params,

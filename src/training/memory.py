@@ -54,7 +54,7 @@ class MemoryEstimate:
 def estimate_memory(plan: Plan) -> MemoryEstimate:
     """Return the estimate of a plan."""
     accumulates = plan.config.accumulate > 1
-    graph = fast_graph(plan.symbol, plan.ctx, training=True, accumulates=accumulates)
+    graph = fast_graph(plan.symbol, plan.ctx, plan.shapes, training=True, accumulates=accumulates)
     internals = graph.get_internals()
     _, shapes, _ = internals.infer_shape(**plan.shapes)
     states = set(graph.list_auxiliary_states())

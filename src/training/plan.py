@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import os
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from ..config import TrainConfig
 from ..cuda import visible_entries
 from ..data.dataset import FaceDataset
 from ..devices import gpus
+from ..engines.choice import choose_engine, device_numbers
+from ..engines.session import fastest_dtype
 from ..losses import Loss, build_loss
 from ..networks import Network, NetworkOptions, build_network
 from ..networks.base import find_network
@@ -83,11 +85,16 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
         for folder in config.data_dir.split(",")
     ]
     loss = build_loss(config.loss_type, config, datasets[0].num_classes)
+    if loss.batch_plan == "triplets" and config.triplet_dtype == "auto":
+        # Recorded as what it is, so that no run goes on in another precision unnoticed.
+        config = replace(config, triplet_dtype=fastest_dtype(device_numbers(devices)[0]))
     if len(datasets) > 1 and loss.batch_plan != "triplets":
         raise ValueError(
             f"--data-dir {config.data_dir}: several folders serve the triplet losses alone, since "
             "their identities have no common numbering; merge them or name one"
         )
+    if loss.batch_plan == "triplets":
+        choose_engine("", "auto", devices, config.triplet_dtype)  # refuses what cannot be had
     label = mx.sym.Variable("softmax_label")
     published = symbol = loss.symbol(embedding, label)
     if config.freeze_bn:

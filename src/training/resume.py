@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import json
 from typing import Any
 
+from ..checkpoints.names import LAST, params_path
 from ..config import TrainConfig, flag_of
-from .checkpoints import LAST, params_path
 from .state import LastState, has_last, load_last
 from .validation import Best
 

@@ -14,8 +14,9 @@ from typing import Any
 import mxnet as mx
 import numpy as np
 
-from .checkpoints import LAST, named_params, params_path, split_params
-from .params_file import read_params, write_params
+from ..checkpoints.load import load_params
+from ..checkpoints.names import LAST, params_path
+from ..checkpoints.params import named_params, split_params, write_params
 
 RECORD = "run:json"
 STATE = "state:"
@@ -49,7 +50,7 @@ def save_last(prefix: str, last: LastState) -> None:
 def load_last(prefix: str) -> LastState:
     """Return the last state of a run.  Raises FileNotFoundError or ValueError."""
     path = params_path(prefix, LAST)
-    arrays = read_params(path)
+    arrays = load_params(path)
     if RECORD not in arrays:
         raise ValueError(f"{path}: holds parameters but no run to continue")
     record = json.loads(arrays[RECORD].asnumpy().tobytes())

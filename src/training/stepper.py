@@ -43,6 +43,7 @@ class Stepper:
         self.ctx = list(ctx)
         self.shapes = dict(shapes)
         self.param_names = [n for n in symbol.list_arguments() if n not in self.shapes]
+        self.changes = 0  # of parameters and statistics, for those who hold copies
         self._accumulate = accumulate
         self._kvstore = kvstore
         num_workers = kvstore.num_workers if kvstore else 1
@@ -86,6 +87,7 @@ class Stepper:
             executor.forward(is_train=True)
         for executor in self._executors:
             executor.backward()
+        self.changes += 1
 
     def update(self, lr: float) -> None:
         """Apply the gradients of the last `accumulate` batches together."""
@@ -96,22 +98,11 @@ class Stepper:
                 self._kvstore.pull(name, out=gradients, priority=-priority)
         for optimizer in self._optimizers:
             optimizer.update(lr)
+        self.changes += 1
         if self._accumulate > 1:
             for executor in self._executors:
                 for name in self.param_names:
                     executor.grad_dict[name][:] = 0
-
-    def share(
-        self, device: int, symbol: mx.sym.Symbol, shapes: Mapping[str, tuple[int, ...]]
-    ) -> mx.executor.Executor:
-        """Return an executor of another symbol on a device that uses the parameters there."""
-        executor, context = self._executors[device], self.ctx[device]
-        arguments = {
-            name: mx.nd.zeros(shapes[name], context) if name in shapes else executor.arg_dict[name]
-            for name in symbol.list_arguments()
-        }
-        states = {name: executor.aux_dict[name] for name in symbol.list_auxiliary_states()}
-        return symbol.bind(context, arguments, grad_req="null", aux_states=states)
 
     def outputs(self) -> list[list[mx.nd.NDArray]]:
         """Return the outputs of the last batch, device by device."""
@@ -160,6 +151,7 @@ class Stepper:
 
     def restore(self, state: Params) -> None:
         """Continue from state(); the number of devices must be the same."""
+        self.changes += 1
         for key, array in state.items():
             kind, _, name = key.partition(":")
             if kind == "mom":

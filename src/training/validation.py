@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import logging
 from pathlib import Path
 
-from ..embedder import Embedder
+from ..embedding.images import ImageEmbedder
 from ..eval.pair_embeddings import embed_pair_set
 from ..eval.pair_sets import PairSet, read_pair_set
 from ..eval.protocols import fold_numbers, verify_pairs
@@ -51,7 +51,7 @@ def find_targets(data_dirs: Sequence[str], targets: Sequence[str]) -> dict[str, 
 
 
 def validate(
-    embedder: Embedder, pair_sets: Mapping[str, PairSet], image_shape: tuple[int, int]
+    embedder: ImageEmbedder, pair_sets: Mapping[str, PairSet], image_shape: tuple[int, int]
 ) -> list[TargetResult]:
     """Return the published result of each pair set: plain + flipped, 10 folds."""
     results = []

@@ -1,6 +1,6 @@
 from arcface_mxnet.align.landmarks import refine_landmarks
 from arcface_mxnet.align.mtcnn import MtcnnDetector
-from arcface_mxnet.training.checkpoints import save_checkpoint
+from arcface_mxnet.checkpoints.load import save_checkpoint
 import mxnet as mx
 import numpy as np
 import pytest
@@ -54,10 +54,15 @@ def test_detector_takes_det4_from_its_folder(models, shared_data, tmp_path):
     with pytest.raises(FileNotFoundError, match="det4"):
         MtcnnDetector(mx.cpu(), model_dir=tmp_path, accurate_landmarks=True)
     heads, parameters = [], {}
+    patches = mx.sym.SliceChannel(mx.sym.Variable("data"), num_outputs=5)  # as the published det4
     for number in range(5):
         name = f"fc{number}"
-        heads.append(mx.sym.FullyConnected(mx.sym.Variable("data"), num_hidden=2, name=name))
-        parameters[f"{name}_weight"] = mx.nd.zeros((2, 15 * 24 * 24))
+        body = mx.sym.Convolution(
+            patches[number], kernel=(3, 3), num_filter=1, no_bias=True, name=f"conv{number}"
+        )
+        heads.append(mx.sym.FullyConnected(body, num_hidden=2, name=name))
+        parameters[f"conv{number}_weight"] = mx.nd.ones((1, 3, 3, 3))
+        parameters[f"{name}_weight"] = mx.nd.zeros((2, 22 * 22))
         parameters[f"{name}_bias"] = mx.nd.array([0.6, 0.5])
     save_checkpoint(f"{tmp_path}/det4", 1, mx.sym.Group(heads), parameters, {})
     photo = read_image(shared_data / "lfw/fold_1/Abel_Pacheco/Abel_Pacheco_0001.jpg")

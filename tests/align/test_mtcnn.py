@@ -47,6 +47,13 @@ def test_finds_what_a_plain_port_finds(detector, models, shared_data):
         same_faces(detector.detect(image), expected)
 
 
+def test_both_engines_find_the_same(detector, models, shared_data):
+    other = MtcnnDetector(model_dir=models / "mtcnn", engine="mxnet")
+    for path in sorted((shared_data / "lfw/fold_1").rglob("*.jpg"))[::100]:
+        image = read_image(path)
+        same_faces(detector.detect(image), other.detect(image))
+
+
 def test_finds_a_face_where_it_is_put(detector, photo):
     (alone,) = detector.detect(photo)
     canvas = np.zeros((500, 700, 3), np.uint8)

@@ -77,7 +77,7 @@ def test_real_packages_hold_what_is_wanted(source, tmp_path):
 
 def test_sface_equals_opencv_on_the_same_crops(models, shared_data):
     """The reference is OpenCV's own reader of the original file."""
-    from arcface_mxnet.training.checkpoints import load_checkpoint
+    from arcface_mxnet.checkpoints.load import load_checkpoint
     import cv2
     import mxnet as mx
 

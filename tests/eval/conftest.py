@@ -1,6 +1,6 @@
 """A small network that every script of this folder can run."""
 
-from arcface_mxnet.training.checkpoints import save_checkpoint
+from arcface_mxnet.checkpoints.load import save_checkpoint
 import mxnet as mx
 import numpy as np
 import pytest

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+EMBEDDING = {"model": "1" * 64, "engine": "onnxruntime", "dtype": "float32", "flip": "sum"}
 HOSTILE_NAME = "<script>alert(1)</script>,1"
 
 
@@ -69,7 +70,7 @@ def entries():
         embeddings = noisy(noise)
         pair_set = PairSet(images, embeddings.is_genuine, paths=paths)
         evaluation = evaluate("lfw", embeddings)
-        result.append(Entry(name, "1" * 64, "2" * 64, pair_set, evaluation))
+        result.append(Entry(name, EMBEDDING, "2" * 64, pair_set, evaluation))
     return result
 
 

@@ -1,7 +1,7 @@
 """Small networks with parameters that leave no layer neutral."""
 
+from arcface_mxnet.checkpoints.load import save_checkpoint
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
-from arcface_mxnet.training.checkpoints import save_checkpoint
 from arcface_mxnet.training.initial import initial_params
 import mxnet as mx
 import numpy as np

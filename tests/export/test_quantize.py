@@ -2,9 +2,9 @@
 
 import re
 
+from arcface_mxnet.embedder import Embedder
+from arcface_mxnet.engines.conversion import checkpoint_to_onnx
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
-from arcface_mxnet.export.conversion import checkpoint_to_onnx
-from arcface_mxnet.export.onnx_embedder import OnnxEmbedder
 from arcface_mxnet.export.quantize import main, quantize
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ def test_quantised_network_is_near_the_float_one(checkpoint, crops):
     assert model.SerializeToString() == before  # the given model is left as it is
     assert quantized.ByteSize() < 0.45 * len(before)
     assert {"QuantizeLinear", "DequantizeLinear"} <= {n.op_type for n in quantized.graph.node}
-    one, other = (OnnxEmbedder(m)(crops) for m in (before, quantized.SerializeToString()))
+    one, other = (Embedder(m)(crops) for m in (before, quantized.SerializeToString()))
     assert (one * other).sum(axis=1).min() > 0.9
     assert not np.array_equal(one, other)
 

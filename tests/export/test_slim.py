@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.export.embedding_part import load_slim, slim
 from arcface_mxnet.export.gluon_block import load_block
-from arcface_mxnet.export.parity import run_mxnet
 from arcface_mxnet.export.slim import main
-from arcface_mxnet.training.checkpoints import load_checkpoint
 import mxnet as mx
 import numpy as np
 import pytest
+
+
+def run_mxnet(symbol, arg_params, aux_params, data):
+    """Return the first output by MXNet's own operators."""
+    executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=data.shape)
+    executor.copy_params_from(arg_params, aux_params)
+    return executor.forward(is_train=False, data=mx.nd.array(data))[0].asnumpy()
 
 
 def files(checkpoint):

@@ -2,12 +2,13 @@
 
 import re
 
-from arcface_mxnet.export.conversion import checkpoint_to_onnx, parse_size, to_onnx
+from arcface_mxnet.checkpoints.load import load_checkpoint, save_checkpoint
+from arcface_mxnet.checkpoints.network import StoredNetwork
+from arcface_mxnet.engines.conversion import checkpoint_to_onnx, parse_size, to_onnx
+from arcface_mxnet.export.crops import read_crops
 from arcface_mxnet.export.embedding_part import load_slim
-from arcface_mxnet.export.parity import Parity, compare, read_crops
-from arcface_mxnet.export.to_onnx import main
+from arcface_mxnet.export.to_onnx import compare, main
 from arcface_mxnet.networks import NETWORKS
-from arcface_mxnet.training.checkpoints import load_checkpoint, save_checkpoint
 import cv2
 import numpy as np
 import onnx
@@ -29,7 +30,7 @@ def test_family_agrees(name, initialised, crops):
     network = initialised(name, size, emb_size=32, **options)
     model = to_onnx(*network, size)
     images = np.stack([cv2.resize(crop, size) for crop in crops])
-    assert compare(*network, model, images).min_cosine > Parity.REQUIRED
+    assert compare(StoredNetwork.of(*network), model, images).is_faithful
 
 
 def test_every_family_is_swept():
@@ -104,7 +105,7 @@ def test_a_disagreement_is_seen(checkpoint, crops):
     network = load_slim(checkpoint)
     model = to_onnx(*network)
     changed = {**network[1], "pre_fc1_weight": network[1]["pre_fc1_weight"] * 0.5 + 0.01}
-    assert compare(network[0], changed, network[2], model, crops).min_cosine < Parity.REQUIRED
+    assert not compare(StoredNetwork.of(network[0], changed, network[2]), model, crops).is_faithful
 
 
 def test_what_disagrees_is_not_written(checkpoint, tmp_path, capsys):
@@ -113,7 +114,7 @@ def test_what_disagrees_is_not_written(checkpoint, tmp_path, capsys):
     arg_params["pre_fc1_bias"][:] = float("nan")
     save_checkpoint(f"{tmp_path}/bad", 1, symbol, arg_params, aux_params)
     assert main(["--model", f"{tmp_path}/bad,1"]) == 2
-    assert "disagree, cosine nan" in capsys.readouterr().err
+    assert "disagree, lowest cosine nan" in capsys.readouterr().err
     assert not (tmp_path / "bad.onnx").exists()
 
 

@@ -15,7 +15,7 @@ SEEN: list[int] = []
 class MeanColours:
     """Embeds a crop as its mean colour of every quarter, flip sum, unit length."""
 
-    def __init__(self, model, engine, ctx, *, size, batch_size):
+    def __init__(self, arguments, model):
         self.power = 2 if model == "b,0" else 1
 
     def __call__(self, rgb_nhwc):
@@ -27,11 +27,19 @@ class MeanColours:
         return (both / np.linalg.norm(both, axis=1, keepdims=True)).astype(np.float32)
 
 
+def facts(arguments, model):
+    return {
+        "model": f"print of {model}",
+        "engine": arguments.engine,
+        "dtype": arguments.dtype,
+    }
+
+
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """Images of 8x8 pixels, lists, and a network that needs no MXNet."""
     monkeypatch.setattr(gen_megaface, "open_embedder", MeanColours)
-    monkeypatch.setattr(gen_megaface, "model_fingerprint", lambda name: f"print of {name}")
+    monkeypatch.setattr(gen_megaface, "embedding_facts", facts)
     rng = np.random.default_rng(0)
     for name, paths in (
         ("facescrub", ["A/A_1.png", "A/A_2.png"]),
@@ -59,7 +67,7 @@ def command(data, *more, model="a,0"):
 
 def expected(data, path, model="a,0"):
     rgb = cv2.imread(str(data / path))[None, :, :, ::-1]
-    return MeanColours(model, None, None, size=None, batch_size=1)(rgb)[0]
+    return MeanColours(None, model)(rgb)[0]
 
 
 def test_files_in_the_published_layout(data):
@@ -188,4 +196,7 @@ def test_published_flags(data, capsys):
 def test_a_note_says_what_the_features_are_of(data):
     assert gen_megaface.main(command(data)) == 0
     note = json.loads((data / "out" / "megaface_x.json").read_text())
-    assert note == {"models_sha256": ["print of a,0"], "height_width": [8, 8], "flip": "sum"}
+    assert note == {
+        "models_sha256": ["print of a,0"], "engine": "auto", "dtype": "float32",
+        "height_width": [8, 8], "flip": "sum",
+    }  # fmt: skip

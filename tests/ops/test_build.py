@@ -145,11 +145,12 @@ import arcface_mxnet, mxnet as mx
 from arcface_mxnet.ops import fast_graph
 conv = mx.sym.Convolution(mx.sym.Variable("data"), num_filter=2, kernel=(1, 1), name="conv")
 symbol = mx.sym.LeakyReLU(conv, act_type="prelu", name="relu")
+shapes = {"data": (1, 3, 4, 4)}
 for _ in range(2):
-    fast = fast_graph(symbol, mx.cpu())
+    fast = fast_graph(symbol, mx.cpu(), shapes)
 assert "relu_scaled" in fast.tojson() and "LeakyReLU" not in fast.tojson()
 try:
-    fast_graph(symbol, mx.cpu(), kind="own")
+    fast_graph(symbol, mx.cpu(), shapes, kind="own")
 except RuntimeError as error:
     print(error)
 """

@@ -78,11 +78,15 @@ def test_of_many_seeds_each_value_is_dropped_alike():
     assert np.abs(dropped - 0.2).max() < 5 * (0.16 / 400) ** 0.5
 
 
+def fast(symbol, training):
+    return fast_graph(symbol, CPU, {"data": SHAPE}, training=training)
+
+
 def test_where_it_is_used():
-    assert "arcface_dropout" in ops_of(fast_graph(network(), CPU, training=True))
+    assert "arcface_dropout" in ops_of(fast(network(), True))
     for training in (False, None):
-        assert "Dropout" in ops_of(fast_graph(network(), CPU, training=training))
+        assert "Dropout" in ops_of(fast(network(), training))
     for other in (network(mode="always"), network(axes=(1,)), network(0.0)):
-        assert "Dropout" in ops_of(fast_graph(other, CPU, training=True))
+        assert "Dropout" in ops_of(fast(other, True))
     head = network().get_internals()["drop_output"]
-    assert fast_graph(head, CPU, training=True).list_outputs() == ["drop_output"]
+    assert fast(head, True).list_outputs() == ["drop_output"]

@@ -1,15 +1,17 @@
 """Our convolutions and BatchNorm against the stock ones, and where they are used."""
 
+from functools import partial
 import json
 
 from arcface_mxnet.ops import fast_graph
 from arcface_mxnet.ops.library import load_operators
-from arcface_mxnet.ops.rewrite import is_prelu
+from arcface_mxnet.ops.rewrite import Claim, Graph, is_prelu, rewrite
 import mxnet as mx
 import numpy as np
 import pytest
 
 CPU = mx.cpu()
+IMAGES = (4, 3, 10, 10)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,23 +149,30 @@ def mobile(act="prelu"):
     return mx.sym.FullyConnected(data, num_hidden=4, name="fc")
 
 
-def composed(symbol):
+def composed(symbol, shapes):
     """Return the symbol with PReLU composed of others: the stock gradient is wrong in place."""
-    from arcface_mxnet.ops.rewrite import Rewriter
 
-    def rule(rewriter, node, inputs):
-        if not is_prelu(node):
-            return None
-        data, slope = inputs
+    def build(node, rewriter):
+        rewriter.set_shape(node["inputs"][1], graph.shape(node["inputs"][1]))
+        data, slope = map(rewriter.entry, node["inputs"])
         name = node["name"]
-        rewriter.new[slope[0]]["attrs"] = {}
         slope = rewriter.add("Reshape", f"{name}_a", [slope], {"shape": "(1, -1, 1, 1)"})
         low = rewriter.add("_minimum_scalar", f"{name}_l", [data], {"scalar": "0"})
         high = rewriter.add("_maximum_scalar", f"{name}_h", [data], {"scalar": "0"})
         scaled = rewriter.add("broadcast_mul", f"{name}_s", [low, slope], {})
         return rewriter.add("elemwise_add", name, [high, scaled], {})
 
-    return Rewriter(symbol).run(rule)
+    graph = Graph(symbol, shapes)
+    claims = (
+        Claim((number,), partial(build, node))
+        for number, node in enumerate(graph.nodes)
+        if is_prelu(node)
+    )
+    return rewrite(graph, composed=claims).symbol
+
+
+def fast(symbol, shape, training):
+    return fast_graph(symbol, CPU, {"data": shape}, training=training)
 
 
 def operators_of(symbol):
@@ -174,7 +183,7 @@ def operators_of(symbol):
 @pytest.mark.parametrize("grad_req", ["write", "add"])
 def test_whole_network(training, grad_req):
     symbol = mobile()
-    ours = fast_graph(symbol, CPU, training=training)
+    ours = fast(symbol, IMAGES, training)
     found = operators_of(ours)
     assert [
         found.count(f"arcface_{n}") for n in ("pointwise", "depthwise", "batchnorm", "prelu")
@@ -184,41 +193,43 @@ def test_whole_network(training, grad_req):
     assert ours.list_arguments() == symbol.list_arguments()
     assert ours.list_auxiliary_states() == symbol.list_auxiliary_states()
     assert ours.list_outputs() == symbol.list_outputs()
-    assert ours.infer_shape(data=(4, 3, 10, 10)) == symbol.infer_shape(data=(4, 3, 10, 10))
-    arrays, aux = random_arrays(symbol, data=(4, 3, 10, 10))
-    assert_equal_passes(composed(symbol), ours, arrays, aux, training=training, grad_req=grad_req)
+    assert ours.infer_shape(data=IMAGES) == symbol.infer_shape(data=(4, 3, 10, 10))
+    arrays, aux = random_arrays(symbol, data=IMAGES)
+    reference = composed(symbol, {"data": IMAGES})
+    assert_equal_passes(reference, ours, arrays, aux, training=training, grad_req=grad_req)
 
 
 def test_relu():
     symbol = mobile("relu")
-    ours = fast_graph(symbol, CPU, training=True)
+    ours = fast(symbol, IMAGES, True)
     found = operators_of(ours)
     assert found.count("arcface_batchnorm") == 5
     assert "Activation" not in found
     assert ours.list_arguments() == symbol.list_arguments()
-    arrays, aux = random_arrays(symbol, data=(4, 3, 10, 10))
+    arrays, aux = random_arrays(symbol, data=IMAGES)
     assert_equal_passes(symbol, ours, arrays, aux)
     # Nothing but the activation is ours to gain in a forward pass.
-    assert fast_graph(symbol, CPU, training=False) is symbol
+    assert fast(symbol, IMAGES, False) is symbol
 
 
 def test_relu_of_other_data_stays():
     data = mx.sym.Activation(mx.sym.Variable("data"), act_type="relu", name="relu")
     symbol = block(block(data, "a", 4, "relu", kernel=(1, 1)), "b", 4, num_group=4, kernel=(1, 1))
     symbol = mx.sym.Activation(symbol, act_type="sigmoid")
-    ours = fast_graph(symbol, CPU, training=True)
+    shape = (2, 3, 5, 5)
+    ours = fast(symbol, shape, True)
     assert operators_of(ours).count("Activation") == 2
     assert operators_of(ours).count("arcface_batchnorm") == 2
-    arrays, aux = random_arrays(symbol, data=(2, 3, 5, 5))
-    assert_equal_passes(composed(symbol), ours, arrays, aux)
+    arrays, aux = random_arrays(symbol, data=shape)
+    assert_equal_passes(composed(symbol, {"data": shape}), ours, arrays, aux)
 
 
 def test_copies_of_parameters_only_where_gradients_are_added_up():
-    assert "_mul_scalar" in operators_of(fast_graph(mobile(), CPU, training=True))
-    ours = fast_graph(mobile(), CPU, training=True, accumulates=False)
+    assert "_mul_scalar" in operators_of(fast(mobile(), IMAGES, True))
+    ours = fast_graph(mobile(), CPU, {"data": IMAGES}, training=True, accumulates=False)
     assert "_mul_scalar" not in operators_of(ours)
-    arrays, aux = random_arrays(mobile(), data=(4, 3, 10, 10))
-    assert_equal_passes(composed(mobile()), ours, arrays, aux)
+    arrays, aux = random_arrays(mobile(), data=IMAGES)
+    assert_equal_passes(composed(mobile(), {"data": IMAGES}), ours, arrays, aux)
 
 
 def grouped(groups):
@@ -229,14 +240,16 @@ def grouped(groups):
 
 
 def test_networks_of_groups():
-    found = operators_of(fast_graph(grouped(2), CPU, training=True))
+    shape = (4, 8, 6, 6)
+    ours = fast(grouped(2), shape, True)
+    found = operators_of(ours)
     assert found.count("arcface_pointwise") == 2
     assert found.count("Convolution") == 1  # that of groups
-    assert found.count("arcface_batchnorm") == 3
-    arrays, aux = random_arrays(grouped(2), data=(4, 8, 6, 6))
-    ours = fast_graph(grouped(2), CPU, training=True)
-    assert_equal_passes(composed(grouped(2)), ours, arrays, aux, rtol=1e-3)
-    found = operators_of(fast_graph(grouped(1), CPU, training=True))
+    assert found.count("arcface_batchnorm") == 2  # the last one is an output
+    arrays, aux = random_arrays(grouped(2), data=shape)
+    reference = composed(grouped(2), {"data": shape})
+    assert_equal_passes(reference, ours, arrays, aux, rtol=1e-3)
+    found = operators_of(fast(grouped(1), shape, True))
     assert found.count("Convolution") == 3
 
 
@@ -250,10 +263,12 @@ def test_batch_norm_that_others_see_stays_apart():
         normed = norm(data)
         active = mx.sym.LeakyReLU(normed, act_type="prelu", name="relu")
         symbol = active + normed if twice else mx.sym.Group([active, normed])
-        ours = fast_graph(symbol, CPU, training=True)
+        shape = (2, 3, 4, 4)
+        ours = fast(symbol, shape, True)
         assert operators_of(ours).count("arcface_prelu") == 1
-        arrays, aux = random_arrays(symbol, data=(2, 3, 4, 4))
-        assert_equal_passes(composed(symbol), ours, arrays, aux)
+        assert ours.list_outputs() == symbol.list_outputs()
+        arrays, aux = random_arrays(symbol, data=shape)
+        assert_equal_passes(composed(symbol, {"data": shape}), ours, arrays, aux)
 
 
 def dense():
@@ -265,12 +280,12 @@ def dense():
 
 def test_left_alone_where_it_does_not_pay():
     """BatchNorm of a graph that trains and embeds; convolutions of 3x3."""
-    assert "BatchNorm" in operators_of(fast_graph(mobile(), CPU))
-    found = operators_of(fast_graph(dense(), CPU, training=True))
+    assert "BatchNorm" in operators_of(fast(mobile(), IMAGES, None))
+    found = operators_of(fast(dense(), IMAGES, True))
     assert found.count("Convolution") == 2
     assert found.count("BatchNorm") == 2  # the first and the last
     assert found.count("arcface_batchnorm") == 2  # with the PReLU, and after it
-    found = operators_of(fast_graph(dense(), CPU, training=False))
+    found = operators_of(fast(dense(), IMAGES, False))
     assert found.count("BatchNorm") == 4
     assert found.count("arcface_prelu") == 1
 
@@ -278,20 +293,21 @@ def test_left_alone_where_it_does_not_pay():
 @pytest.mark.parametrize("training", [True, False])
 def test_network_of_dense_convolutions(training):
     symbol = dense()
-    ours = fast_graph(symbol, CPU, training=training)
-    arrays, aux = random_arrays(symbol, data=(4, 3, 10, 10))
+    ours = fast(symbol, IMAGES, training)
+    arrays, aux = random_arrays(symbol, data=IMAGES)
     # Gradients through three BatchNorms are small differences of large numbers.
-    assert_equal_passes(composed(symbol), ours, arrays, aux, rtol=1e-3, training=training)
+    reference = composed(symbol, {"data": IMAGES})
+    assert_equal_passes(reference, ours, arrays, aux, rtol=1e-3, training=training)
 
 
 def test_module_trains_alike():
     """Bound by shapes, as training does: weights and moving statistics after three steps."""
     symbol = mx.sym.SoftmaxOutput(mobile(), name="softmax")
-    arrays, aux = random_arrays(symbol, data=(4, 3, 10, 10))
+    arrays, aux = random_arrays(symbol, data=IMAGES)
     rng = np.random.RandomState(2)
     batch = mx.io.DataBatch([mx.nd.array(arrays["data"])], [mx.nd.array(rng.randint(0, 4, 4))])
     learned = []
-    for graph in (composed(symbol), fast_graph(symbol, CPU, training=True)):
+    for graph in (composed(symbol, {"data": IMAGES}), fast(symbol, IMAGES, True)):
         grads = {"data": "null", "softmax_label": "null"}
         shapes = {name: value.shape for name, value in arrays.items()}
         executor = graph.simple_bind(
@@ -314,6 +330,6 @@ def test_module_trains_alike():
 
 
 def test_bound_from_the_shape_of_the_data_alone():
-    ours = fast_graph(mobile(), CPU, training=False)
+    ours = fast(mobile(), (1, 3, 9, 9), False)
     executor = ours.simple_bind(CPU, grad_req="null", data=(2, 3, 10, 10))
     assert executor.forward(is_train=False)[0].shape == (2, 4)

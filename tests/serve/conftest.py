@@ -69,7 +69,9 @@ def make_app(tmp_path):
         limits = Limits(**limits)
         for store in stores:
             store.close()
-        stores.append(People(tmp_path / "people.sqlite", recognizer.probe(), limits.enrolled))
+        stores.append(
+            People(tmp_path / "people.sqlite", recognizer.probe(), limits.enrolled, "print")
+        )
         settings = Settings(0.6, "tiny", WEB, limits, access)
         return create_app(recognizer, stores[-1], settings)
 

@@ -1,10 +1,10 @@
 """The classifier that starts at the identities' mean embeddings."""
 
+from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.data.dataset import FaceDataset
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.training import imprint as module
-from arcface_mxnet.training.checkpoints import load_checkpoint
 from arcface_mxnet.training.imprint import identity_directions
 from arcface_mxnet.training.loop import train
 import mxnet as mx

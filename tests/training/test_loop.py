@@ -9,10 +9,11 @@ import shutil
 import signal
 import threading
 
+from arcface_mxnet.checkpoints.load import load_checkpoint
+from arcface_mxnet.checkpoints.names import checkpoint_numbers
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
 from arcface_mxnet.training import loop
-from arcface_mxnet.training.checkpoints import checkpoint_numbers, load_checkpoint
 from arcface_mxnet.training.loop import DivergedError, train
 from arcface_mxnet.training.plan import make_plan
 from arcface_mxnet.training.resume import Position
