@@ -63,7 +63,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "arcface-fetch = arcface_mxnet.data.sources:main",
+            "arcface-fetch = arcface_mxnet.fetch.sources:main",
             "arcface-align = arcface_mxnet.align.align_faces:main",
             "arcface-check-crops = arcface_mxnet.align.check_crops:main",
             "arcface-train = arcface_mxnet.train_softmax:main",
@@ -71,8 +71,8 @@ setup(
             "arcface-face2rec = arcface_mxnet.data.face2rec2:main",
             "arcface-onnx = arcface_mxnet.export.to_onnx:main",
             "arcface-quantize = arcface_mxnet.export.quantize:main",
-            "arcface-slim = arcface_mxnet.export.slim:main",
-            "arcface-pack-pairs = arcface_mxnet.data.pack_pairs:main",
+            "arcface-slim = arcface_mxnet.checkpoints.slim:main",
+            "arcface-pack-pairs = arcface_mxnet.eval.pack_pairs:main",
             "arcface-ijb = arcface_mxnet.eval.ijb:main",
             "arcface-ytf = arcface_mxnet.eval.ytf:main",
             "arcface-verify = arcface_mxnet.eval.verification:main",

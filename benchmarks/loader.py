@@ -15,8 +15,8 @@ import os
 from pathlib import Path
 import tempfile
 
+from arcface_mxnet.batches.source import batches
 from arcface_mxnet.config import TrainConfig
-from arcface_mxnet.data.batches import batches
 from arcface_mxnet.data.dataset import FaceDataset
 from arcface_mxnet.data.ranges import range_record
 from arcface_mxnet.data.records import RecordWriter

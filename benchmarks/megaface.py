@@ -21,8 +21,8 @@ import time
 
 from arcface_mxnet.megaface import convert, synthetic
 from arcface_mxnet.megaface.lists import SIZES, read_probe_list
+from arcface_mxnet.megaface.packed import FeatureStore
 from arcface_mxnet.megaface.search import BLOCK, IdentificationResult, identify
-from arcface_mxnet.megaface.store import FeatureStore
 import numpy as np
 
 PEOPLE, IMAGES, DIM = 80, 3530, 512

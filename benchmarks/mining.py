@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arcface_mxnet.data.mining import mine
+from arcface_mxnet.batches.mining import mine
 import mxnet as mx
 import numpy as np
 

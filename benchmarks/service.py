@@ -4,7 +4,7 @@
 
 Starts deploy/serve.py with the pretrained m1 and the MTCNN detector on a free port of this
 machine and asks it from this process, on the same cores.  Needs models/ and datasets/orl (or
-other photos): python -m arcface_mxnet.data.sources fetch
+other photos): python -m arcface_mxnet.fetch.sources fetch
 """
 
 from __future__ import annotations

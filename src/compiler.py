@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import tempfile
 
-from .data.files import replace_file
+from .files import replace_file
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Moved to embedding/embedder.py."""
 
 from .embedding.embedder import Embedder
-from .embedding.images import ImageEmbedder
+from .embedding.image_embedder import ImageEmbedder
 
 __all__ = ["Embedder", "ImageEmbedder"]

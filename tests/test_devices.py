@@ -6,9 +6,9 @@ from pathlib import Path
 
 from arcface_mxnet import cuda, devices
 from arcface_mxnet.align import align_faces, check_crops
-from arcface_mxnet.data import pack_pairs
 from arcface_mxnet.devices import gpus, mxnet_device
 from arcface_mxnet.embedding.arguments import open_embedder
+from arcface_mxnet.eval import pack_pairs
 from arcface_mxnet.megaface import align as megaface_align
 from arcface_mxnet.megaface import gen_megaface
 from arcface_mxnet.train_softmax import main as train

@@ -27,9 +27,9 @@ from arcface_mxnet.align.images import find_images, read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
-from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.data.lists import read_list
 from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
+from arcface_mxnet.files import replace_file
 import cv2
 import numpy as np
 from tqdm import tqdm

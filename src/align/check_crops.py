@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 import sys
 
-from arcface_mxnet.align.check import CropReport, check_crops
+from arcface_mxnet.align.crop_report import CropReport, check_crops
 from arcface_mxnet.align.images import find_images, read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.cli import run

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .boxes import sides
-from .cut import cut, normalised
+from .network_input import cut, normalised
 from .networks import DetectorNetwork
 from .shapes import filled_up
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from ..engines.choice import choose_engine
 from .boxes import refine, sides, square, suppress
-from .cut import cut, normalised
 from .face import Face
 from .images import as_bgr
 from .landmarks import LNET_SIDE, refine_landmarks
+from .network_input import cut, normalised
 from .networks import DetectorNetwork, open_network
 from .shapes import enlarged, filled_up
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from ..data.files import replace_file
+from ..files import replace_file
 from .graph import read_graph
 from .names import existing_params, params_path, split_checkpoint, symbol_path
 from .params import named_params, read_params, split_params, write_params

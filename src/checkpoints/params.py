@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..data.files import replace_file
+from ..files import replace_file
 
 LIST_MAGIC = 0x112
 ARRAY_MAGIC_V1, ARRAY_MAGIC, ARRAY_MAGIC_NUMPY = 0xF993FAC8, 0xF993FAC9, 0xF993FACA

@@ -18,7 +18,6 @@ import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.dataset import read_property
-from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.data.lists import (
     Entry,
     check_numbers,
@@ -28,6 +27,7 @@ from arcface_mxnet.data.lists import (
     relabel,
 )
 from arcface_mxnet.data.packing import Packed, PackOptions, pack
+from arcface_mxnet.files import replace_file
 
 DEFAULT_SIZE = (112, 112)
 

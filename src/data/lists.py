@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .folder_pairs import folder_images
+from .folders import folder_images
 
 MAX_FAULTS = 10  # of a list, shown in one message
 

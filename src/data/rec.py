@@ -18,8 +18,8 @@ import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.dataset import FaceDataset
-from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.data.records import RecordReader
+from arcface_mxnet.files import replace_file
 import numpy as np
 from tqdm import tqdm
 

@@ -22,7 +22,7 @@ import warnings
 
 import numpy as np
 
-from .files import replace_file
+from ..files import replace_file
 from .framing import MAGIC, MAX_LENGTH, REBUILD, framed, unframed
 
 _HEADER = struct.Struct("<IfQQ")

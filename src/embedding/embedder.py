@@ -13,7 +13,7 @@ import numpy as np
 from ..checkpoints.network import StoredNetwork, read_network
 from ..engines.cache import ConversionCache
 from ..engines.choice import Engine, choose_engine
-from .images import ImageEmbedder
+from .image_embedder import ImageEmbedder
 from .runners import OnnxFileRunner, OnnxRunner, Runner, read_onnx
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from ..align.crop import align_face
 from ..align.face import Face, main_face
 from ..align.images import as_bgr
 from ..align.mtcnn import MtcnnDetector
-from .images import ImageEmbedder
+from .image_embedder import ImageEmbedder
 
 
 class NoFaceError(ValueError):

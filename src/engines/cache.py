@@ -17,7 +17,7 @@ from pathlib import Path
 import time
 
 from ..compiler import user_cache_dir
-from ..data.files import replace_file
+from ..files import replace_file
 
 LIMIT = 2 * 10**9  # bytes
 DIGEST_SIZE = hashlib.sha256().digest_size

@@ -14,7 +14,7 @@ import onnx
 from ..align.template import SIZES, template
 from ..checkpoints.network import DATA, StoredNetwork, read_network
 from ..checkpoints.parts import EMBEDDING_OUTPUT
-from ..data.files import replace_file
+from ..files import replace_file
 from . import shape_operators  # noqa: F401  (registers its operators)
 from .channels import RGB, input_channels
 from .onnx_graph import EMBEDDING, OnnxGraph

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ..data.decode import decode_rgb
-from ..data.files import replace_file
+from ..files import replace_file
 from .evaluation import Evaluation
 from .pair_sets import PairSet
 from .protocols import fold_numbers

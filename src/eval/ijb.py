@@ -20,8 +20,8 @@ import sys
 from arcface_mxnet.align.crop import align_face
 from arcface_mxnet.cli import run
 from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
+from arcface_mxnet.embedding.stored_embeddings import read_features, store_features
 from arcface_mxnet.eval.evaluation import RateAtFar, rates_at_fars
-from arcface_mxnet.eval.feature_store import read_features, store_features
 from arcface_mxnet.eval.ijb_lists import (
     GALLERIES,
     FaceList,

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..data.decode import decode_rgb, fit_height
-from ..data.files import replace_file
+from ..files import replace_file
 from .pair_pickle import ForbiddenPickle, ImageArray, PairSetUnpickler
 
 # What the unpickler raises on a damaged or foreign file.

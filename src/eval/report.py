@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from .. import __version__
-from ..data.files import replace_file
+from ..files import replace_file
 from . import report_figures as figures
 from .bad_cases import pair_picture, wrong_pairs
 from .evaluation import Evaluation, RateAtFar

@@ -20,15 +20,15 @@ from arcface_mxnet.checkpoints.names import checkpoint_numbers
 from arcface_mxnet.checkpoints.network import file_fingerprint
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.dataset import read_property
-from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
 from arcface_mxnet.eval.bad_cases import write_mosaic, wrong_pairs
 from arcface_mxnet.eval.evaluation import FLIP_MODES, Evaluation, evaluate, flip_embedding
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings, embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
-from arcface_mxnet.eval.principal import verify_components
+from arcface_mxnet.eval.pca import verify_components
 from arcface_mxnet.eval.protocols import fold_numbers, unit_rows
 from arcface_mxnet.eval.report import Entry, write_json, write_report
+from arcface_mxnet.files import replace_file
 import numpy as np
 
 logger = logging.getLogger(__name__)

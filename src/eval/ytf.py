@@ -16,12 +16,12 @@ import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.decode import decode_rgb
-from arcface_mxnet.data.folder_pairs import IMAGE_ENDINGS
+from arcface_mxnet.data.folders import IMAGE_ENDINGS
 from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
-from arcface_mxnet.eval.feature_store import read_features, store_features
+from arcface_mxnet.embedding.stored_embeddings import read_features, store_features
+from arcface_mxnet.eval.frame_distances import DISTANCES, set_distances
 from arcface_mxnet.eval.intervals import wilson
 from arcface_mxnet.eval.protocols import unit_rows, verify_distances
-from arcface_mxnet.eval.videos import DISTANCES, set_distances
 import numpy as np
 
 

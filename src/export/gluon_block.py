@@ -10,7 +10,7 @@ import warnings
 
 import mxnet as mx
 
-from .embedding_part import load_slim
+from ..checkpoints.embedding_part import load_slim
 
 
 def load_block(checkpoint: str, ctx: mx.Context | None = None) -> mx.gluon.SymbolBlock:

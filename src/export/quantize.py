@@ -21,13 +21,13 @@ import tempfile
 
 from arcface_mxnet.checkpoints.network import DATA
 from arcface_mxnet.cli import run
-from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.embedding.embedder import Embedder
 from arcface_mxnet.engines.conversion import checkpoint_to_onnx, parse_size
 from arcface_mxnet.eval.pair_embeddings import verification_scores
 from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
 from arcface_mxnet.export.crops import read_crops
+from arcface_mxnet.files import replace_file
 import numpy as np
 import onnx
 from onnxruntime.quantization import (

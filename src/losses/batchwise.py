@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import mxnet as mx
 
-from ..data.sampling import PLANS
+from ..batches.order import PLANS
 from .base import Loss
 from .reports import mean_of
 

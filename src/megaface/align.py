@@ -30,8 +30,8 @@ from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.align.template import parse_size
 from arcface_mxnet.cli import run
-from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
+from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.align_attempts import Hint, crop_with_hint
 from arcface_mxnet.megaface.lists import read_names, read_probe_list
 import cv2

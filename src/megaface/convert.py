@@ -15,10 +15,10 @@ from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import run
-from arcface_mxnet.megaface.feature_set import FeatureFolder
+from arcface_mxnet.megaface.feature_source import FeatureFolder
 from arcface_mxnet.megaface.features import feature_bytes, write_feature
 from arcface_mxnet.megaface.lists import check_paths, read_names
-from arcface_mxnet.megaface.store import DTYPES, FeatureStore, StoreWriter, batches
+from arcface_mxnet.megaface.packed import DTYPES, FeatureStore, StoreWriter, batches
 import numpy as np
 from tqdm import tqdm
 

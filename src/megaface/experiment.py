@@ -9,7 +9,7 @@ import os
 import numpy as np
 from tqdm import tqdm
 
-from .feature_set import FeatureFolder, StoredFeatures, open_features
+from .feature_source import FeatureFolder, StoredFeatures, open_features
 from .lists import DistractorList, ProbeList
 from .search import BLOCK, IdentificationResult, identify
 

@@ -25,16 +25,16 @@ import sys
 
 from arcface_mxnet.align.images import read_image
 from arcface_mxnet.cli import run
-from arcface_mxnet.data.files import replace_file
 from arcface_mxnet.embedding.arguments import (
     add_embedding_arguments,
     embedding_facts,
     open_embedder,
 )
-from arcface_mxnet.embedding.images import ImageEmbedder
+from arcface_mxnet.embedding.image_embedder import ImageEmbedder
+from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.features import feature_dim, write_feature
 from arcface_mxnet.megaface.lists import algorithm_name, read_names
-from arcface_mxnet.megaface.store import DTYPES, FeatureStore, StoreWriter
+from arcface_mxnet.megaface.packed import DTYPES, FeatureStore, StoreWriter
 import numpy as np
 from tqdm import tqdm
 

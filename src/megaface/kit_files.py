@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.files import replace_file
+from ..files import replace_file
 from . import measures
 from .experiment import Experiment
 from .lists import DistractorList

@@ -24,8 +24,8 @@ from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import run
-from arcface_mxnet.data.files import replace_file
-from arcface_mxnet.megaface.feature_set import FeatureFolder, StoredFeatures, open_features
+from arcface_mxnet.files import replace_file
+from arcface_mxnet.megaface.feature_source import FeatureFolder, StoredFeatures, open_features
 from arcface_mxnet.megaface.features import write_feature
 from arcface_mxnet.megaface.lists import algorithm_name, read_names, read_noise_list
 from arcface_mxnet.megaface.noise_rules import (
@@ -36,7 +36,7 @@ from arcface_mxnet.megaface.noise_rules import (
     clean_distractors,
     clean_probes,
 )
-from arcface_mxnet.megaface.store import StoreWriter, batches
+from arcface_mxnet.megaface.packed import StoreWriter, batches
 import numpy as np
 from tqdm import tqdm
 

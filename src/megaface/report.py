@@ -12,7 +12,7 @@ import cv2
 from matplotlib.figure import Figure
 import numpy as np
 
-from ..data.files import replace_file
+from ..files import replace_file
 from . import measures
 from .experiment import Experiment
 from .kit_files import READING_RULE

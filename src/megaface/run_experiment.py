@@ -16,7 +16,7 @@ from pathlib import Path
 import sys
 
 from arcface_mxnet import cli
-from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface import experiment, kit_files
 from arcface_mxnet.megaface.lists import (
     SIZES,

@@ -17,10 +17,10 @@ from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import run
-from arcface_mxnet.data.files import replace_file
+from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.features import write_feature
 from arcface_mxnet.megaface.lists import SIZES
-from arcface_mxnet.megaface.store import StoreWriter, batches
+from arcface_mxnet.megaface.packed import StoreWriter, batches
 import numpy as np
 from tqdm import tqdm
 

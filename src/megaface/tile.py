@@ -15,8 +15,8 @@ import os
 
 import numpy as np
 
+from .inner_loops import fastest
 from .pairs import GenuinePairs
-from .sift import fastest
 from .tally import GRID_STEPS, Tally
 
 CHUNK = 1 << 19  # scores that one thread works on at a time: 2 MB stay in its cache

@@ -1,16 +1,5 @@
-"""Moved to arcface_mxnet.checkpoints; these names stay importable from here."""
+"""Moved to checkpoints/load.py."""
 
-from ..checkpoints.load import (  # noqa: F401
-    Params,
-    load_checkpoint,
-    load_symbol,
-    save_checkpoint,
-    save_symbol,
-)
-from ..checkpoints.names import (  # noqa: F401
-    LAST,
-    checkpoint_numbers,
-    params_path,
-    split_checkpoint,
-)
-from ..checkpoints.params import named_params, split_params  # noqa: F401
+from ..checkpoints.load import load_checkpoint, save_checkpoint
+
+__all__ = ["load_checkpoint", "save_checkpoint"]

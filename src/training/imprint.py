@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ..data.dataset import FaceDataset
 from ..embedding.embedder import ParameterEmbedder
-from ..embedding.images import ImageEmbedder
+from ..embedding.image_embedder import ImageEmbedder
 
 logger = logging.getLogger(__name__)
 

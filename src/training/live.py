@@ -6,7 +6,7 @@ import mxnet as mx
 import numpy as np
 
 from ..embedding.embedder import ParameterEmbedder
-from ..embedding.images import ImageEmbedder
+from ..embedding.image_embedder import ImageEmbedder
 from .plan import Plan
 from .stepper import Stepper
 

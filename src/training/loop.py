@@ -11,10 +11,11 @@ import math
 import mxnet as mx
 import numpy as np
 
+from ..batches.source import batches
+from ..checkpoints.last_state import LastState, save_last
 from ..checkpoints.load import save_checkpoint, save_symbol
 from ..checkpoints.names import LAST
 from ..config import TrainConfig
-from ..data.batches import batches
 from ..ops import fast_graph
 from .announce import announce, run_facts
 from .imprint import imprint
@@ -28,7 +29,6 @@ from .resume import Position, as_record, earlier_run
 from .runlog import RunLog
 from .schedule import learning_rate
 from .signals import stop_request
-from .state import LastState, save_last
 from .stepper import Stepper
 from .validation import TargetResult, find_targets, number_to_save, validate
 

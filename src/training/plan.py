@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mxnet as mx
 
+from ..checkpoints.last_state import has_last
 from ..config import TrainConfig
 from ..cuda import visible_entries
 from ..data.dataset import FaceDataset
@@ -22,7 +23,6 @@ from .frozen import frozen_statistics
 from .half import half_precision
 from .imprint import CLASSIFIER
 from .schedule import milestones
-from .state import has_last
 
 # What MXNet's parameter server needs in the environment of every process.
 DMLC_VARIABLES = (

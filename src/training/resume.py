@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import json
 from typing import Any
 
+from ..checkpoints.last_state import LastState, has_last, load_last
 from ..checkpoints.names import LAST, params_path
 from ..config import TrainConfig, flag_of
-from .state import LastState, has_last, load_last
 from .validation import Best
 
 # What may change when a run goes on; everything else decides which numbers come out.

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import __version__
 from ..config import TrainConfig
-from ..data.files import replace_file
+from ..files import replace_file
 
 COLUMNS = ("step", "epoch", "metric", "value")
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import logging
 from pathlib import Path
 
-from ..embedding.images import ImageEmbedder
+from ..embedding.image_embedder import ImageEmbedder
 from ..eval.pair_embeddings import embed_pair_set
 from ..eval.pair_sets import PairSet, read_pair_set
 from ..eval.protocols import fold_numbers, verify_pairs

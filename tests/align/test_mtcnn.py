@@ -3,10 +3,10 @@ from pathlib import Path
 import threading
 
 from arcface_mxnet.align import mtcnn
-from arcface_mxnet.align.cut import cut
 from arcface_mxnet.align.face import Face, main_face
 from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector, pyramid
+from arcface_mxnet.align.network_input import cut
 import cv2
 import mxnet as mx
 import numpy as np

@@ -6,6 +6,7 @@ from pathlib import Path
 import subprocess
 import sys
 
+from arcface_mxnet.checkpoints.embedding_part import load_slim
 from arcface_mxnet.checkpoints.graph import to_json
 from arcface_mxnet.checkpoints.load import load_checkpoint, save_checkpoint
 from arcface_mxnet.checkpoints.network import (
@@ -17,7 +18,6 @@ from arcface_mxnet.checkpoints.network import (
     read_whole,
 )
 from arcface_mxnet.checkpoints.params import read_params, write_params
-from arcface_mxnet.export.embedding_part import load_slim
 from arcface_mxnet.training.half import half_precision
 import mxnet as mx
 import numpy as np

@@ -5,7 +5,7 @@ import re
 from arcface_mxnet.align.crop import align_face
 from arcface_mxnet.align.template import template
 from arcface_mxnet.embedder import Embedder
-from arcface_mxnet.eval.feature_store import read_features, store_features
+from arcface_mxnet.embedding.stored_embeddings import read_features, store_features
 from arcface_mxnet.eval.ijb import main, template_features
 from arcface_mxnet.eval.ijb_lists import read_faces, read_search_list, read_template_pairs
 from arcface_mxnet.eval.templates import TemplateOptions
@@ -99,7 +99,7 @@ def test_features_are_those_of_the_aligned_images(benchmark):
 
 
 def test_an_interrupted_run_goes_on(benchmark, monkeypatch):
-    monkeypatch.setattr("arcface_mxnet.eval.feature_store.IMAGES_AT_ONCE", 10)
+    monkeypatch.setattr("arcface_mxnet.embedding.stored_embeddings.IMAGES_AT_ONCE", 10)
     main(arguments(benchmark))
     complete = benchmark[2].read_bytes()
     part = benchmark[2].with_name("features.npy.part")

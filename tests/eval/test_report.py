@@ -8,7 +8,7 @@ from arcface_mxnet.eval.bad_cases import wrong_pairs
 from arcface_mxnet.eval.evaluation import evaluate
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings
 from arcface_mxnet.eval.pair_sets import PairSet
-from arcface_mxnet.eval.principal import verify_components
+from arcface_mxnet.eval.pca import verify_components
 from arcface_mxnet.eval.protocols import verify_pairs
 from arcface_mxnet.eval.report import Entry, write_json, write_report
 import cv2

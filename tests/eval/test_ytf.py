@@ -2,7 +2,7 @@
 
 import re
 
-from arcface_mxnet.eval.videos import DISTANCES, set_distances
+from arcface_mxnet.eval.frame_distances import DISTANCES, set_distances
 from arcface_mxnet.eval.ytf import list_frames, main, read_splits, unit_features
 import cv2
 import numpy as np

@@ -2,11 +2,11 @@
 
 import re
 
+from arcface_mxnet.checkpoints.embedding_part import load_slim
 from arcface_mxnet.checkpoints.load import load_checkpoint, save_checkpoint
 from arcface_mxnet.checkpoints.network import StoredNetwork
 from arcface_mxnet.engines.conversion import checkpoint_to_onnx, parse_size, to_onnx
 from arcface_mxnet.export.crops import read_crops
-from arcface_mxnet.export.embedding_part import load_slim
 from arcface_mxnet.export.to_onnx import compare, main
 from arcface_mxnet.networks import NETWORKS
 import cv2

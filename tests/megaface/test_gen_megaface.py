@@ -4,7 +4,7 @@ import json
 
 from arcface_mxnet.megaface import convert, gen_megaface
 from arcface_mxnet.megaface.features import read_feature
-from arcface_mxnet.megaface.store import FeatureStore
+from arcface_mxnet.megaface.packed import FeatureStore
 import cv2
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ from pathlib import Path
 from arcface_mxnet.megaface import remove_noises, run_experiment, synthetic
 from arcface_mxnet.megaface.features import read_feature
 from arcface_mxnet.megaface.noise_rules import clean_distractors, clean_probes
-from arcface_mxnet.megaface.store import FeatureStore
+from arcface_mxnet.megaface.packed import FeatureStore
 import numpy as np
 import pytest
 
@@ -104,7 +104,7 @@ def test_from_features_to_a_better_result(data, capsys):
 def test_names_of_both_noise_lists_find_their_images(data, capsys, monkeypatch):
     """FaceScrub's have bare file names, MegaFace's whole paths; whatever the blocks read."""
     folder, packed = data
-    monkeypatch.setattr("arcface_mxnet.megaface.store.BATCH", 64)
+    monkeypatch.setattr("arcface_mxnet.megaface.packed.BATCH", 64)
     lists = folder / "templatelists"
     probes = json.loads((lists / "facescrub_features_list.json").read_text())["path"]
     others = json.loads((lists / "megaface_features_list.json_200_1").read_text())["path"]

@@ -2,7 +2,8 @@
 
 from fractions import Fraction
 
-from arcface_mxnet.megaface import search, sift, tile
+from arcface_mxnet.megaface import inner_loops as sift
+from arcface_mxnet.megaface import search, tile
 from arcface_mxnet.megaface.pairs import genuine_pairs
 from arcface_mxnet.megaface.search import identify
 import numpy as np

@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 
+from arcface_mxnet.checkpoints.last_state import load_last
 from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.training.loop import train
-from arcface_mxnet.training.state import load_last
 import numpy as np
 import pytest
 

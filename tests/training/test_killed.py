@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 
+from arcface_mxnet.checkpoints.last_state import load_last
 from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.checkpoints.names import checkpoint_numbers
-from arcface_mxnet.training.state import load_last
 
 WORKER = Path(__file__).with_name("worker.py")
 MOMENTS = 20

@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 
+from arcface_mxnet.checkpoints.last_state import load_last
 from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.checkpoints.names import checkpoint_numbers
 from arcface_mxnet.config import TrainConfig
@@ -17,7 +18,6 @@ from arcface_mxnet.training import loop
 from arcface_mxnet.training.loop import DivergedError, train
 from arcface_mxnet.training.plan import make_plan
 from arcface_mxnet.training.resume import Position
-from arcface_mxnet.training.state import load_last
 import mxnet as mx
 import numpy as np
 import pytest

@@ -207,10 +207,10 @@ def resnet(out: Path) -> None:
 
 def batches(out: Path) -> None:
     """What every batch plan draws, augmented in every way; and the triplets of a bag."""
+    from arcface_mxnet.batches.mining import select_semi_hard
+    from arcface_mxnet.batches.source import batches as batch_source
     from arcface_mxnet.config import TrainConfig
-    from arcface_mxnet.data.batches import batches as batch_source
     from arcface_mxnet.data.dataset import FaceDataset
-    from arcface_mxnet.data.mining import select_semi_hard
     import mxnet as mx
 
     dataset = FaceDataset(TRAIN_DATA)

@@ -1,0 +1,229 @@
+"""Batches for training: drawn by a plan, read and augmented by threads ahead of time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from typing import Any
+
+import mxnet as mx
+import numpy as np
+
+from ..config import TrainConfig, ignored_options
+from ..data.dataset import FaceDataset
+from ..data.decode import recompress
+from .augment import Augmentation
+from .order import PLANS, Draw, Setting
+from .triplets import Triplets  # noqa: F401 - registers its plan
+
+AHEAD = 3  # batches that are read while the network works on one
+CHUNK = 8  # images that a thread reads in one go
+_AUGMENT = 1  # keeps the seeds of the augmentation apart from those of the order
+
+Embed = Callable[[mx.nd.NDArray], mx.nd.NDArray]
+
+
+def batches(
+    plan: str,
+    dataset: FaceDataset | Sequence[FaceDataset],
+    config: TrainConfig,
+    rng: np.random.Generator,
+    embed: Embed | None = None,
+    num_devices: int = 1,
+    *,
+    worker: int = 0,
+    num_workers: int = 1,
+) -> BatchSource:
+    """Return the endless source of mx.io.DataBatch that a loss's batch plan asks for.
+
+    data: float32 (B, 3, height, width), RGB, 0..255; label: float32 (B,), the identity; B is
+    config.per_batch_size * num_devices and each device's share is contiguous.
+    embed((B, 3, height, width)) -> (B, D), for plans that mine: the network being trained, in
+    evaluation mode.  rng: its next number seeds everything that is drawn.  worker of
+    num_workers machines, all given the same rng: together they draw what one would with the
+    whole batch.  Raises ValueError for a plan that is unknown or cannot be drawn from this
+    dataset, and on drawing for images that do not decode.
+    """
+    datasets = [dataset] if isinstance(dataset, FaceDataset) else list(dataset)
+    return BatchSource(plan, datasets, config, rng, embed, num_devices, worker, num_workers)
+
+
+class BatchSource:
+    """Iterator of batches that tells its place and can go back to it.
+
+    epoch: passes over the data before the last batch.  batches_per_epoch: how many make one,
+    None where that shows only in training.
+    wait_seconds: time spent waiting for images to be read.
+    """
+
+    def __init__(
+        self,
+        plan: str,
+        datasets: Sequence[FaceDataset],
+        config: TrainConfig,
+        rng: np.random.Generator,
+        embed: Embed | None,
+        num_devices: int,
+        worker: int,
+        num_workers: int,
+    ):
+        self._datasets, self._embed = list(datasets), embed
+        shapes = {dataset.image_shape for dataset in self._datasets}
+        if len(shapes) > 1:
+            raise ValueError(
+                "--data-dir: the folders hold images of different height and width "
+                f"{sorted(shapes)}; give --image-size"
+            )
+        self._plan_name, self._num_devices = plan, num_devices
+        self._worker, self._num_workers = worker, num_workers
+        self._config = config
+        self._augmentation = Augmentation(
+            bool(config.rand_mirror), config.rand_shift, config.cutoff, config.color, recompress
+        )
+        self._pool = ThreadPoolExecutor(config.num_threads, thread_name_prefix="read")
+        self._batch_size = config.per_batch_size * num_devices
+        shape = (self._batch_size, 3, *self._datasets[0].image_shape)
+        self.provide_data = [mx.io.DataDesc("data", shape)]
+        self.provide_label = [mx.io.DataDesc("softmax_label", shape[:1])]
+        self.wait_seconds = 0.0
+        self.epoch = 0
+        self._begin(int(rng.integers(2**31)), None)
+
+    def _begin(self, seed: int, state: dict[str, Any] | None) -> None:
+        self._seed, self._state = seed, state
+        setting = Setting(
+            self._datasets, self._config, seed, self._num_devices, self._worker,
+            self._num_workers, self._embed_keys if self._embed else None,
+        )  # fmt: skip
+        plan = PLANS[self._plan_name](setting)
+        faults = ignored_options(
+            self._config, "sampling", plan.uses, f"batch plan {self._plan_name!r} of this loss"
+        )
+        if faults:
+            raise ValueError("\n".join(faults))
+        self.batches_per_epoch = plan.batches_per_epoch
+        self._draws = plan.draws(state)
+        self._pending: deque[_Reading] = deque()
+
+    def __iter__(self) -> BatchSource:
+        return self
+
+    def __next__(self) -> mx.io.DataBatch:
+        self._draw_ahead()
+        reading = self._pending.popleft()
+        self._draw_ahead(after=reading.draw)
+        data, labels = self._wait_for(reading)
+        self._state, self.epoch = reading.draw.state, reading.draw.epoch
+        return mx.io.DataBatch(
+            [mx.nd.array(data)],
+            [mx.nd.array(labels)],
+            pad=0,
+            provide_data=self.provide_data,
+            provide_label=self.provide_label,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return the place after the last batch handed out, JSON-able."""
+        return {
+            "plan": self._plan_name,
+            "images_per_batch": self._batch_size,
+            "seed": self._seed,
+            "place": self._state,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from state(): the next batches are those that came after it, bit for bit.
+
+        Raises ValueError if it was written with another plan or batch size.
+        """
+        for name, mine in (("plan", self._plan_name), ("images_per_batch", self._batch_size)):
+            if state[name] != mine:
+                raise ValueError(
+                    f"the interrupted run drew batches with {name} {state[name]}, this one has "
+                    f"{mine}; resume with the same options, or start from its parameters with "
+                    "--pretrained"
+                )
+        for reading in self._pending:
+            reading.cancel()
+        self._begin(state["seed"], state["place"])
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _draw_ahead(self, after: Draw | None = None) -> None:
+        """Have AHEAD batches read, but none beyond a draw that has yet to be trained on."""
+        last = self._pending[-1].draw if self._pending else after
+        while len(self._pending) < AHEAD and not (last and last.is_awaited):
+            last = next(self._draws)
+            self._pending.append(self._read(last, self._augmentation))
+
+    def _read(self, draw: Draw, augmentation: Augmentation) -> _Reading:
+        """Start reading a batch."""
+        size = len(draw.keys)
+        offset = self._worker * size  # of this machine's part in the batch of all
+        data = np.empty((size, 3, *self._datasets[0].image_shape), np.float32)
+        labels = np.empty(size, np.float32)
+
+        def fill(begin: int) -> None:
+            for place in range(begin, min(begin + CHUNK, size)):
+                dataset = self._datasets[draw.sources[place]]
+                image, identity = dataset.sample(int(draw.keys[place]))
+                if not 0 <= identity < dataset.num_classes:
+                    raise ValueError(
+                        f"{dataset.records.rec_path}: record {draw.keys[place]} has identity "
+                        f"{identity}, but property says {dataset.num_classes}; correct its "
+                        "first number, or pack again with labels from 0"
+                    )
+                labels[place] = identity
+                if augmentation.is_random:
+                    seed = [self._seed, _AUGMENT, draw.number, offset + place]
+                    image = augmentation(image, np.random.default_rng(seed))
+                data[place] = image.transpose(2, 0, 1)
+
+        futures = [self._pool.submit(fill, begin) for begin in range(0, size, CHUNK)]
+        return _Reading(draw, data, labels, futures)
+
+    def _wait_for(self, reading: _Reading) -> tuple[np.ndarray, np.ndarray]:
+        began = time.perf_counter()
+        try:
+            for future in reading.futures:
+                future.result()
+        finally:
+            self.wait_seconds += time.perf_counter() - began
+        return reading.data, reading.labels
+
+    def _embed_keys(self, source: int, keys: np.ndarray) -> mx.nd.NDArray:
+        """Return the embeddings of images without augmentation, (N, D) on their device.
+
+        The last batch is filled up with its own images, so any number of keys will do.
+        """
+        parts = [keys[i : i + self._batch_size] for i in range(0, len(keys), self._batch_size)]
+        plain = Augmentation()
+
+        def start(part: np.ndarray) -> _Reading:
+            filled = np.resize(part, self._batch_size)
+            return self._read(Draw(filled, np.full(len(filled), source), 0, 0, {}), plain)
+
+        readings = deque(start(part) for part in parts[:AHEAD])
+        embedded = []
+        for number, part in enumerate(parts):
+            data, _ = self._wait_for(readings.popleft())
+            if number + AHEAD < len(parts):
+                readings.append(start(parts[number + AHEAD]))
+            # A copy, because the network writes its next output over this one.
+            embedded.append(self._embed(mx.nd.array(data))[: len(part)].copy())
+        return mx.nd.concat(*embedded, dim=0)
+
+
+class _Reading:
+    """A batch that threads are filling."""
+
+    def __init__(self, draw: Draw, data: np.ndarray, labels: np.ndarray, futures: list[Future]):
+        self.draw, self.data, self.labels, self.futures = draw, data, labels, futures
+
+    def cancel(self) -> None:
+        for future in self.futures:
+            future.cancel()

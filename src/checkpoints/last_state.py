@@ -1,0 +1,58 @@
+"""The last state of a run, PREFIX-last.params: all that a resumed run needs, in one file.
+
+It is a parameter file like any checkpoint (arg: and aux: load everywhere); momentum and each
+device's statistics stand beside them under "state:", and a JSON record, as bytes, under
+"run:json".  One file replaced in one rename, so that a killed run leaves the old or the new.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import json
+from typing import Any
+
+import mxnet as mx
+import numpy as np
+
+from .load import load_params
+from .names import LAST, params_path
+from .params import named_params, split_params, write_params
+
+RECORD = "run:json"
+STATE = "state:"
+
+Params = dict[str, mx.nd.NDArray]
+
+
+@dataclass(frozen=True)
+class LastState:
+    """arg_params and aux_params as in a checkpoint; state as Stepper.state(); a JSON record."""
+
+    arg_params: Params
+    aux_params: Params
+    state: Params
+    record: dict[str, Any]
+
+
+def has_last(prefix: str) -> bool:
+    """Return whether a run of this prefix has left its last state."""
+    return params_path(prefix, LAST).is_file()
+
+
+def save_last(prefix: str, last: LastState) -> None:
+    """Write the last state, complete or not at all."""
+    arrays = named_params(last.arg_params, last.aux_params)
+    arrays |= {STATE + name: array for name, array in last.state.items()}
+    arrays[RECORD] = np.frombuffer(json.dumps(last.record).encode(), np.uint8)
+    write_params(params_path(prefix, LAST), arrays)
+
+
+def load_last(prefix: str) -> LastState:
+    """Return the last state of a run.  Raises FileNotFoundError or ValueError."""
+    path = params_path(prefix, LAST)
+    arrays = load_params(path)
+    if RECORD not in arrays:
+        raise ValueError(f"{path}: holds parameters but no run to continue")
+    record = json.loads(arrays[RECORD].asnumpy().tobytes())
+    state = {name[len(STATE) :]: a for name, a in arrays.items() if name.startswith(STATE)}
+    return LastState(*split_params(arrays), state, record)

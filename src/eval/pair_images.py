@@ -1,0 +1,89 @@
+"""Image files made ready for a pair set: stored as they are, brought to size, or aligned."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..align.crop import align_face, crop_box
+from ..align.face import main_face
+from ..align.mtcnn import MtcnnDetector
+from ..data.packing import padded
+
+ALIGNMENTS = ("none", "mtcnn")
+FITS = ("refuse", "pad", "resize")
+
+# As published: CFP and AgeDB were packed with these scores.
+THRESHOLDS = (0.6, 0.7, 0.7)
+
+
+class ImagePreparer:
+    """Turns a file into the encoded crop (height, width) that a pair set holds.
+
+    align "none": crops of the right size are stored byte for byte, others as fit says: "refuse"
+    is an error, "pad" scales onto a black ground, "resize" stretches.
+    align "mtcnn": the large and central face is aligned; where none is found the whole image is
+    tried as a face, then its centre is cut, as published, and without_face names the file.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        align: str = "none",
+        fit: str = "refuse",
+        detector_dir: str | os.PathLike = "models/mtcnn",
+        gpu: int = -1,
+        engine: str = "auto",
+        factor: float = 0.709,
+        encoding: str = ".jpg",
+        quality: int = 95,
+    ):
+        self.size, self.fit = size, fit
+        self.encoding, self.quality = encoding, quality
+        self.without_face: list[Path] = []
+        self._detector = None
+        if align == "mtcnn":
+            self._detector = MtcnnDetector(
+                gpu,
+                engine=engine,
+                thresholds=THRESHOLDS,
+                factor=factor,
+                model_dir=detector_dir,
+            )
+
+    def __call__(self, path: Path) -> bytes:
+        """Return the encoded crop.  Raises ValueError naming the file if it cannot be used."""
+        payload = path.read_bytes()
+        image = (
+            cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR) if payload else None
+        )
+        if image is None:
+            raise ValueError(f"{path}: {len(payload)} bytes that do not decode as an image")
+        if self._detector is not None:
+            return self._encoded(self._aligned(image, path))
+        if image.shape[:2] == self.size:
+            return payload
+        if self.fit == "pad":
+            return self._encoded(padded(image, self.size))
+        if self.fit == "resize":
+            return self._encoded(cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_AREA))
+        raise ValueError(
+            f"{path}: is {image.shape[0]}x{image.shape[1]} (height x width), not "
+            f"{self.size[0]}x{self.size[1]}; give --align mtcnn for photos, or --fit pad or resize "
+            "for crops of another size"
+        )
+
+    def _aligned(self, bgr: np.ndarray, path: Path) -> np.ndarray:
+        faces = self._detector.detect(bgr) or self._detector.detect_limited(bgr)
+        if faces:
+            return align_face(bgr, main_face(faces, bgr.shape).landmarks, self.size)
+        self.without_face.append(path)
+        return crop_box(bgr, None, self.size)
+
+    def _encoded(self, bgr: np.ndarray) -> bytes:
+        how = [cv2.IMWRITE_JPEG_QUALITY, self.quality] if self.encoding == ".jpg" else []
+        return cv2.imencode(self.encoding, bgr, how)[1].tobytes()

@@ -1,0 +1,122 @@
+"""Where features are read from: a folder of the kit's files, or a packed store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import os
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from .features import feature_dim, file_fault, read_features, vector_faults
+from .packed import FeatureStore
+
+READ_AT_ONCE = 2048  # files in one call
+
+
+class FeatureFolder:
+    """The kit's layout: ROOT/NAME + ENDING, one file per image.
+
+    names: the images wanted, in order.  Rows are positions in names.
+    """
+
+    def __init__(self, root: str | os.PathLike, names: Sequence[str], ending: str):
+        self.path, self.names, self.ending = Path(root), list(names), ending
+        if not self.path.is_dir():
+            raise FileNotFoundError(f"{self.path}: no such feature folder or store (.npy)")
+        self.dim = self._first_dim()
+
+    def faults(self) -> dict[int, str]:
+        """Return by row what is wrong with a file, without reading past its header."""
+        wrong = {}
+        for row, name in enumerate(
+            tqdm(self.names, desc=f"check {self.path.name}", unit="file", disable=None)
+        ):
+            path = self._path(name)
+            try:
+                size = os.stat(path).st_size  # noqa: PTH116  a million Path objects are slow
+            except OSError:
+                wrong[row] = "missing"
+                continue
+            if size != 16 + 4 * self.dim:
+                wrong[row] = self._fault(path, size)
+        return wrong
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Return the vectors of rows, float32 (n, D).  Raises ValueError naming a bad file."""
+        vectors = np.empty((len(rows), self.dim), np.float32)
+        for start in range(0, len(rows), READ_AT_ONCE):
+            paths = [self._path(self.names[row]) for row in rows[start : start + READ_AT_ONCE]]
+            _, faults = read_features(paths, self.dim, vectors[start : start + READ_AT_ONCE])
+            if faults:
+                position, fault = next(iter(faults.items()))
+                raise ValueError(f"{paths[position]}: {fault}")
+        return vectors
+
+    def useless(self, rows: np.ndarray) -> dict[int, str]:
+        """Return by row what is wrong with the values of vectors: NaN, infinity, zeros."""
+        _, faults = read_features([self._path(self.names[row]) for row in rows], self.dim)
+        return {int(rows[position]): fault for position, fault in faults.items()}
+
+    def _fault(self, path: str, size: int) -> str:
+        """Return what is wrong with a file of another size than features have."""
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                return file_fault(file.read(16), self.dim, size) or "of another size"
+        except OSError as reason:
+            return f"cannot be read: {reason.strerror}"
+
+    def _path(self, name: str) -> str:
+        return f"{self.path}/{name}{self.ending}"
+
+    def _first_dim(self) -> int:
+        """Return the dimension most of the first files have, so that one bad file is named."""
+        dims = []
+        for name in self.names:
+            try:
+                dims.append(feature_dim(self._path(name)))
+            except (ValueError, OSError):
+                continue
+            if len(dims) == 5:
+                break
+        if not dims:
+            raise FileNotFoundError(
+                f"{self._path(self.names[0])}: no feature of the list is readable under "
+                f"{self.path}; is the file ending {self.ending!r} right?"
+            )
+        return max(sorted(set(dims)), key=dims.count)
+
+
+class StoredFeatures:
+    """The images wanted out of a packed store.  Rows are positions in names."""
+
+    def __init__(self, path: str | os.PathLike, names: Sequence[str]):
+        self.store = FeatureStore(path)
+        self.path, self.names, self.dim = self.store.path, list(names), self.store.dim
+        self._rows = self.store.find(self.names)
+
+    def faults(self) -> dict[int, str]:
+        """Return the rows that the store does not have."""
+        return {int(row): "missing" for row in np.flatnonzero(self._rows < 0)}
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Return the vectors of rows, float32 (n, D).  Raises ValueError naming a bad one."""
+        vectors = self.store.read(self._rows[rows])
+        for position, fault in vector_faults(vectors).items():
+            raise ValueError(f"{self.path}: {self.names[rows[position]]}: {fault}")
+        return vectors
+
+    def useless(self, rows: np.ndarray) -> dict[int, str]:
+        """Return by row what is wrong with the values of vectors: NaN, infinity, zeros."""
+        faults = vector_faults(self.store.read(self._rows[rows]))
+        return {int(rows[position]): fault for position, fault in faults.items()}
+
+
+def open_features(
+    place: str | os.PathLike, names: Sequence[str], ending: str
+) -> FeatureFolder | StoredFeatures:
+    """Return the features of names in a folder (place is a folder) or a store (place.npy)."""
+    if Path(place).suffix == ".npy":
+        return StoredFeatures(place, names)
+    return FeatureFolder(place, names, ending)

@@ -1,0 +1,128 @@
+"""Augmentation against loops written from the published description."""
+
+from arcface_mxnet.batches.augment import FILL, JITTER, Augmentation, blanked, jittered, shifted
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(5).integers(0, 256, (12, 10, 3), np.uint8)
+
+
+def test_nothing_chosen_changes_nothing(image):
+    augmentation = Augmentation()
+    assert not augmentation.is_random
+    assert augmentation(image, np.random.default_rng(0)) is image
+
+
+def test_half_are_mirrored(image):
+    mirrored = 0
+    for seed in range(400):
+        result = Augmentation(mirror=True)(image, np.random.default_rng(seed))
+        is_mirrored = np.array_equal(result, image[:, ::-1])
+        assert is_mirrored or np.array_equal(result, image)
+        mirrored += is_mirrored
+    assert 160 < mirrored < 240
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (3, -2), (-4, 1), (20, 20)])
+def test_a_shift_repeats_the_edge(image, down, right):
+    result = shifted(image, down, right)
+    for y in range(12):
+        for x in range(10):
+            source = image[min(max(y - down, 0), 11), min(max(x - right, 0), 9)]
+            assert np.array_equal(result[y, x], source)
+
+
+def test_shifts_reach_both_ends(image):
+    seen = set()
+    for seed in range(300):
+        result = Augmentation(shift=1)(image, np.random.default_rng(seed))
+        seen |= {
+            (down, right)
+            for down in (-1, 0, 1)
+            for right in (-1, 0, 1)
+            if np.array_equal(result, shifted(image, down, right))
+        }
+    assert len(seen) == 9
+
+
+@pytest.mark.parametrize("side", [4, 5, 6])
+@pytest.mark.parametrize(("y", "x"), [(0, 0), (6, 5), (11, 9), (2, 8)])
+def test_the_blanked_square(image, side, y, x):
+    """As published: from centre - side // 2 to centre + side // 2, clipped at the edges."""
+    assert FILL == 128
+    before = image.copy()
+    result = blanked(image, y, x, side)
+    half = side // 2
+    for row in range(12):
+        for column in range(10):
+            inside = y - half <= row < y + half and x - half <= column < x + half
+            assert np.array_equal(result[row, column], [FILL] * 3 if inside else image[row, column])
+    assert np.array_equal(image, before), "the decoded image itself stays"
+
+
+def test_half_get_a_square(image):
+    results = [Augmentation(cutoff=6)(image, np.random.default_rng(seed)) for seed in range(400)]
+    assert 160 < sum(not np.array_equal(result, image) for result in results) < 240
+
+
+class Draws:
+    """Stands for a Generator with known numbers."""
+
+    def __init__(self, order, weights):
+        self.order, self.weights = order, iter(weights)
+
+    def permutation(self, count):
+        return self.order
+
+    def uniform(self, low, high):
+        assert (low, high) == (-JITTER, JITTER)
+        return next(self.weights)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
+def test_jitter_is_that_of_mxnet(image, order):
+    """Against mx.image's own three jitters with the same weights, in float32, unclipped."""
+    mx = pytest.importorskip("mxnet")
+    weights = [0.11, -0.12, 0.09]
+    expected = mx.nd.array(image.astype(np.float32))
+    jitters = [
+        mx.image.BrightnessJitterAug,
+        mx.image.ContrastJitterAug,
+        mx.image.SaturationJitterAug,
+    ]
+    for change, weight in zip(order, weights, strict=True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("random.uniform", lambda low, high, weight=weight: weight)
+            expected = jitters[change](JITTER)(expected)
+    result = jittered(image, Draws(order, weights))
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, expected.asnumpy(), rtol=1e-4, atol=1e-3)
+    assert result.max() > 255 or result.min() < 0, "as published, nothing is clipped"
+
+
+def test_recompression_comes_first_in_half_with_qualities_2_to_20(image):
+    qualities = []
+
+    def recompress(picture, quality):
+        qualities.append(quality)
+        assert picture.dtype == np.uint8
+        return picture
+
+    augmentation = Augmentation(color=2, recompress=recompress)
+    for seed in range(600):
+        result = augmentation(image, np.random.default_rng(seed))
+        assert result.dtype == np.float32
+    assert 240 < len(qualities) < 360
+    assert set(qualities) == set(range(2, 21))
+
+
+def test_the_same_seed_gives_the_same_image(image):
+    augmentation = Augmentation(True, 3, 5, 1)
+    first, again, other = (
+        augmentation(image, np.random.default_rng(seed)) for seed in ([1, 2], [1, 2], [1, 3])
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)

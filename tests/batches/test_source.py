@@ -1,0 +1,169 @@
+"""Batches: what the network gets, the same however many threads read, and after a resume."""
+
+import json
+
+from arcface_mxnet.batches.augment import Augmentation
+from arcface_mxnet.batches.source import batches
+from arcface_mxnet.config import TrainConfig
+from arcface_mxnet.data.dataset import FaceDataset
+from arcface_mxnet.data.decode import recompress
+from arcface_mxnet.data.records import RecordWriter
+import numpy as np
+import pytest
+
+IDENTITIES = [0, 0, 0, 1, 1, 2, 2, 3, 4, 4, 4]
+CHANGES = {"rand_mirror": 1, "rand_shift": 2, "cutoff": 5, "color": 2}
+
+
+@pytest.fixture
+def dataset(tmp_path, make_dataset):
+    return FaceDataset(make_dataset(tmp_path, IDENTITIES))
+
+
+def source(dataset, *, seed=1, num_devices=1, plan="shuffled", worker=0, num_workers=1, **options):
+    options = {"per_batch_size": 4, "rand_mirror": 0} | options
+    return batches(
+        plan,
+        dataset,
+        TrainConfig(**options),
+        np.random.default_rng(seed),
+        None,
+        num_devices,
+        worker=worker,
+        num_workers=num_workers,
+    )
+
+
+def arrays(batch):
+    return batch.data[0].asnumpy(), batch.label[0].asnumpy()
+
+
+def take(drawn, count):
+    return [arrays(next(drawn)) for _ in range(count)]
+
+
+def same(one, other):
+    return all(
+        np.array_equal(a, b)
+        for left, right in zip(one, other, strict=True)
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def test_raw_rgb_nchw_float32_and_identities(dataset, image_of):
+    drawn = source(dataset, num_devices=2)
+    batch = next(drawn)
+    data, labels = arrays(batch)
+    assert data.shape == (8, 3, 16, 16) and data.dtype == labels.dtype == np.float32
+    assert [tuple(desc.shape) for desc in drawn.provide_data] == [(8, 3, 16, 16)]
+    assert [(desc.name, tuple(desc.shape)) for desc in batch.provide_label] == [
+        ("softmax_label", (8,))
+    ]
+    assert drawn.batches_per_epoch == 1
+    known = {
+        (key, identity): image_of(key, identity).transpose(2, 0, 1)
+        for key, identity in enumerate(IDENTITIES, start=1)
+    }
+    found = []
+    for image, label in zip(data, labels, strict=True):
+        matches = [key for key, pixels in known.items() if np.array_equal(pixels, image)]
+        assert len(matches) == 1 and matches[0][1] == label
+        found += matches
+    assert len(set(found)) == 8
+
+
+def test_the_number_of_threads_changes_nothing(dataset):
+    one, many = (source(dataset, num_threads=threads, **CHANGES) for threads in (1, 7))
+    assert same(take(one, 9), take(many, 9))
+
+
+def test_seeds_differ(dataset):
+    assert not same(take(source(dataset, seed=1), 2), take(source(dataset, seed=2), 2))
+
+
+def test_augmentation_is_applied_per_sample_and_epoch(dataset):
+    plain, changed = source(dataset), source(dataset, **CHANGES)
+    before, after = take(plain, 4), take(changed, 4)
+    assert all(np.array_equal(b[1], a[1]) for b, a in zip(before, after, strict=True))
+    assert not any(np.array_equal(b[0], a[0]) for b, a in zip(before, after, strict=True))
+    expected = Augmentation(True, 2, 5, 2, recompress)(
+        before[1][0][2].astype(np.uint8).transpose(1, 2, 0),
+        np.random.default_rng([changed.state()["seed"], 1, 1, 2]),
+    )
+    assert np.array_equal(after[1][0][2], expected.transpose(2, 0, 1).astype(np.float32))
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2, 5])
+def test_a_resumed_source_goes_on_bit_for_bit(dataset, taken):
+    whole = source(dataset, seed=1, **CHANGES)
+    take(whole, taken)
+    state = json.loads(json.dumps(whole.state()))
+    rest = take(whole, 6)
+    resumed = source(dataset, seed=99, **CHANGES)
+    take(resumed, 3)
+    resumed.restore(state)
+    assert same(take(resumed, 6), rest)
+    assert resumed.state() == whole.state()
+    assert resumed.epoch == whole.epoch
+
+
+def test_state_is_that_after_the_batch_handed_out_not_read_ahead(dataset):
+    drawn = source(dataset)
+    next(drawn)
+    assert drawn.state()["place"] == {"epoch": 0, "batch": 1}
+    next(drawn)
+    assert drawn.state()["place"] == {"epoch": 1, "batch": 0}
+    assert drawn.epoch == 0
+    next(drawn)
+    assert drawn.epoch == 1
+
+
+def test_a_state_of_another_geometry_is_refused(dataset):
+    state = source(dataset).state()
+    with pytest.raises(ValueError, match="images_per_batch 4, this one has 2; resume with"):
+        source(dataset, per_batch_size=2).restore(state)
+    with pytest.raises(ValueError, match="plan shuffled, this one has pairs"):
+        source(dataset, plan="pairs").restore(state)
+
+
+def test_machines_get_the_parts_of_one_batch(dataset):
+    whole = take(source(dataset, num_devices=2, **CHANGES), 3)
+    parts = [take(source(dataset, worker=w, num_workers=2, **CHANGES), 3) for w in (0, 1)]
+    for (data, label), first, second in zip(whole, *parts, strict=True):
+        assert np.array_equal(data, np.concatenate([first[0], second[0]]))
+        assert np.array_equal(label, np.concatenate([first[1], second[1]]))
+
+
+def test_an_image_that_does_not_decode_ends_the_run_with_its_key(tmp_path, encode, image_of):
+    with RecordWriter(tmp_path / "train.rec", tmp_path / "train.idx") as writer:
+        for key in range(8):
+            writer.write(key, 0.0, b"broken" if key == 5 else encode(image_of(key, 0)))
+    (tmp_path / "property").write_text("1,16,16")
+    drawn = source(FaceDataset(tmp_path))
+    with pytest.raises(ValueError, match=r"record 5: 6 bytes that are no image.*rec check"):
+        take(drawn, 2)
+
+
+def test_an_identity_beyond_property_in_the_middle_is_found(tmp_path, make_dataset):
+    make_dataset(tmp_path, [0, 0, 7, 7, 1, 1])
+    (tmp_path / "property").write_text("2,16,16")
+    drawn = source(FaceDataset(tmp_path), per_batch_size=6)
+    with pytest.raises(ValueError, match="record [34] has identity 7, but property says 2"):
+        next(drawn)
+
+
+def test_options_that_the_plan_ignores_are_refused(dataset):
+    with pytest.raises(ValueError, match="--triplet-bag-size 60: batch plan 'shuffled'"):
+        source(dataset, triplet_bag_size=60)
+    with pytest.raises(ValueError, match="--images-per-identity 2: batch plan 'shuffled'"):
+        source(dataset, images_per_identity=2)
+    source(dataset, plan="identities", images_per_identity=2)
+
+
+def test_waiting_is_counted_and_reading_stops(dataset):
+    drawn = source(dataset)
+    take(drawn, 3)
+    assert 0 < drawn.wait_seconds < 60
+    drawn.close()
+    with pytest.raises(RuntimeError):
+        take(drawn, 20)

@@ -1,0 +1,257 @@
+"""Packing pairs: every published list, what is missing, sizes, alignment."""
+
+from functools import partial
+from pathlib import Path
+import pickle
+import re
+
+from arcface_mxnet.eval.pack_pairs import main
+from arcface_mxnet.eval.pair_lists import (
+    read_agedb,
+    read_cfp,
+    read_flagged,
+    read_lfw,
+    read_two_lines,
+)
+from arcface_mxnet.eval.pair_sets import read_pair_set
+import cv2
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+MTCNN = Path(__file__).parents[2] / "models" / "mtcnn"
+
+
+def put(path, value=0, size=(112, 112)):
+    """Write an image of one grey value and return its bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.full(size if path.suffix == ".pgm" else (*size, 3), value, np.uint8)
+    path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+    return path.read_bytes()
+
+
+def cell(*values):
+    """Return a MATLAB cell row."""
+    row = np.empty(len(values), dtype=object)
+    row[:] = values
+    return row
+
+
+def short(pairs, root):
+    return [
+        (p.left.relative_to(root).as_posix(), p.right.relative_to(root).as_posix(), p.is_genuine)
+        for p in pairs
+    ]
+
+
+def test_lfw_list(tmp_path):
+    (tmp_path / "pairs.txt").write_text("10\t300\nAnn_A\t1\t4\nBo\t2\tAnn_A\t10\n")
+    pairs = read_lfw(tmp_path / "pairs.txt", tmp_path)
+    assert short(pairs, tmp_path) == [
+        ("Ann_A/Ann_A_0001.jpg", "Ann_A/Ann_A_0004.jpg", True),
+        ("Bo/Bo_0002.jpg", "Ann_A/Ann_A_0010.jpg", False),
+    ]
+    assert (pairs[1].left_identity, pairs[1].right_identity) == ("Bo", "Ann_A")
+
+
+def test_flagged_list(tmp_path):
+    (tmp_path / "a.txt").write_text("x/1.jpg y/2.jpg 1\nwith space.jpg\ty/2.jpg\t0\n")
+    assert short(read_flagged(tmp_path / "a.txt", tmp_path), tmp_path) == [
+        ("x/1.jpg", "y/2.jpg", True),
+        ("with space.jpg", "y/2.jpg", False),
+    ]
+
+
+def test_two_line_lists(tmp_path):
+    text = "A_B_0001.jpg 3\nA_B_0002.jpg 3\nA_B_0001.jpg 0\nC_0001.jpg 0\n"
+    (tmp_path / "a.txt").write_text(text)
+    pairs = read_two_lines(tmp_path / "a.txt", tmp_path)
+    assert short(pairs, tmp_path) == [
+        ("A_B_0001.jpg", "A_B_0002.jpg", True),
+        ("A_B_0001.jpg", "C_0001.jpg", False),
+    ]
+    assert (pairs[1].left_identity, pairs[1].right_identity) == ("A_B", "C")
+
+
+def test_cfp_table(tmp_path):
+    rows = [
+        cell("Data/Images/001/frontal/01.jpg", "Data/Images/001/profile/02.jpg", 1.0, 1.0),
+        cell("Data/Images/001/frontal/01.jpg", "Data/Images/017/profile/02.jpg", 1.0, -1.0),
+        cell("Data/Images/001/frontal/01.jpg", "Data/Images/018/profile/02.jpg", 1.0, 0.0),
+    ]
+    savemat(tmp_path / "a.mat", {"pairs": np.stack(rows)})
+    pairs = read_cfp(tmp_path / "a.mat", tmp_path, profile=True)
+    assert short(pairs, tmp_path) == [
+        ("Data/Images/001/frontal/01.jpg", "Data/Images/001/profile/02.jpg", True),
+        ("Data/Images/001/frontal/01.jpg", "Data/Images/017/profile/02.jpg", False),
+        ("Data/Images/001/frontal/01.jpg", "Data/Images/018/profile/02.jpg", False),
+    ]
+    assert (pairs[1].left_identity, pairs[1].right_identity) == ("001", "017")
+
+
+def test_cfp_folder(tmp_path):
+    """The lists that CFP comes with, fold after fold, genuine pairs first."""
+    protocol = tmp_path / "Protocol"
+    for kind, name in (("F", "frontal"), ("P", "profile")):
+        lines = [f"{n} ../Data/Images/{n:03d}/{name}/0{n}.jpg" for n in (1, 2)]
+        protocol.mkdir(exist_ok=True)
+        (protocol / f"Pair_list_{kind}.txt").write_text("\n".join(lines))
+    for fold in ("02", "01"):
+        folder = protocol / "Split/FP" / fold
+        folder.mkdir(parents=True)
+        (folder / "diff.txt").write_text("1,2\n" if fold == "01" else "2, 1\n")
+        (folder / "same.txt").write_text("1,1\n")
+    pairs = read_cfp(protocol, tmp_path, profile=True)
+    front, side = "Data/Images/00{0}/frontal/0{0}.jpg", "Data/Images/00{0}/profile/0{0}.jpg"
+    assert short(pairs, tmp_path) == [
+        (front.format(1), side.format(1), True),
+        (front.format(1), side.format(2), False),
+        (front.format(1), side.format(1), True),
+        (front.format(2), side.format(1), False),
+    ]
+    assert (pairs[3].left_identity, pairs[3].right_identity) == ("002", "001")
+    (protocol / "Split/FP/01/same.txt").write_text("1,7\n")
+    with pytest.raises(ValueError, match="same.txt line 1: expected two numbers of the lists"):
+        read_cfp(protocol, tmp_path, profile=True)
+    with pytest.raises(ValueError, match="holds no pairs"):
+        read_cfp(protocol, tmp_path, profile=False)
+
+
+def test_agedb_table(tmp_path):
+    fold = np.stack([cell("12_Ann_30_f", "12_Ann_30_f"), cell("12_Ann_60_f", "7_Bo_61_m")])
+    splits = np.empty((2, 1), dtype=object)
+    splits[0, 0], splits[1, 0] = fold, fold
+    savemat(tmp_path / "a.mat", {"splits": splits})
+    pairs = read_agedb(tmp_path / "a.mat", tmp_path)
+    assert len(pairs) == 4
+    assert short(pairs[:2], tmp_path) == [
+        ("12_Ann_30_f.jpg", "12_Ann_60_f.jpg", True),
+        ("12_Ann_30_f.jpg", "7_Bo_61_m.jpg", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "message"),
+    [
+        (read_lfw, "1 300\nAnn 1\n", "line 2: expected `name i j`"),
+        (read_lfw, "1 300\n", "holds no pairs"),
+        (read_lfw, "1 300\n../../etc 1 2\n", "leaves"),
+        (read_flagged, "a b 2\n", "line 1: expected `path1 path2 0|1`"),
+        (
+            read_flagged,
+            "a.jpg b.jpg 1\n/etc/passwd b.jpg 1\n",
+            "line 2: the path '/etc/passwd' leaves",
+        ),
+        (read_flagged, "..\\..\\x.jpg b.jpg 1\n", "leaves"),
+        (read_two_lines, "a_1.jpg 1\n", "1 lines; two make a pair"),
+        (read_two_lines, "a_1.jpg 1\nb_1.jpg 0\n", "two lines `file label` that agree"),
+        (partial(read_cfp, profile=False), "no mat", "not a MATLAB file"),
+        (read_agedb, "no mat", "not a MATLAB file"),
+    ],
+)
+def test_faulty_lists(tmp_path, read, text, message):
+    (tmp_path / "list.mat").write_text(text)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read(tmp_path / "list.mat", tmp_path)
+
+
+def test_aligned_images_are_stored_byte_for_byte(tmp_path, capsys):
+    bytes_of = {
+        name: put(tmp_path / "in" / name, value) for value, name in enumerate(["a.jpg", "b.png"])
+    }
+    (tmp_path / "in/pairs.txt").write_text("a.jpg b.png 1\nb.png a.jpg 0\n")
+    out = tmp_path / "new/mine.bin"
+    assert main(["list", "--data-dir", str(tmp_path / "in"), "--output", str(out)]) == 0
+    assert (
+        "2 pairs, 1 genuine and 1 impostor, of 2 images; 0 pairs left out"
+        in capsys.readouterr().out
+    )
+    images, flags = pickle.loads(out.read_bytes(), encoding="bytes")
+    assert images == [bytes_of[name] for name in ("a.jpg", "b.png", "b.png", "a.jpg")]
+    assert flags == [True, False]
+    assert read_pair_set(out).paths == ["a.jpg", "b.png", "b.png", "a.jpg"]
+
+
+def test_missing_files_are_listed_and_counted(tmp_path, capsys, caplog):
+    put(tmp_path / "a.jpg")
+    (tmp_path / "pairs.txt").write_text("a.jpg a.jpg 1\na.jpg gone.jpg 0\nlost.jpg gone.jpg 0\n")
+    run = ["list", "--data-dir", str(tmp_path), "--output", str(tmp_path / "x.bin")]
+    assert main(run) == 0
+    assert (
+        "1 pairs, 1 genuine and 0 impostor, of 1 images; 2 pairs left out"
+        in capsys.readouterr().out
+    )
+    missing = [record.getMessage() for record in caplog.records]
+    assert missing == [f"missing: {tmp_path / name}" for name in ("gone.jpg", "lost.jpg")]
+    (tmp_path / "pairs.txt").write_text("gone.jpg a.jpg 1\n")
+    assert main(run) == 2
+    assert "all 1 pairs miss a file" in capsys.readouterr().err
+
+
+def test_images_of_another_size(tmp_path, capsys):
+    put(tmp_path / "a.pgm", 200, (112, 92))
+    (tmp_path / "pairs.txt").write_text("a.pgm a.pgm 1\n")
+    run = ["list", "--data-dir", str(tmp_path), "--output", str(tmp_path / "x.bin")]
+    assert main(run) == 2
+    assert "is 112x92 (height x width), not 112x112; give --align" in capsys.readouterr().err
+    assert not (tmp_path / "x.bin").exists()
+    assert main([*run, "--fit", "pad", "--encoding", ".png"]) == 0
+    rgb = next(read_pair_set(tmp_path / "x.bin").decoded())
+    assert rgb.shape == (112, 112, 3)
+    assert (rgb[:, :10] == 0).all()
+    assert (rgb[:, 10:102] == 200).all()
+    assert main([*run, "--fit", "resize", "--encoding", ".png", "--image-size", "64,48"]) == 0
+    rgb = next(read_pair_set(tmp_path / "x.bin").decoded())
+    assert rgb.shape == (64, 48, 3)
+    assert (rgb == 200).all()
+
+
+def test_lists_that_would_leave_a_fold_with_one_class_are_spread(tmp_path, caplog):
+    put(tmp_path / "a.jpg", 1)
+    put(tmp_path / "b.jpg", 2)
+    lines = ["a.jpg a.jpg 1"] * 30 + ["a.jpg b.jpg 0"] * 30
+    (tmp_path / "pairs.txt").write_text("\n".join(lines))
+    main(["list", "--data-dir", str(tmp_path), "--output", str(tmp_path / "x.bin")])
+    flags = read_pair_set(tmp_path / "x.bin").is_genuine
+    assert [part.sum() for part in np.array_split(flags, 10)] == [3] * 10
+    assert "the pairs were spread" in caplog.text
+
+
+def test_folder_of_identities(tmp_path, capsys):
+    for person in "abcd":
+        for number in range(4):
+            put(tmp_path / "in" / person / f"{number}.png", 60 * number)
+    run = ["folder", "--data-dir", str(tmp_path / "in"), "--seed", "3", "--output"]
+    for name in ("1.bin", "2.bin"):
+        assert main([*run, str(tmp_path / name), "--identities", "a,b,d"]) == 0
+    assert (tmp_path / "1.bin").read_bytes() == (tmp_path / "2.bin").read_bytes()
+    pair_set = read_pair_set(tmp_path / "1.bin")
+    assert pair_set.is_genuine.tolist().count(True) == 18
+    assert len(pair_set) == 36
+    assert set(pair_set.identities) == {"a", "b", "d"}
+
+
+def test_missing_folder_and_list(tmp_path, capsys):
+    assert main(["lfw", "--data-dir", str(tmp_path / "no"), "--output", "x.bin"]) == 2
+    assert "no: no such folder" in capsys.readouterr().err
+    assert main(["lfw", "--data-dir", str(tmp_path), "--output", "x.bin"]) == 2
+    assert "pairs.txt: no such list; name it with --pairs" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not MTCNN.is_dir(), reason="the detector is absent: arcface-fetch fetch mtcnn")
+def test_photos_are_aligned_on_the_way(shared_data, tmp_path, capsys):
+    """Real photos: the eyes of the crop lie where the template has them (y 51.7 of 112)."""
+    from arcface_mxnet.align.mtcnn import MtcnnDetector
+    from arcface_mxnet.align.template import template
+    import mxnet as mx
+
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("1\t1\nJames_Caan\t1\t2\n")
+    run = ["lfw", "--data-dir", str(shared_data / "lfw/fold_1"), "--pairs", str(pairs)]
+    out = str(tmp_path / "x.bin")
+    assert main([*run, "--output", out, "--align", "mtcnn", "--detector", str(MTCNN)]) == 0
+    assert "no face" not in capsys.readouterr().out
+    detector = MtcnnDetector(mx.cpu(), model_dir=MTCNN, thresholds=(0.5, 0.6, 0.7))
+    for crop in read_pair_set(out).decoded():
+        landmarks = detector.detect_limited(crop[..., ::-1], judge=False)[0].landmarks
+        assert np.abs(landmarks - template((112, 112)))[:2].max() < 4

@@ -1,0 +1,84 @@
+"""The compiled inner loops against numpy's, bit for bit, and what happens without a compiler."""
+
+from arcface_mxnet import compiler
+from arcface_mxnet.megaface import inner_loops as sift
+from arcface_mxnet.megaface.pairs import squared_distances
+import numpy as np
+import pytest
+
+
+@pytest.fixture(params=[sift.Plain, sift.Compiled])
+def kernel(request):
+    """Return each way in turn."""
+    try:
+        return request.param()
+    except compiler.BuildError as error:
+        pytest.skip(str(error))
+
+
+def problem(rng, columns):
+    """Return (scores, start, lower, upper) with many scores on the thresholds themselves."""
+    lines = int(rng.integers(1, 5))
+    scores = rng.integers(-20, 21, (lines, columns)).astype(np.float32)
+    start = np.concatenate([[0], np.cumsum(rng.integers(0, 6, lines))])
+    lower = rng.integers(-22, 23, start[-1]).astype(np.float32)
+    upper = lower + rng.choice([1, 5, np.inf], start[-1]).astype(np.float32)
+    return scores, start, lower, upper
+
+
+def test_sift_is_what_it_says(kernel):
+    rng = np.random.default_rng(0)
+    for columns in (*range(1, 20), 127, 128, 129, 255, 256, 257, 1000) * 3:
+        scores, start, lower, upper = problem(rng, columns)
+        surely, threshold, column = kernel.sift(scores, start, lower, upper)
+        assert surely.dtype == threshold.dtype == column.dtype == np.int64
+        found = sorted(zip(threshold, column, strict=True))
+        line = np.repeat(np.arange(len(scores)), np.diff(start))
+        assert surely.tolist() == [(scores[i] >= upper[k]).sum() for k, i in enumerate(line)]
+        assert found == [(k, j) for k, i in enumerate(line) for j in range(columns)
+                         if lower[k] <= scores[i, j] < upper[k]]  # fmt: skip
+
+
+def test_sift_finds_more_than_it_has_room_for(kernel):
+    scores = np.zeros((3, 5000), np.float32)
+    start, lower = np.array([0, 1, 1, 2]), np.array([0.0, -1.0], np.float32)
+    surely, threshold, column = kernel.sift(scores, start, lower, lower + 1.5)
+    assert surely.tolist() == [0, 0]
+    assert len(column) == 10000
+    assert np.bincount(threshold).tolist() == [5000, 5000]
+    assert np.bincount(column).tolist() == [2] * 5000
+
+
+def test_distances_have_the_same_bits_in_every_dimension(kernel):
+    rng = np.random.default_rng(1)
+    for dim in (*range(1, 300), 511, 512, 513, 1024, 1536, 4096):
+        left, right = (rng.standard_normal((9, dim)).astype(np.float32) for _ in range(2))
+        rows = rng.integers(0, 9, (2, 70))
+        distance = kernel.distances(left, rows[0], right, rows[1])
+        assert np.array_equal(distance, squared_distances(left[rows[0]], right[rows[1]])), dim
+        none = rows[0, :0]
+        assert kernel.distances(left, none, right, none).shape == (0,)
+
+
+def test_without_a_compiler_numpy_is_taken_and_it_is_said(monkeypatch, tmp_path, caplog):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert isinstance(sift.fastest.__wrapped__(), sift.Plain)
+    (record,) = caplog.records
+    message = "MegaFace search: in numpy, slower than compiled, because: no C++ compiler found"
+    assert record.getMessage().startswith(message)
+    assert sift.fastest() is sift.fastest()
+
+
+def test_sums_in_another_order_are_not_trusted(monkeypatch):
+    class Other(sift.Plain):
+        """Adds from the other end."""
+
+        def distances(self, left, left_rows, right, right_rows):
+            turned = (np.ascontiguousarray(array[:, ::-1]) for array in (left, right))
+            left, right = turned
+            return super().distances(left, left_rows, right, right_rows)
+
+    sift._check(sift.Plain())
+    with pytest.raises(compiler.BuildError, match="adds .* numbers in another order"):
+        sift._check(Other())
