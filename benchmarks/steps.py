@@ -7,8 +7,8 @@ from collections.abc import Callable
 from arcface_mxnet.networks import NETWORKS
 from arcface_mxnet.ops import fast_graph
 from arcface_mxnet.training.initial import initial_params
+from arcface_mxnet.training.mxnet_stepper import MxnetStepper
 from arcface_mxnet.training.optimizer import SGD
-from arcface_mxnet.training.stepper import Stepper
 import mxnet as mx
 
 # A rate of almost nothing: numbers must stay ordinary, NaN and denormals cost time.
@@ -46,7 +46,7 @@ def own_step(
     params = initial_params(symbol, shapes, NETWORKS[name].initializer())
     optimizer = SGD(MOMENTUM, WD, symbol.attr_dict())
     graph = fast_graph(symbol, mx.cpu(), shapes, kind=kind, training=True, accumulates=False)
-    stepper = Stepper(graph, [mx.cpu()], shapes, *params, optimizer)
+    stepper = MxnetStepper(graph, [mx.cpu()], shapes, *params, optimizer)
 
     def step() -> None:
         stepper.forward_backward(inputs)

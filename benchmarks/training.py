@@ -20,9 +20,9 @@ from arcface_mxnet.losses import build_loss
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
 from arcface_mxnet.ops import fast_graph
 from arcface_mxnet.training.initial import initial_params
+from arcface_mxnet.training.mxnet_stepper import MxnetStepper
 from arcface_mxnet.training.optimizer import SGD
 from arcface_mxnet.training.progress import Progress
-from arcface_mxnet.training.stepper import Stepper
 import mxnet as mx
 import numpy as np
 
@@ -36,7 +36,7 @@ PACK_IMAGES = 12_000 + 14_000 + 12_000
 PASSES = 2  # plain and flipped
 
 
-def stepper(loss_type: str, num_classes: int = 1000) -> Stepper:
+def stepper(loss_type: str, num_classes: int = 1000) -> MxnetStepper:
     """Return the training step of a loss."""
     embedding = build_network(NETWORK, OPTIONS)
     config = TrainConfig(loss_type=loss_type, per_batch_size=BATCH)
@@ -46,10 +46,10 @@ def stepper(loss_type: str, num_classes: int = 1000) -> Stepper:
     params = initial_params(symbol, shapes, NETWORKS[NETWORK].initializer())
     rule = SGD(momentum=0.9, wd=5e-4, attributes=symbol.attr_dict())
     graph = fast_graph(symbol, mx.cpu(), shapes, training=True)
-    return Stepper(graph, [mx.cpu()], shapes, *params, rule)
+    return MxnetStepper(graph, [mx.cpu()], shapes, *params, rule)
 
 
-def one_step(step: Stepper, inputs: dict[str, mx.nd.NDArray]) -> None:
+def one_step(step: MxnetStepper, inputs: dict[str, mx.nd.NDArray]) -> None:
     """Run a whole step and wait for it."""
     step.forward_backward(inputs)
     step.first_bad_output()

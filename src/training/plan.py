@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 import os
-from pathlib import Path
 
 import mxnet as mx
 
@@ -22,17 +21,13 @@ from ..networks.base import find_network
 from .frozen import frozen_statistics
 from .half import half_precision
 from .imprint import CLASSIFIER
+from .machines import count_machines
 from .schedule import milestones
-
-# What MXNet's parameter server needs in the environment of every process.
-DMLC_VARIABLES = (
-    "DMLC_ROLE", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER"
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is fixed before the first step."""
+    """All that is decided before the first step; deciding it changes nothing outside."""
 
     config: TrainConfig
     ctx: list[mx.Context]
@@ -44,17 +39,8 @@ class Plan:
     published: mx.sym.Symbol  # as it is saved: always float32
     shapes: dict[str, tuple[int, ...]]  # of every input, for one device
     drops: tuple[int, ...]
-    kvstore: mx.kvstore.KVStore | None  # None for a single device
-
-    @property
-    def num_workers(self) -> int:
-        """Machines that train together."""
-        return self.kvstore.num_workers if self.kvstore else 1
-
-    @property
-    def rank(self) -> int:
-        """Which of them this is; 0 validates, saves and logs."""
-        return self.kvstore.rank if self.kvstore else 0
+    num_workers: int  # machines that train together
+    fingerprints: list[str]  # of the datasets
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -78,7 +64,7 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
     network = find_network(config.network)
     if not config.data_dir:
         raise ValueError("--data-dir is missing: name the dataset folder")
-    make_prefix_folder(config.prefix)
+    check_prefix(config.prefix)
     embedding = build_network(config.network, network_options(config))
     datasets = [
         FaceDataset(folder, image_size=config.image_size, images_filter=config.images_filter)
@@ -113,27 +99,20 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
     check_image_size(config, published, shapes)
     if config.fc7_init == "imprint":
         check_imprinting(config, published, shapes, datasets[0].num_classes)
-    kvstore = make_kvstore(config.kvstore, devices)
-    images = batch * len(devices) * config.accumulate * (kvstore.num_workers if kvstore else 1)
+    num_workers = count_machines(config.kvstore)
+    images = batch * len(devices) * config.accumulate * num_workers
     drops = milestones(config.lr_steps, loss.base_milestones, images, loss.delay)
+    fingerprints = [dataset.fingerprint() for dataset in datasets]
     return Plan(
         config, devices, datasets, network, loss, embedding, symbol, published, shapes, drops,
-        kvstore,
+        num_workers, fingerprints,
     )  # fmt: skip
 
 
-def make_prefix_folder(prefix: str) -> None:
-    """Make the folder of the checkpoints.  Raises ValueError if nothing can be written there."""
+def check_prefix(prefix: str) -> None:
+    """Raise ValueError for a prefix that names no file."""
     if not prefix or prefix.endswith(("/", os.sep)):
         raise ValueError(f"--prefix {prefix!r}: give FOLDER/NAME, such as ../model/r50")
-    folder = Path(prefix).absolute().parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError as error:
-        raise ValueError(f"--prefix {prefix}: cannot make {folder}: {error.strerror}") from None
-    if not writable:
-        raise ValueError(f"--prefix {prefix}: {folder} is not writable; choose another folder")
 
 
 def check_image_size(config: TrainConfig, symbol: mx.sym.Symbol, shapes: dict) -> None:
@@ -161,22 +140,6 @@ def check_imprinting(
             f"--fc7-init imprint: loss {config.loss_type} has no classifier of one row for each "
             "identity; leave it out"
         )
-
-
-def make_kvstore(kind: str, ctx: Sequence[mx.Context]) -> mx.kvstore.KVStore | None:
-    """Return what sums gradients over devices and machines, None where there is but one device.
-
-    Raises ValueError if dist_sync is asked for outside a launched job.
-    """
-    if not kind.startswith("dist"):
-        return mx.kvstore.create(kind) if len(ctx) > 1 else None
-    missing = [name for name in DMLC_VARIABLES if name not in os.environ]
-    if missing:
-        raise ValueError(
-            f"--kvstore {kind}: {', '.join(missing)} not set; start every process of the job as "
-            "docs/distributed.md shows"
-        )
-    return mx.kvstore.create(kind)
 
 
 def contexts(config: TrainConfig) -> list[mx.Context]:

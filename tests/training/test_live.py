@@ -4,7 +4,7 @@ from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.checkpoints.params import read_params
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.embedder import Embedder
-from arcface_mxnet.training import loop
+from arcface_mxnet.training import recorder
 from arcface_mxnet.training.loop import train
 import mxnet as mx
 import numpy as np
@@ -17,13 +17,13 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint
 def verified(monkeypatch):
     """Return the list of embeddings that each verification of a run saw, of IMAGES."""
     seen = []
-    validate = loop.validate
+    validate = recorder.validate
 
     def watched(embedder, pair_sets, image_shape):
         seen.append(embedder.plain_and_flipped(IMAGES))
         return validate(embedder, pair_sets, image_shape)
 
-    monkeypatch.setattr(loop, "validate", watched)
+    monkeypatch.setattr(recorder, "validate", watched)
     return seen
 
 

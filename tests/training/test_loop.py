@@ -14,8 +14,10 @@ from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.checkpoints.names import checkpoint_numbers
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
-from arcface_mxnet.training import loop
+from arcface_mxnet.training import loop, recorder
+from arcface_mxnet.training import run as run_module
 from arcface_mxnet.training.loop import DivergedError, train
+from arcface_mxnet.training.mxnet_stepper import MxnetStepper
 from arcface_mxnet.training.plan import make_plan
 from arcface_mxnet.training.resume import Position
 import mxnet as mx
@@ -47,7 +49,7 @@ def assert_equal(left, right):
 def stopped_after(monkeypatch, step):
     """Let a run receive SIGTERM while it makes this step."""
     seen = []
-    update = loop.Stepper.update
+    update = MxnetStepper.update
 
     def counted(self, lr):
         update(self, lr)
@@ -56,7 +58,7 @@ def stopped_after(monkeypatch, step):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Stepper, "update", counted)
+        patch.setattr(MxnetStepper, "update", counted)
         yield
 
 
@@ -179,7 +181,7 @@ def test_divergence_names_the_output_and_keeps_what_was_saved(options, monkeypat
 def test_broken_weights_do_not_replace_what_was_saved(options, monkeypatch, end):
     train(TrainConfig(**options, max_steps=4))
     before = params_of(f"{options['prefix']},last")
-    update = loop.Stepper.update
+    update = MxnetStepper.update
 
     def breaking(self, lr):
         update(self, lr)
@@ -187,7 +189,7 @@ def test_broken_weights_do_not_replace_what_was_saved(options, monkeypatch, end)
         if end == "a signal":
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(loop.Stepper, "update", breaking)
+    monkeypatch.setattr(MxnetStepper, "update", breaking)
     run = options | {"verbose": 5 if end == "a verification" else 100}
     with pytest.raises(DivergedError, match="step 5: 'conv0_weight' is NaN or infinite"):
         train(TrainConfig(**run, max_steps=20, resume=True, ckpt=2))
@@ -200,9 +202,9 @@ def test_save_rules(options, monkeypatch, ckpt, saved):
     accuracies = iter([0.6, 0.5, 0.7])
 
     def validate(*arguments):
-        return [loop.TargetResult("held", next(accuracies), 0.0, 1.0)]
+        return [recorder.TargetResult("held", next(accuracies), 0.0, 1.0)]
 
-    monkeypatch.setattr(loop, "validate", validate)
+    monkeypatch.setattr(recorder, "validate", validate)
     train(TrainConfig(**options | {"verbose": 1}, max_steps=3, ckpt=ckpt))
     assert checkpoint_numbers(options["prefix"]) == saved
     assert load_last(options["prefix"]).record["position"]["best"]["accuracy"] == 0.7
@@ -235,7 +237,7 @@ def test_an_image_size_that_the_network_does_not_take(options):
 def test_accumulation_adds_our_own_operators_gradients_too(options, tmp_path):
     """Two batches of 5 accumulated equal the sum of their gradients (PReLU included)."""
     plan = make_plan(TrainConfig(**options, accumulate=2, mom=0.0, wd=0.0))
-    args, aux = loop.initial_params(plan.published, plan.shapes, plan.network.initializer())
+    args, aux = run_module.initial_params(plan.published, plan.shapes, plan.network.initializer())
     rng = np.random.RandomState(0)
     halves = [
         {
@@ -246,7 +248,7 @@ def test_accumulation_adds_our_own_operators_gradients_too(options, tmp_path):
     ]
     moved = []
     for batches in ([halves[0]] * 2, [halves[1]] * 2, halves):
-        stepper = loop.make_stepper(plan, args, aux)
+        stepper = run_module.make_stepper(plan, args, aux, None)
         for batch in batches:
             mx.random.seed(3)
             stepper.forward_backward(batch)

@@ -3,8 +3,8 @@
 import math
 
 from arcface_mxnet.config import TrainConfig
-from arcface_mxnet.training.loop import final_step
 from arcface_mxnet.training.progress import Progress
+from arcface_mxnet.training.run import final_step
 import pytest
 
 

@@ -1,7 +1,7 @@
 """A step equals MXNet's own Module; devices, accumulation and restoring change nothing."""
 
+from arcface_mxnet.training.mxnet_stepper import MxnetStepper
 from arcface_mxnet.training.optimizer import SGD
-from arcface_mxnet.training.stepper import Stepper
 import mxnet as mx
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def make(net, num_devices=1, rows=4, accumulate=1, **options):
     rule = SGD(**{"momentum": 0.9, "wd": 0.01, "attributes": net.attr_dict(), **options})
     contexts = [mx.cpu(device) for device in range(num_devices)]
     kvstore = mx.kvstore.create("device") if num_devices > 1 else None
-    return Stepper(
+    return MxnetStepper(
         net, contexts, shapes, *parameters(net), rule, kvstore=kvstore, accumulate=accumulate
     )
 

@@ -1,0 +1,173 @@
+"""The training step on MXNet.
+
+Data parallel, as published: each device sees a contiguous share of the batch, keeps its own
+batch normalisation statistics, and has the same weights.  Gradients are summed over devices
+(and machines, with a distributed kvstore) and every device makes the same update, so weights,
+momentum and learning rate are all at hand here and nothing is hidden in a parameter server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import mxnet as mx
+
+from .optimizer import SGD
+from .stepper import Stepper
+
+Params = dict[str, mx.nd.NDArray]
+
+FLAG = "run:flag"  # its name in the kvstore, beside those of the parameters
+
+
+class MxnetStepper(Stepper):
+    """Executors of one symbol, one per device.
+
+    shapes: per-device input shapes by name, such as {"data": (128, 3, 112, 112),
+    "softmax_label": (128,)}.  The batch of a step holds len(ctx) shares of them, in order.
+    kvstore: sums gradients over devices and machines; needed for more than one.
+    accumulate: how many batches run before each update; their gradients add up.
+    """
+
+    def __init__(
+        self,
+        symbol: mx.sym.Symbol,
+        ctx: Sequence[mx.Context],
+        shapes: Mapping[str, tuple[int, ...]],
+        arg_params: Params,
+        aux_params: Params,
+        optimizer: SGD,
+        *,
+        kvstore: mx.kvstore.KVStore | None = None,
+        accumulate: int = 1,
+    ):
+        self.ctx = list(ctx)
+        self.shapes = dict(shapes)
+        self.param_names = [n for n in symbol.list_arguments() if n not in self.shapes]
+        self.changes = 0  # of parameters and statistics, for those who hold copies
+        self._accumulate = accumulate
+        self._kvstore = kvstore
+        num_workers = kvstore.num_workers if kvstore else 1
+        grad_req = dict.fromkeys(self.param_names, "add" if accumulate > 1 else "write")
+        grad_req |= dict.fromkeys(self.shapes, "null")
+        self._executors = [
+            symbol.simple_bind(context, grad_req=grad_req, **self.shapes) for context in self.ctx
+        ]
+        self.output_names = symbol.list_outputs()
+        self._optimizers = [
+            optimizer.bound(
+                {name: executor.arg_dict[name] for name in self.param_names},
+                {name: executor.grad_dict[name] for name in self.param_names},
+                rescale_grad=1.0 / (len(self.ctx) * num_workers * accumulate),
+            )
+            for executor in self._executors
+        ]
+        self._set_params(arg_params, aux_params)
+        if kvstore:
+            self._join()
+
+    def _join(self) -> None:
+        """Enter the weights in the kvstore; all machines begin with those of rank 0."""
+        for name in self.param_names:
+            weights = [executor.arg_dict[name] for executor in self._executors]
+            self._kvstore.init(name, weights[0])
+            self._kvstore.pull(name, out=weights)
+        self._kvstore.init(FLAG, mx.nd.zeros((1,)))
+
+    def _set_params(self, arg_params: Params, aux_params: Params) -> None:
+        for executor, optimizer in zip(self._executors, self._optimizers, strict=True):
+            executor.copy_params_from(arg_params, aux_params)
+            optimizer.set_masters(arg_params)
+
+    def forward_backward(self, inputs: Mapping[str, mx.nd.NDArray]) -> None:
+        """Run one batch: inputs by name, (len(ctx) * per-device, ...)."""
+        for device, executor in enumerate(self._executors):
+            for name, shape in self.shapes.items():
+                share = inputs[name][device * shape[0] : (device + 1) * shape[0]]
+                share.copyto(executor.arg_dict[name])
+            executor.forward(is_train=True)
+        for executor in self._executors:
+            executor.backward()
+        self.changes += 1
+
+    def update(self, lr: float) -> None:
+        """Apply the gradients of the last `accumulate` batches together."""
+        if self._kvstore:
+            for priority, name in enumerate(self.param_names):
+                gradients = [executor.grad_dict[name] for executor in self._executors]
+                self._kvstore.push(name, gradients, priority=-priority)
+                self._kvstore.pull(name, out=gradients, priority=-priority)
+        for optimizer in self._optimizers:
+            optimizer.update(lr)
+        self.changes += 1
+        if self._accumulate > 1:
+            for executor in self._executors:
+                for name in self.param_names:
+                    executor.grad_dict[name][:] = 0
+
+    def outputs(self) -> list[list[mx.nd.NDArray]]:
+        """Return the outputs of the last batch, device by device."""
+        return [executor.outputs for executor in self._executors]
+
+    def first_bad_output(self) -> str | None:
+        """Return the name of the first output that holds NaN or Inf, or None."""
+        return _first_bad(executor.output_dict for executor in self._executors)
+
+    def first_bad_parameter(self) -> str | None:
+        """Return the name of the first weight or state that holds NaN or Inf, or None."""
+        return _first_bad(
+            {name: executor.arg_dict[name] for name in self.param_names} | executor.aux_dict
+            for executor in self._executors
+        )
+
+    def on_any_machine(self, flag: bool) -> bool:
+        """Return whether the flag is set on any machine; all must ask at the same step."""
+        if not self._kvstore or self._kvstore.num_workers == 1:
+            return flag
+        total = mx.nd.array([flag])
+        self._kvstore.push(FLAG, total)
+        self._kvstore.pull(FLAG, out=total)
+        return bool(total.asscalar())
+
+    def params(self) -> tuple[Params, Params]:
+        """Return (arg_params, aux_params) in CPU memory; statistics averaged over devices."""
+        weights = self._executors[0].arg_dict | self._optimizers[0].masters
+        arg_params = {name: weights[name].copyto(mx.cpu()) for name in self.param_names}
+        aux_params = {}
+        for name in self._executors[0].aux_dict:
+            copies = [executor.aux_dict[name].copyto(mx.cpu()) for executor in self._executors]
+            aux_params[name] = copies[0] if len(copies) == 1 else mx.nd.add_n(*copies) / len(copies)
+        return arg_params, aux_params
+
+    def state(self) -> Params:
+        """Return what a resumed run needs besides the parameters, by name, in CPU memory.
+
+        The momentum, and each further device's own statistics.
+        """
+        state = {f"mom:{k}": v.copyto(mx.cpu()) for k, v in self._optimizers[0].momenta.items()}
+        for device, executor in enumerate(self._executors):
+            for name, array in executor.aux_dict.items():
+                state[f"aux{device}:{name}"] = array.copyto(mx.cpu())
+        return state
+
+    def restore(self, state: Params) -> None:
+        """Continue from state(); the number of devices must be the same."""
+        self.changes += 1
+        for key, array in state.items():
+            kind, _, name = key.partition(":")
+            if kind == "mom":
+                for optimizer in self._optimizers:
+                    array.copyto(optimizer.momenta[name])
+            elif kind.startswith("aux"):
+                array.copyto(self._executors[int(kind[3:])].aux_dict[name])
+
+
+def _first_bad(devices: Iterable[Params]) -> str | None:
+    """Return the name of the first array that is not finite on some device, or None."""
+    flags = [
+        [(name, mx.nd.all_finite(array)) for name, array in arrays.items()] for arrays in devices
+    ]  # all are queued before the first is waited for
+    for same in zip(*flags, strict=True):
+        if any(flag.asscalar() == 0 for _, flag in same):
+            return same[0][0]
+    return None

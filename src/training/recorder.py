@@ -1,0 +1,108 @@
+"""What a run shows and leaves: progress lines, metrics, verifications, checkpoints.
+
+Only rank 0 has a Recorder; the other machines have a NoRecorder, and the loop does not know which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+import logging
+
+from ..checkpoints.last_state import save_last
+from ..checkpoints.load import save_checkpoint, save_symbol
+from .announce import announce, run_facts
+from .divergence import refuse_divergence
+from .live import LiveEmbedder
+from .memory import MemoryEstimate
+from .progress import Progress
+from .run import Run
+from .runlog import RunLog
+from .validation import TargetResult, find_targets, number_to_save, validate
+
+logger = logging.getLogger(__name__)
+
+
+def open_recorder(run: Run, memory: MemoryEstimate) -> NoRecorder:
+    """Return the recorder of this machine; on rank 0 the run is announced and its files begin."""
+    return NoRecorder() if run.rank else Recorder(run, memory)
+
+
+class NoRecorder:
+    """Records nothing."""
+
+    results: tuple[TargetResult, ...] = ()  # of the last verification, in the order of targets
+
+    def after_step(self, lr: float) -> None:
+        """Take notice of the step that was made at this learning rate."""
+
+    def stopped(self) -> None:
+        """Keep what there is: the run ends early."""
+
+    def close(self) -> None:
+        """End all files."""
+
+
+class Recorder(NoRecorder):
+    """Records a run."""
+
+    def __init__(self, run: Run, memory: MemoryEstimate):
+        self._run, self._config = run, run.plan.config
+        config, source, step = self._config, run.source, run.position.step
+        self._embedder = LiveEmbedder(run.plan, run.stepper)
+        self._pair_sets = find_targets(config.data_dir.split(","), config.target)
+        self._progress = Progress(run.plan.images_per_step, run.last_step)
+        announce(run.plan, memory, source.batches_per_epoch, run.last_step, step)
+        save_symbol(config.prefix, run.plan.published)
+        self._log = RunLog(config, run_facts(run.plan), step)
+        self._progress.start(step, source.wait_seconds)
+
+    def after_step(self, lr: float) -> None:
+        step = self._run.position.step
+        if step % self._config.frequent == 0 or step == self._run.last_step:
+            self._tell_progress(step, lr)
+        if step % self._config.verbose == 0 or step == self._run.last_step:
+            self._verify_and_save(step)
+            save_last(self._config.prefix, self._run.last_state())
+            self._progress.start(step, self._run.source.wait_seconds)
+
+    def stopped(self) -> None:
+        step = self._run.position.step
+        refuse_divergence(self._run.stepper.first_bad_parameter(), step, self._config)
+        save_last(self._config.prefix, self._run.last_state())
+
+    def close(self) -> None:
+        self._log.close()
+
+    def _tell_progress(self, step: int, lr: float) -> None:
+        run = self._run
+        values = dict(run.metric.get_name_value())
+        run.metric.reset()
+        self._log.metrics(step, run.source.epoch, values | {"lr": lr})
+        shown = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
+        line = self._progress.line(step, run.source.wait_seconds)
+        logger.info("step %d, epoch %d: %s, lr %g, %s", step, run.source.epoch, shown, lr, line)
+
+    def _verify_and_save(self, step: int) -> None:
+        run, config, position = self._run, self._config, self._run.position
+        refuse_divergence(run.stepper.first_bad_parameter(), step, config)
+        self.results = tuple(validate(self._embedder, self._pair_sets, run.plan.image_shape))
+        position.verifications += 1
+        is_good = position.best.take(self.results)
+        for result in self.results:
+            values = asdict(result)
+            self._log.validation(step, run.source.epoch, values.pop("target"), values)
+            print_result(step, result)
+        number = number_to_save(config.ckpt, is_good, position.verifications)
+        if number is not None:
+            parameters = run.stepper.params()
+            path = save_checkpoint(config.prefix, number, run.plan.published, *parameters)
+            logger.info("[%d]saved %s", step, path)
+        if self.results:
+            logger.info("[%d]Accuracy-Highest: %1.5f", step, position.best.accuracy)
+
+
+def print_result(step: int, result: TargetResult) -> None:
+    """Log one verification as the published script words it."""
+    name = result.target
+    logger.info("[%s][%d]XNorm: %f", name, step, result.xnorm)
+    logger.info("[%s][%d]Accuracy-Flip: %1.5f+-%1.5f", name, step, result.accuracy, result.std)

@@ -1,0 +1,139 @@
+"""What moves while a plan is carried out: parameters, the place in the data, the metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import logging
+import math
+
+import mxnet as mx
+import numpy as np
+
+from ..batches.source import BatchSource, batches
+from ..checkpoints.last_state import LastState
+from ..config import TrainConfig
+from ..ops import fast_graph
+from .imprint import imprint
+from .initial import initial_params
+from .live import LiveEmbedder
+from .machines import join_machines
+from .mxnet_stepper import MxnetStepper
+from .optimizer import SGD
+from .plan import Plan
+from .resume import Position, as_record
+from .stepper import Stepper
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """A run at its place.  rank: which of the machines this is; 0 validates, saves and logs.
+
+    last_step: where it ends, inf where no end is set.
+    """
+
+    plan: Plan
+    rank: int
+    stepper: Stepper
+    source: BatchSource
+    metric: mx.metric.CompositeEvalMetric
+    position: Position
+    last_step: float
+
+    def last_state(self) -> LastState:
+        """Return all that a resumed run needs."""
+        record = {
+            "position": self.position.record(),
+            "batches": self.source.state(),
+            "metric": [[float(m.sum_metric), float(m.num_inst)] for m in self.metric.metrics],
+            "config": as_record(self.plan.config),
+            "num_devices": len(self.plan.ctx),
+            "data": self.plan.fingerprints,
+        }
+        return LastState(*self.stepper.params(), self.stepper.state(), record)
+
+    def restore(self, earlier: LastState) -> None:
+        """Take the place of an earlier run."""
+        self.stepper.restore(earlier.state)
+        self.source.restore(earlier.record["batches"])
+        sums = earlier.record["metric"]  # since its last progress line
+        for part, (total, count) in zip(self.metric.metrics, sums, strict=True):
+            part.sum_metric, part.num_inst = total, count
+
+
+def start_run(plan: Plan, earlier: LastState | None) -> Run:
+    """Return the run of a plan, at its beginning or where an earlier one stopped."""
+    config = plan.config
+    mx.random.seed(config.seed)
+    parameters = (earlier.arg_params, earlier.aux_params) if earlier else first_parameters(plan)
+    kvstore = join_machines(config.kvstore, plan.ctx)
+    rank = kvstore.rank if kvstore else 0
+    stepper = make_stepper(plan, *parameters, kvstore)
+    source = batches(
+        plan.loss.batch_plan,
+        plan.datasets,
+        config,
+        np.random.default_rng(config.seed),
+        LiveEmbedder(plan, stepper, config.triplet_dtype).embed,
+        len(plan.ctx),
+        worker=rank,
+        num_workers=plan.num_workers,
+    )
+    position = Position.of(earlier, config) if earlier else Position()
+    last_step = final_step(config, source.batches_per_epoch)
+    run = Run(plan, rank, stepper, source, plan.loss.metric(), position, last_step)
+    if earlier:
+        run.restore(earlier)
+    return run
+
+
+def first_parameters(plan: Plan) -> tuple[dict, dict]:
+    """Return (arg_params, aux_params): drawn, from --pretrained, the classifier imprinted."""
+    initializer, config = plan.network.initializer(), plan.config
+    parameters = initial_params(plan.published, plan.shapes, initializer, config.pretrained)
+    if config.fc7_init == "imprint":
+        imprint(plan.published, *parameters, plan.ctx, plan.datasets[0], plan.images_per_batch)
+    return parameters
+
+
+def make_stepper(
+    plan: Plan, arg_params: dict, aux_params: dict, kvstore: mx.kvstore.KVStore | None
+) -> MxnetStepper:
+    """Return the step of a plan, with its optimizer."""
+    config = plan.config
+    optimizer = SGD(
+        momentum=config.mom,
+        wd=config.wd,
+        attributes=plan.published.attr_dict(),
+        apply_mult=bool(config.apply_mult),
+        grad_clip=config.grad_clip,
+    )
+    return MxnetStepper(
+        fast_graph(
+            plan.symbol,
+            plan.ctx,
+            plan.shapes,
+            training=True,
+            accumulates=config.accumulate > 1,
+        ),
+        plan.ctx,
+        plan.shapes,
+        arg_params,
+        aux_params,
+        optimizer,
+        kvstore=kvstore,
+        accumulate=config.accumulate,
+    )
+
+
+def final_step(config: TrainConfig, batches_per_epoch: int | None) -> float:
+    """Return the step at which the run ends: --max-steps or --end-epoch, whichever is first.
+
+    batches_per_epoch is None where an epoch has no fixed length; then --max-steps alone counts,
+    and inf is returned where that is not given.
+    """
+    ends = [config.max_steps] if config.max_steps else []
+    if batches_per_epoch:
+        ends.append(config.end_epoch * batches_per_epoch // config.accumulate)
+    return max(1, min(ends, default=math.inf))
