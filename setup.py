@@ -7,6 +7,30 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+?)"', (ROOT / "src/__init__.py").read_text()).group(1)
+# MXNet 1.9.1 is built against numpy 1 and uses names that scipy 2 drops; opencv-python 4.12 and up
+# need numpy 2; on Python 3.12 MXNet takes distutils from setuptools; on 3.13 it has no numpy 1.
+MXNET_PYTHON = "python_version < '3.13'"
+MXNET_NEEDS = [
+    f"numpy>=1.23,<2; {MXNET_PYTHON}",
+    f"opencv-python<4.12; {MXNET_PYTHON}",
+    f"scipy<2; {MXNET_PYTHON}",
+    f"setuptools<81; python_version >= '3.12' and {MXNET_PYTHON}",
+]
+
+
+def mxnet(package: str) -> list[str]:
+    """Return the requirements of one build of MXNet.
+
+    Where it cannot run, pip is asked for a version whose name is the reason, which pip prints as
+    it fails.  No registry can serve it: they take no local versions (PEP 440).
+    """
+    return [
+        f"{package}==1.9.1; {MXNET_PYTHON}",
+        f"{package}==1.9.1+wants.python.3.10.to.3.12; python_version >= '3.13'",
+        *MXNET_NEEDS,
+    ]
+
+
 CUDA_WHEELS = [
     "nvidia-cublas-cu11",
     "nvidia-cuda-nvrtc-cu11",
@@ -19,13 +43,14 @@ CUDA_WHEELS = [
     "nvidia-nvtx-cu11",
 ]
 # Three packages of one module name, onnxruntime: an environment holds one of them, so the extra
-# [gpu] goes with none of the others.  OpenVINO's provider is the fastest on x86-64.
-# From 1.27 on onnxruntime's own PRelu is four times as slow on a CPU.
-OPENVINO = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+# [gpu] goes with none of the others.  OpenVINO's provider is the fastest on x86-64; its wheels end
+# at Python 3.13.  From 1.27 on onnxruntime's own PRelu is four times as slow on a CPU.
+OPENVINO = "sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'"
+NO_OPENVINO = "sys_platform != 'linux' or platform_machine != 'x86_64' or python_version >= '3.14'"
 ONNX_CPU = [
     "onnx",
     f"onnxruntime-openvino>=1.23,<1.25; {OPENVINO}",
-    "onnxruntime<1.27; sys_platform != 'linux' or platform_machine != 'x86_64'",
+    f"onnxruntime<1.27; {NO_OPENVINO}",
 ]
 
 setup(
@@ -33,25 +58,28 @@ setup(
     version=VERSION,
     description="The ArcFace recipe of 2018 (LResNet-IR on MXNet), rebuilt",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.10",
     package_dir={"arcface_mxnet": "src"},
     packages=["arcface_mxnet"] + [f"arcface_mxnet.{name}" for name in find_packages("src")],
-    package_data={"arcface_mxnet.ops": ["*.cc", "*.h"], "arcface_mxnet.megaface": ["*.cc"]},
+    package_data={
+        "arcface_mxnet.ops": ["*.cc", "*.h"],
+        "arcface_mxnet.megaface": ["*.cc"],
+        "arcface_mxnet.serve": ["web/*"],
+    },
     install_requires=[
-        "numpy>=1.23,<2",  # MXNet 1.9.1 is built against numpy 1
-        "opencv-python<4.12",  # newer ones need numpy 2
+        "numpy>=1.23",
+        "opencv-python",
         "scikit-learn",  # PCA of the verification protocol
         "scikit-image",
-        "scipy<2",  # MXNet 1.9.1 uses names that 2 drops
+        "scipy",
         "easydict",
         "matplotlib",  # curves and reports
         "tqdm",  # progress bars
         "tomli; python_version < '3.11'",  # tomllib came with 3.11
-        "setuptools<81; python_version >= '3.12'",  # MXNet imports distutils
     ],
     extras_require={
-        "cpu": ["mxnet==1.9.1", *ONNX_CPU],
-        "cu112": ["mxnet-cu112==1.9.1", *CUDA_WHEELS, *ONNX_CPU],
+        "cpu": [*mxnet("mxnet"), *ONNX_CPU],
+        "cu112": [*mxnet("mxnet-cu112"), *CUDA_WHEELS, *ONNX_CPU],
         "embed": ONNX_CPU,  # embedding alone
         # embedding on GPUs, those that MXNet cannot serve too
         "gpu": ["onnx", "onnxruntime-gpu[cuda,cudnn]>=1.21"],
@@ -67,6 +95,7 @@ setup(
             "arcface-align = arcface_mxnet.align.align_faces:main",
             "arcface-check-crops = arcface_mxnet.align.check_crops:main",
             "arcface-train = arcface_mxnet.train_softmax:main",
+            "arcface-serve = arcface_mxnet.serve.command:main",
             "arcface-rec = arcface_mxnet.data.rec:main",
             "arcface-face2rec = arcface_mxnet.data.face2rec2:main",
             "arcface-onnx = arcface_mxnet.export.to_onnx:main",

@@ -13,8 +13,8 @@ import runpy
 
 from arcface_mxnet.align.crop import align_face
 from arcface_mxnet.align.face import main_face
-from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
+from arcface_mxnet.data.images import read_image
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.face_model import FaceModel
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network

@@ -24,7 +24,7 @@ from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.eval.evaluation import evaluate, rates_at_fars
 from arcface_mxnet.eval.pair_embeddings import embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set, write_pair_set
-from arcface_mxnet.eval.protocols import squared_distances, verify_pairs
+from arcface_mxnet.eval.protocols import unit_distances, verify_pairs
 from arcface_mxnet.eval.templates import TemplateOptions, TemplateSums, pair_cosines
 from arcface_mxnet.networks import NETWORKS, build_network
 import cv2
@@ -51,7 +51,7 @@ def protocol() -> None:
         results["ours"] = verify_pairs(left, right, flags).accuracy
 
     def loop() -> None:
-        results["loop"] = plain_loop(squared_distances(left, right), flags)
+        results["loop"] = plain_loop(unit_distances(left, right), flags)
 
     seconds = alternate({"plain loop": loop, "ours": ours}, rounds=3)
     if abs(results["ours"] - results["loop"]) > 1e-12:

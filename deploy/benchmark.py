@@ -18,10 +18,10 @@ import time
 
 from arcface_mxnet.align.crop import align_face
 from arcface_mxnet.align.face import main_face
-from arcface_mxnet.align.images import decode_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
-from arcface_mxnet.align.template import parse_size
-from arcface_mxnet.cli import run
+from arcface_mxnet.align.template import crop_size
+from arcface_mxnet.cli import add_image_size_argument, run
+from arcface_mxnet.data.images import decode_bgr
 from arcface_mxnet.embedding.arguments import add_embedding_arguments, open_embedder
 from arcface_mxnet.embedding.face_model import FaceModel
 from arcface_mxnet.engines.arguments import chosen_gpu
@@ -41,7 +41,7 @@ def time_stages(model: FaceModel, photos: Sequence[bytes], repetitions: int) -> 
     for number in range(-WARM_UP, repetitions):
         photo = photos[number % len(photos)]
         marks = [time.perf_counter()]
-        bgr = decode_image(photo)
+        bgr = decode_bgr(photo)
         marks.append(time.perf_counter())
         faces = model.detector.detect(bgr)
         marks.append(time.perf_counter())
@@ -70,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("images", nargs="*", metavar="IMAGE", help="photos with a face, taken in turn")
-    add("--image-size", default="112,112", help="crop size HEIGHT,WIDTH (default: 112,112)")
+    add_image_size_argument(parser)
     add("--model", default="models/sface-m1,0", help="PREFIX,NUMBER or .onnx (%(default)s)")
     add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
     add("--min-size", type=int, default=20, help="smallest face looked for, pixels (default: 20)")
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         if args.repetitions < 1:
             raise ValueError(f"--repetitions {args.repetitions}: must be at least 1")
-        size = parse_size(args.image_size)
+        size = crop_size(args.image_size)
         photos = [Path(path).read_bytes() for path in args.images] or [_photo()]
         embedder = open_embedder(args, args.model, batch_size=1, flip=bool(args.flip))
         detector = MtcnnDetector(

@@ -15,10 +15,10 @@ import io
 import json
 import sys
 
-from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
-from arcface_mxnet.align.template import parse_size
-from arcface_mxnet.cli import run
+from arcface_mxnet.align.template import crop_size
+from arcface_mxnet.cli import add_image_size_argument, run
+from arcface_mxnet.data.images import read_image
 from arcface_mxnet.embedding.arguments import add_embedding_arguments, open_embedder
 from arcface_mxnet.embedding.face_model import FaceModel, NoFaceError
 from arcface_mxnet.engines.arguments import chosen_gpu
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="one image or two")
-    add("--image-size", default="112,112", help="crop size HEIGHT,WIDTH (default: 112,112)")
+    add_image_size_argument(parser)
     add("--model", default="models/sface-m1,0", help="PREFIX,NUMBER or .onnx (%(default)s)")
     add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
     add_embedding_arguments(parser)
@@ -80,7 +80,7 @@ def _embed(args: argparse.Namespace) -> np.ndarray:
         raise ValueError(f"{len(args.images)} images; give one, or two to compare")
     if not 0 <= args.threshold <= 4:
         raise ValueError(f"--threshold {args.threshold}: a squared L2 distance, from 0 to 4")
-    size = parse_size(args.image_size)
+    size = crop_size(args.image_size)
     images = [read_image(path) for path in args.images]
     embedder = open_embedder(args, args.model, batch_size=1, flip=bool(args.flip))
     detector = None

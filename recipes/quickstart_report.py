@@ -15,9 +15,10 @@ import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.embedder import Embedder
+from arcface_mxnet.embedding.vectors import cosines_of, squared_distances
 from arcface_mxnet.eval.pair_embeddings import embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
-from arcface_mxnet.eval.protocols import cosines_of, squared_distances, verify_distances
+from arcface_mxnet.eval.protocols import verify_distances
 from arcface_mxnet.eval.scores import area_under_curve, roc, tar_at_far
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
 from arcface_mxnet.training.initial import initial_params

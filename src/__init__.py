@@ -5,6 +5,7 @@ process-wide settings are decided.  MXNet itself is imported only by the modules
 it, so reading records, feature files and protocols works without it.
 """
 
+from importlib.util import find_spec
 import os
 
 import numpy
@@ -13,8 +14,9 @@ from .cores import usable_cores
 
 __version__ = "0.1.0"
 
-# MXNet 1.9.1 reads numpy.bool while it is imported; numpy removed that alias in 1.24.
-if "bool" not in numpy.__dict__:
+# MXNet 1.9.1 reads numpy.bool while it is imported; numpy removed that alias in 1.24, and has had
+# a bool of its own since 2.0.
+if "bool" not in numpy.__dict__ and find_spec("mxnet"):
     numpy.bool = numpy.bool_
 
 # The oneDNN subgraph backend aborts on some inference graphs ("IsMKLDNNData").  The backend

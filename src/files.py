@@ -10,12 +10,14 @@ from typing import IO, Any
 
 
 @contextmanager
-def replace_file(path: str | os.PathLike, mode: str = "wb", **options: Any) -> Iterator[IO]:
+def replace_file(
+    path: str | os.PathLike, mode: str = "wb", *, sync: bool = True, **options: Any
+) -> Iterator[IO]:
     """Yield a file that becomes `path` when the block ends well.
 
     It is written beside as NAME.part-PID, flushed to the disk and renamed.  If the block
     raises (a full disk included) the part is removed and the old file stays as it was.
-    The folder is made if it is absent.
+    The folder is made if it is absent.  Without sync the flush is left to the system.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,9 +26,11 @@ def replace_file(path: str | os.PathLike, mode: str = "wb", **options: Any) -> I
         with part.open(mode, **options) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         part.replace(path)
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -2,14 +2,9 @@
 
 from pathlib import Path
 
-import arcface_mxnet  # noqa: F401  (first: it makes MXNet importable)
-from arcface_mxnet.checkpoints.load import save_checkpoint
 from arcface_mxnet.data.ranges import range_record
 from arcface_mxnet.data.records import RecordWriter
-from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
-from arcface_mxnet.training.initial import initial_params
 import cv2
-import mxnet as mx
 import numpy as np
 import pytest
 
@@ -121,6 +116,10 @@ def initialised(name, size=(112, 112), **options):
 
     The running statistics are random, because those of an untrained network are 0 and 1.
     """
+    from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
+    from arcface_mxnet.training.initial import initial_params
+    import mxnet as mx
+
     symbol = build_network(name, NetworkOptions(**options))
     mx.random.seed(5)
     shapes = {"data": (1, 3, *size)}
@@ -135,6 +134,9 @@ def initialised(name, size=(112, 112), **options):
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
     """Return "prefix,number" of a training checkpoint: y1, D = 16, with a classifier of 7."""
+    from arcface_mxnet.checkpoints.load import save_checkpoint
+    import mxnet as mx
+
     symbol, arg_params, aux_params = initialised("y1", emb_size=16, output="GDC")
     weight = mx.sym.var("fc7_weight")
     logits = mx.sym.FullyConnected(symbol, weight=weight, no_bias=True, num_hidden=7, name="fc7")

@@ -13,15 +13,16 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # Who may import whom: a layer imports itself and those above it.
 LAYERS = (
-    ("registry", "config", "recipes", "files", "cli", "compiler", "cores", "cuda"),
+    ("registry", "flags", "config", "recipes", "files", "cli", "compiler", "cores", "cuda"),
     (
         "data.framing", "data.records", "data.ranges", "data.lists", "data.folders",
         "checkpoints.params",
         "checkpoints.names", "checkpoints.aliases", "checkpoints.nodes", "checkpoints.parts",
         "checkpoints.graph", "checkpoints.network", "eval.scores", "eval.protocols",
-        "eval.intervals", "align.template", "align.similarity", "megaface.features",
+        "eval.intervals", "embedding.vectors", "embedding.row_store", "align.template",
+        "align.similarity", "megaface.features",
         "megaface.lists", "megaface.search", "megaface.packed", "megaface.tile", "megaface.tally",
-        "megaface.pairs", "megaface.inner_loops", "batches.order", "batches.augment",
+        "megaface.pairs", "megaface.inner_loops", "batches.order",
     ),
     ("devices", "networks", "losses", "ops", "checkpoints"),
     ("engines", "data", "align", "fetch", "eval.pair_sets", "eval.pair_pickle"),
@@ -29,7 +30,7 @@ LAYERS = (
     ("training", "eval", "megaface"),
     ("serve",),
 )  # fmt: skip
-NUMPY_ONLY = LAYERS[1]
+NUMPY_ONLY = (*LAYERS[1], "batches.augment")
 
 
 def module_of(path):

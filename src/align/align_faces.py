@@ -23,10 +23,11 @@ import sys
 from arcface_mxnet.align.contact_sheet import contact_sheet
 from arcface_mxnet.align.crop import align_face, crop_box
 from arcface_mxnet.align.face import main_face
-from arcface_mxnet.align.images import find_images, read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
-from arcface_mxnet.align.template import parse_size
-from arcface_mxnet.cli import run
+from arcface_mxnet.align.template import crop_size
+from arcface_mxnet.cli import add_image_size_argument, run
+from arcface_mxnet.data.folders import find_images
+from arcface_mxnet.data.images import read_image
 from arcface_mxnet.data.lists import read_list
 from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
 from arcface_mxnet.files import replace_file
@@ -199,7 +200,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("photos", type=Path, help="folder of photos, or .lst file")
     add("output", type=Path, help="folder for the crops")
     add("--root", type=Path, help="folder that paths of a list are relative to (default: its own)")
-    add("--image-size", default="112,112", help="crop size HEIGHT,WIDTH (default: 112,112)")
+    add_image_size_argument(parser)
     add("--encoding", default=".png", choices=(".png", ".jpg"), help="of crops (default: .png)")
     add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
     add("--min-size", type=int, default=20, help="smallest face, pixels (default: 20)")
@@ -219,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _align(args: argparse.Namespace) -> int:
-    size = parse_size(args.image_size)
+    size = crop_size(args.image_size)
     if args.threads < 1:
         raise ValueError(f"--threads {args.threads}: must be at least 1")
     if args.photos.is_dir():

@@ -13,9 +13,10 @@ from pathlib import Path
 import sys
 
 from arcface_mxnet.align.crop_report import CropReport, check_crops
-from arcface_mxnet.align.images import find_images, read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.cli import run
+from arcface_mxnet.data.folders import find_images
+from arcface_mxnet.data.images import read_image
 from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
 import numpy as np
 from tqdm import tqdm

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .images import read_image
+from ..data.images import read_image
 
 COLUMNS, ROWS = 12, 10
 

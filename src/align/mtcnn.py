@@ -15,10 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..data.images import as_bgr
 from ..engines.choice import choose_engine
 from .boxes import refine, sides, square, suppress
 from .face import Face
-from .images import as_bgr
 from .landmarks import LNET_SIDE, refine_landmarks
 from .network_input import cut, normalised
 from .networks import DetectorNetwork, open_network

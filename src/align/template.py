@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..cli import parse_size
+
 # Left eye, right eye, nose, left and right mouth corner, as seen in the image; (x, y) in
 # pixels of a crop 96 wide and 112 high.  Source: the published alignment.
 TEMPLATE_112X96 = (
@@ -35,11 +37,8 @@ def template(size: tuple[int, int] = (112, 112)) -> np.ndarray:
     return points
 
 
-def parse_size(text: str) -> tuple[int, int]:
+def crop_size(text: str) -> tuple[int, int]:
     """Return (height, width) of "112,112".  Raises ValueError unless it is one of SIZES."""
-    try:
-        height, width = (int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"image size {text!r}: give HEIGHT,WIDTH, such as 112,112") from None
-    template((height, width))
-    return height, width
+    size = parse_size(text)
+    template(size)
+    return size

@@ -1,58 +1,78 @@
 """Random changes of a training image, in the published order and strengths.
 
-mirror, (shift,) re-compress, colour, cutoff.  The shift is this project's addition.
+mirror, (shift,) re-compress, colour, cutoff: the order of AugmentationConfig.  The shift is this
+project's addition.  An augmentation is a function change(image, rng, value) -> image registered
+under the name of its option, and called where the option is not 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import fields
 
 import numpy as np
+
+from ..config import AugmentationConfig
+from ..registry import Registry
+from .recompress import recompress
 
 JITTER = 0.125  # of brightness, contrast and saturation.  Source: the published iterator.
 QUALITY = (2, 20)  # of the JPEG re-compression, both ends included.  Likewise.
 FILL = 128  # grey value of the blanked square.  Likewise.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G and B, as mx.image has them
+AUGMENTATIONS = Registry("augmentation")  # keys: the fields of AugmentationConfig
+ORDER = tuple(field.name for field in fields(AugmentationConfig))
 
 
-@dataclass(frozen=True)
 class Augmentation:
-    """Which changes are made.  Called with RGB uint8 (H, W, 3) and a Generator it returns
-    the changed image: uint8, or float32 where colour was changed; not clipped to 0..255, as
-    published.
+    """The changes that options ask for; without any, none.  Called with RGB uint8 (H, W, 3) and
+    a Generator it returns the changed image: uint8, or float32 where colour was changed; not
+    clipped to 0..255, as published.
 
-    mirror: flip half of the images.  shift: move by up to so many pixels in x and y, the edge
-    repeated.  cutoff: side of the square blanked in half of the images.  color: 1 jitters
-    brightness, contrast and saturation, 2 re-compresses half of the images before.
-    recompress: (image, quality) -> image.
+    is_random: whether anything is changed at all.
     """
 
-    mirror: bool = False
-    shift: int = 0
-    cutoff: int = 0
-    color: int = 0
-    recompress: Callable[[np.ndarray, int], np.ndarray] | None = None
-
-    @property
-    def is_random(self) -> bool:
-        """Whether anything is changed at all."""
-        return bool(self.mirror or self.shift or self.cutoff or self.color)
+    def __init__(self, options: AugmentationConfig | None = None):
+        self._changes = [
+            (AUGMENTATIONS[name], getattr(options, name))
+            for name in (ORDER if options else ())
+            if getattr(options, name)
+        ]
+        self.is_random = bool(self._changes)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        if self.mirror and rng.random() < 0.5:
-            image = image[:, ::-1]
-        if self.shift:
-            image = shifted(image, *rng.integers(-self.shift, self.shift, 2, endpoint=True))
-        if self.color >= 2 and rng.random() < 0.5:
-            quality = int(rng.integers(*QUALITY, endpoint=True))
-            image = self.recompress(np.ascontiguousarray(image), quality)
-        if self.color >= 1:
-            image = jittered(image, rng)
-        if self.cutoff and rng.random() < 0.5:
-            y, x = rng.integers(image.shape[:2])
-            image = blanked(image, int(y), int(x), self.cutoff)
+        for change, value in self._changes:
+            image = change(image, rng, value)
         return image
+
+
+@AUGMENTATIONS.register("rand_mirror")
+def mirror(image: np.ndarray, rng: np.random.Generator, _: int) -> np.ndarray:
+    """Flip half of the images."""
+    return image[:, ::-1] if rng.random() < 0.5 else image
+
+
+@AUGMENTATIONS.register("rand_shift")
+def shift(image: np.ndarray, rng: np.random.Generator, most: int) -> np.ndarray:
+    """Move by up to so many pixels in x and y, the edge repeated."""
+    return shifted(image, *rng.integers(-most, most, 2, endpoint=True))
+
+
+@AUGMENTATIONS.register("color")
+def color(image: np.ndarray, rng: np.random.Generator, level: int) -> np.ndarray:
+    """Jitter the colours; from level 2 on re-compress half of the images before."""
+    if level >= 2 and rng.random() < 0.5:
+        quality = int(rng.integers(*QUALITY, endpoint=True))
+        image = recompress(np.ascontiguousarray(image), quality)
+    return jittered(image, rng)
+
+
+@AUGMENTATIONS.register("cutoff")
+def cutoff(image: np.ndarray, rng: np.random.Generator, side: int) -> np.ndarray:
+    """Blank a square of this side in half of the images."""
+    if rng.random() < 0.5:
+        y, x = rng.integers(image.shape[:2])
+        image = blanked(image, int(y), int(x), side)
+    return image
 
 
 def shifted(image: np.ndarray, down: int, right: int) -> np.ndarray:

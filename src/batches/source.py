@@ -11,9 +11,8 @@ from typing import Any
 import mxnet as mx
 import numpy as np
 
-from ..config import TrainConfig, ignored_options
+from ..config import SamplingConfig, TrainConfig, ignored_options
 from ..data.dataset import FaceDataset
-from ..data.decode import recompress
 from .augment import Augmentation
 from .order import PLANS, Draw, Setting
 from .triplets import Triplets  # noqa: F401 - registers its plan
@@ -79,9 +78,7 @@ class BatchSource:
         self._plan_name, self._num_devices = plan, num_devices
         self._worker, self._num_workers = worker, num_workers
         self._config = config
-        self._augmentation = Augmentation(
-            bool(config.rand_mirror), config.rand_shift, config.cutoff, config.color, recompress
-        )
+        self._augmentation = Augmentation(config)
         self._pool = ThreadPoolExecutor(config.num_threads, thread_name_prefix="read")
         self._batch_size = config.per_batch_size * num_devices
         shape = (self._batch_size, 3, *self._datasets[0].image_shape)
@@ -99,7 +96,7 @@ class BatchSource:
         )  # fmt: skip
         plan = PLANS[self._plan_name](setting)
         faults = ignored_options(
-            self._config, "sampling", plan.uses, f"batch plan {self._plan_name!r} of this loss"
+            self._config, SamplingConfig, plan.uses, f"batch plan {self._plan_name!r} of this loss"
         )
         if faults:
             raise ValueError("\n".join(faults))

@@ -11,11 +11,15 @@ import re
 
 import numpy as np
 
-from .decode import decode_rgb, fit_height
+from .images import decode_rgb, fit_height
 from .ranges import has_ranges, keys_in, read_ranges, runs
 from .records import RecordReader
 
 PACK = "pack the folder with face2rec2.py (docs/datasets.md)"
+FIND_BAD = (
+    "find all such records with `python -m arcface_mxnet.data.rec check FOLDER` and pack the file "
+    "again without them"
+)
 
 
 class FaceDataset:
@@ -73,9 +77,8 @@ class FaceDataset:
         """
         record = self.records.read(key)
         name = f"{self.records.rec_path}: record {key}"
-        return fit_height(decode_rgb(record.payload, name), self.image_shape, name), int(
-            record.first_label
-        )
+        rgb = decode_rgb(record.payload, name, cure=FIND_BAD)
+        return fit_height(rgb, self.image_shape, name), int(record.first_label)
 
     def identities(self, keys: np.ndarray) -> np.ndarray:
         """Return the identity of each image key, int64 (N,), without touching the images."""

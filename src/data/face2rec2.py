@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 import sys
 
-from arcface_mxnet.cli import run
+from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.data.dataset import read_property
 from arcface_mxnet.data.lists import (
     Entry,
@@ -57,10 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--root", help="folder that the paths of a list are relative to and must lie in "
         "(default: the folder of the list)",
     )  # fmt: skip
-    parser.add_argument(
-        "--image-size", type=_size, help="HEIGHT,WIDTH of the crops in pixels "
-        "(default: as property says, else 112,112)",
-    )  # fmt: skip
+    add_image_size_argument(parser, default=None, otherwise="as property says, else 112,112")
     parser.add_argument(
         "--fit", choices=("none", "pad"), default="none", help="what to do with aligned images "
         "of another size: none stores the file as it is, pad scales it in on black (default: none)",
@@ -95,13 +92,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _size(text: str) -> tuple[int, int]:
-    height, width = (int(part) for part in text.split(","))
-    if min(height, width) < 1:
-        raise ValueError
-    return height, width
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = build_parser().parse_args(argv)
@@ -118,10 +108,11 @@ def _work(arguments: argparse.Namespace) -> None:
         raise ValueError("--identities: goes with --folder; a list names its images itself")
     prefix = Path(arguments.prefix).absolute()
     folder = prefix if prefix.is_dir() or arguments.folder else prefix.parent
-    size, is_new = arguments.image_size or DEFAULT_SIZE, True
+    size, is_new = DEFAULT_SIZE, True
     if (folder / "property").is_file():
-        _, known_size = read_property(folder / "property")
-        size, is_new = arguments.image_size or known_size, False
+        size, is_new = read_property(folder / "property")[1], False
+    if arguments.image_size is not None:
+        size = parse_size(arguments.image_size)
     options = PackOptions(
         size, arguments.fit, arguments.color, arguments.encoding, arguments.quality,
         arguments.num_thread, arguments.skip_bad,

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..align.crop import align_face
-from .decode import fit_height
+from .images import COLOR, decode_bgr, fit_height
 from .lists import Entry
 from .ranges import range_record
 from .records import RecordWriter
@@ -26,12 +26,12 @@ AHEAD = 64  # images per thread that are read before the first of them is writte
 class PackOptions:
     """size: (height, width) of the crops.  fit: "none" stores the bytes of aligned images
     untouched; "pad" scales each into the size on a black ground.  color: how images to align
-    are read, cv2.imread's flag.  encoding, quality: of the images that are written anew.
+    are read, decode_bgr's mode.  encoding, quality: of the images that are written anew.
     """
 
     size: tuple[int, int] = (112, 112)
     fit: str = "none"
-    color: int = 1
+    color: int = COLOR
     encoding: str = ".jpg"
     quality: int = 95
     num_threads: int = 1
@@ -135,10 +135,8 @@ def _payload(entry: Entry, options: PackOptions) -> bytes | ValueError:
     except OSError as error:
         return ValueError(f"{entry.place}: cannot read {entry.path}: {error.strerror}")
     try:
-        flag = cv2.IMREAD_COLOR if entry.is_aligned else options.color
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
-        if image is None:
-            raise ValueError(f"{entry.path}: is no image that can be decoded")
+        mode = COLOR if entry.is_aligned else options.color
+        image = decode_bgr(data, str(entry.path), mode=mode)
         if not entry.is_aligned:
             return _encode(align_face(image, entry.landmarks, options.size), options)
         if options.fit == "pad" and image.shape[:2] != options.size:

@@ -8,9 +8,10 @@ import numpy as np
 
 from ..align.crop import align_face
 from ..align.face import Face, main_face
-from ..align.images import as_bgr
 from ..align.mtcnn import MtcnnDetector
+from ..data.images import as_bgr
 from .image_embedder import ImageEmbedder
+from .vectors import unit_rows
 
 
 class NoFaceError(ValueError):
@@ -62,8 +63,7 @@ class FaceModel:
     def embed_crops(self, crops: np.ndarray) -> np.ndarray:
         """Return the embeddings of aligned crops, uint8 BGR (N, H, W, 3): (N, D), unit length."""
         embeddings = self.embedder(np.ascontiguousarray(crops[..., ::-1]))
-        norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        return (embeddings / np.where(norms > 0, norms, 1)).astype(np.float32)
+        return unit_rows(embeddings).astype(np.float32)
 
     def embed_many(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
         """Yield an embedding (D,) for each image in order, None where there is no face.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from .read_ahead import read_ahead
+from .vectors import unit_rows
 
 
 class ImageEmbedder(ABC):
@@ -39,7 +40,7 @@ class ImageEmbedder(ABC):
             )
         plain, flipped = self.plain_and_flipped(rgb_nhwc, flip=self.flip)
         embeddings = plain if flipped is None else plain + flipped
-        return _unit_rows(embeddings) if self.normalize else embeddings
+        return unit_rows(embeddings) if self.normalize else embeddings
 
     def plain_and_flipped(
         self, images: Iterable[np.ndarray], *, flip: bool = True
@@ -77,8 +78,3 @@ def _network_input(images: Sequence[np.ndarray]) -> np.ndarray:
     if len(sizes) > 1:
         raise ValueError(f"images of several sizes in one batch: {sorted(sizes)}")
     return np.stack(images).transpose(0, 3, 1, 2).astype(np.float32, order="C")
-
-
-def _unit_rows(embeddings: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return embeddings / np.where(norms > 0, norms, 1.0)

@@ -39,9 +39,16 @@ def convert(
     a form that has none, parameters of other shapes than the symbol reads, and a size that the
     network is not for.
     """
+    try:
+        return _convert(network, size, fold)
+    except ValueError as error:
+        raise ValueError(f"{network.graph.source}: {error}") from None
+
+
+def _convert(network: StoredNetwork, size: tuple[int, int] | None, fold: bool) -> onnx.ModelProto:
     graph = network.graph
     if DATA not in graph.variables():
-        raise ValueError(f"{graph.source}: the symbol reads no variable {DATA!r}")
+        raise ValueError(f"the symbol reads no variable {DATA!r}")
     names = graph.output_names()
     is_embedding = names == [EMBEDDING_OUTPUT]
     channels = RGB if is_embedding else input_channels(network)
@@ -57,10 +64,10 @@ def convert(
             f"{'; '.join(writer.faults[:3])}"
         )
     if len(set(names)) < len(names):
-        raise ValueError(f"{graph.source}: two outputs of the symbol are the same")
+        raise ValueError("two outputs of the symbol are the same")
     for entry, name in zip(graph.outputs, names, strict=True):
         if writer.tensor(entry) is None:
-            raise ValueError(f"{graph.source}: {name} cannot be exported to ONNX")
+            raise ValueError(f"{name} cannot be exported to ONNX")
     (first, *_) = graph.outputs
     facts = {"layout": "NCHW", "fingerprint": network.fingerprint}
     if is_embedding:
@@ -111,11 +118,3 @@ def write_model(path: str | Path, model: onnx.ModelProto) -> None:
     """Write an ONNX file, complete or not at all."""
     with replace_file(path) as file:
         file.write(model.SerializeToString())
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Return (height, width) of "HEIGHT,WIDTH".  Raises ValueError for anything else."""
-    parts = text.split(",")
-    if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise ValueError(f"size {text!r}: give HEIGHT,WIDTH in pixels, such as 112,112")
-    return int(parts[0]), int(parts[1])

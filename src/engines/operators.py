@@ -45,9 +45,10 @@ def operator(*names: str, inputs: int | tuple[int, ...] | None = 1) -> Callable[
 
 def convert_node(graph: OnnxGraph, node: Node, index: int) -> None:
     """Write one node.  Raises ValueError if its operator, or a form of it, is not known."""
-    if node.operator not in OPERATORS:
-        OPERATORS[node.operator]  # raises, with the operators that are known
-    known, options = OPERATORS[node.operator], Options(node)
+    try:
+        known, options = OPERATORS[node.operator], Options(node)
+    except ValueError as error:
+        raise ValueError(f"node {node.name!r}: {error}") from None
     inputs = []
     for entry in node.inputs:
         tensor = graph.tensor(entry)

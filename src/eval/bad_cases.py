@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..data.decode import decode_rgb
+from ..data.images import decode_rgb
 from ..files import replace_file
 from .evaluation import Evaluation
 from .pair_sets import PairSet

@@ -19,15 +19,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..embedding.vectors import cosines_of
 from .intervals import Interval, identity_bootstrap, wilson
 from .pair_embeddings import PairEmbeddings
 from .protocols import (
     ACCURACY_GRID,
     COSINE_GRID,
     VerificationResult,
-    cosines_of,
     fold_numbers,
-    squared_distances,
+    unit_distances,
     verify_distances,
 )
 from .scores import (
@@ -134,7 +134,7 @@ def flip_embedding(embeddings: PairEmbeddings, flip_mode: str) -> np.ndarray:
 
 
 def _pair_distances(vectors: np.ndarray) -> np.ndarray:
-    return squared_distances(vectors[0::2], vectors[1::2])
+    return unit_distances(vectors[0::2], vectors[1::2])
 
 
 def rates_at_fars(

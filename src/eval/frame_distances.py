@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .protocols import squared_distances
+from .protocols import unit_distances
 
 # As published: mode 1 is mean-feature; the others take the distances of all pairs of frames.
 DISTANCES = ("mean-feature", "least", "mean", "greatest")
@@ -22,7 +22,7 @@ def set_distances(
         raise ValueError(f"distance {distance!r}: known are {', '.join(DISTANCES)}")
     means = np.add.reduceat(units, starts[:-1], axis=0) / np.diff(starts)[:, None]
     if distance == "mean-feature":
-        return squared_distances(means[pairs[:, 0]], means[pairs[:, 1]])
+        return unit_distances(means[pairs[:, 0]], means[pairs[:, 1]])
     if distance == "mean":  # of unit vectors: the mean of 2 - 2 a.b is 2 - 2 mean(a).mean(b)
         return 2 - 2 * np.einsum("pd,pd->p", means[pairs[:, 0]], means[pairs[:, 1]])
     sets = [units[first:past] for first, past in zip(starts[:-1], starts[1:], strict=True)]

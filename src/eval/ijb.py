@@ -19,8 +19,9 @@ import sys
 
 from arcface_mxnet.align.crop import align_face
 from arcface_mxnet.cli import run
+from arcface_mxnet.data.images import read_image
 from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
-from arcface_mxnet.embedding.stored_embeddings import read_features, store_features
+from arcface_mxnet.embedding.stored_embeddings import read_embeddings, store_embeddings
 from arcface_mxnet.eval.evaluation import RateAtFar, rates_at_fars
 from arcface_mxnet.eval.ijb_lists import (
     GALLERIES,
@@ -84,7 +85,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     root = Path(arguments.data_dir)
     faces = read_faces(root, arguments.target)
     names = "\n".join(path.name for path in faces.paths) + str(faces.landmarks.tobytes())
-    store_features(
+    store_embeddings(
         arguments.features,
         embedding_facts(arguments, arguments.model)
         | {"list": hashlib.sha256(names.encode()).hexdigest()},
@@ -113,10 +114,7 @@ def chosen_options(arguments: argparse.Namespace) -> list[TemplateOptions]:
 def aligned_faces(faces: FaceList, start: int) -> Iterator[np.ndarray]:
     """Yield the aligned crops, uint8 RGB (112, 112, 3), from image number start on."""
     for path, landmarks in zip(faces.paths[start:], faces.landmarks[start:], strict=True):
-        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-        if bgr is None:
-            raise ValueError(f"{path}: missing, or does not decode as an image")
-        yield cv2.cvtColor(align_face(bgr, landmarks, SIZE), cv2.COLOR_BGR2RGB)
+        yield cv2.cvtColor(align_face(read_image(path), landmarks, SIZE), cv2.COLOR_BGR2RGB)
 
 
 def template_features(
@@ -124,7 +122,7 @@ def template_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (template ids ascending, unit features (T, D)), reading the images in blocks."""
     sums = TemplateSums(faces.template_ids, faces.media_ids, faces.detector_scores, options)
-    for start, plain, flipped in read_features(features_path):
+    for start, plain, flipped in read_embeddings(features_path):
         sums.add(start, plain, flipped)
     return sums.templates()
 

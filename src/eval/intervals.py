@@ -53,11 +53,30 @@ def identity_bootstrap(
     )
     left, right = np.split(codes, 2)
     same = left == right
+
+    def of_pairs(drawn: np.ndarray) -> float:
+        weights = np.where(same, drawn[left], drawn[left] * drawn[right])
+        return statistic(weights.astype(np.float64))
+
+    return bootstrap(of_pairs, len(names), rng, replicates, confidence)
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], float],
+    num_people: int,
+    rng: np.random.Generator,
+    replicates: int = REPLICATES,
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """Return the percentile interval (low, high) of a statistic when people are resampled.
+
+    statistic(drawn) gets how often each person was drawn, with replacement, int (num_people,).
+    It may return NaN for a draw that says nothing; such draws are left out.
+    """
     values = np.empty(replicates)
     for replicate in range(replicates):
-        drawn = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
-        weights = np.where(same, drawn[left], drawn[left] * drawn[right])
-        values[replicate] = statistic(weights.astype(np.float64))
+        people = rng.integers(num_people, size=num_people)
+        values[replicate] = statistic(np.bincount(people, minlength=num_people))
     tail = 100 * (1 - confidence) / 2
     low, high = np.nanpercentile(values, [tail, 100 - tail])
     return float(low), float(high)

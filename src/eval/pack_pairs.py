@@ -30,7 +30,7 @@ import logging
 from pathlib import Path
 import sys
 
-from arcface_mxnet.cli import run
+from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
 from arcface_mxnet.eval.folder_pairs import ListedPair, folder_pairs, spread
 from arcface_mxnet.eval.pair_images import ALIGNMENTS, FITS, ImagePreparer
@@ -85,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--data-dir", required=True, help="folder of the images")
     add("--pairs", help="the list (default: its usual name in --data-dir)")
     add("--output", required=True, help="pair set to write, NAME.bin")
-    add("--image-size", default="112,112", help="HEIGHT,WIDTH of the crops in pixels (%(default)s)")
+    add_image_size_argument(parser)
     add("--align", choices=ALIGNMENTS, default="none", help="none: the images are aligned crops, "
         "stored byte for byte; mtcnn: detect and align each (%(default)s)")  # fmt: skip
     add("--fit", choices=FITS, default="refuse", help="what to do with crops of another size: "
@@ -122,7 +122,7 @@ def pack(arguments: argparse.Namespace) -> None:
             "spread, each kind in its order"
         )
     preparer = ImagePreparer(
-        image_size(arguments.image_size),
+        parse_size(arguments.image_size),
         align=arguments.align,
         fit=arguments.fit,
         detector_dir=arguments.detector,
@@ -212,14 +212,6 @@ def to_pair_set(pairs: list[ListedPair], prepare: Callable[[Path], bytes], root:
         identities if all(identities) else (),
         [path.relative_to(root).as_posix() for path in sides],
     )
-
-
-def image_size(text: str) -> tuple[int, int]:
-    """Return (height, width) of "112,112"."""
-    parts = text.split(",")
-    if len(parts) != 2 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise ValueError(f"--image-size {text!r}: give HEIGHT,WIDTH in pixels, such as 112,112")
-    return int(parts[0]), int(parts[1])
 
 
 if __name__ == "__main__":

@@ -71,12 +71,18 @@ def embed_pair_set(
     return PairEmbeddings(plain[rows], flipped[rows], pair_set.is_genuine)
 
 
-def verification_scores(embed: Embeds, pair_set: PairSet, *, folds: int = 10) -> PairSetScores:
+def verification_scores(
+    embed: Embeds,
+    pair_set: PairSet,
+    image_size: tuple[int, int] | None = None,
+    *,
+    folds: int = 10,
+) -> PairSetScores:
     """Return the published figures of a pair set: k-fold accuracy of plain + flipped, XNorm.
 
-    Raises ValueError as verify_pairs() and embed_pair_set() do.
+    image_size: as for embed_pair_set().  Raises ValueError as that and verify_pairs() do.
     """
-    embeddings = embed_pair_set(embed, pair_set)
+    embeddings = embed_pair_set(embed, pair_set, image_size)
     both = embeddings.flip_sum
     result = verify_pairs(both[0::2], both[1::2], pair_set.is_genuine, folds=folds)
     return PairSetScores(result.accuracy, result.std, embeddings.xnorm, result)

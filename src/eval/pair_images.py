@@ -11,6 +11,7 @@ import numpy as np
 from ..align.crop import align_face, crop_box
 from ..align.face import main_face
 from ..align.mtcnn import MtcnnDetector
+from ..data.images import decode_bgr
 from ..data.packing import padded
 
 ALIGNMENTS = ("none", "mtcnn")
@@ -58,11 +59,7 @@ class ImagePreparer:
     def __call__(self, path: Path) -> bytes:
         """Return the encoded crop.  Raises ValueError naming the file if it cannot be used."""
         payload = path.read_bytes()
-        image = (
-            cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR) if payload else None
-        )
-        if image is None:
-            raise ValueError(f"{path}: {len(payload)} bytes that do not decode as an image")
+        image = decode_bgr(payload, str(path))
         if self._detector is not None:
             return self._encoded(self._aligned(image, path))
         if image.shape[:2] == self.size:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.decode import decode_rgb, fit_height
+from ..data.images import decode_rgb, fit_height
 from ..files import replace_file
 from .pair_pickle import ForbiddenPickle, ImageArray, PairSetUnpickler
 
@@ -85,13 +85,7 @@ class PairSet:
         size = image_size
         for number in range(len(self.images)) if numbers is None else numbers:
             image, where = self.images[number], self.describe(number)
-            try:
-                rgb = decode_rgb(image, where)
-            except ValueError:
-                raise ValueError(
-                    f"{where}: {len(image)} bytes that do not decode as an image; "
-                    "pack the set again without this pair"
-                ) from None
+            rgb = decode_rgb(image, where, cure="pack the set again without this pair")
             if image_size is not None:
                 rgb = fit_height(rgb, image_size, where)
             size = size or rgb.shape[:2]

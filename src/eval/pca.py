@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.decomposition import PCA
 
-from .protocols import VerificationResult, fold_numbers, squared_distances, verify_distances
+from .protocols import VerificationResult, fold_numbers, unit_distances, verify_distances
 
 
 def verify_components(
@@ -34,7 +34,7 @@ def verify_components(
                 f"numbers allow 1 to {min(images.shape)}"
             )
         pca = PCA(num_components).fit(images)
-        distances = squared_distances(pca.transform(left), pca.transform(right))
+        distances = unit_distances(pca.transform(left), pca.transform(right))
         per_fold.append(verify_distances(distances, is_genuine, folds=folds).per_fold[fold])
 
     def mean(name: str) -> float:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .protocols import unit_rows
+from ..embedding.vectors import unit_rows
 
 NORMS = ("keep", "unit")
 PAIRS_AT_ONCE = 8192
@@ -74,7 +74,7 @@ class TemplateSums:
         features = plain + flipped if self.options.flip else np.array(plain)
         rows = slice(start, start + len(features))
         if self.options.norm == "unit":
-            features /= np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+            features = unit_rows(features)
         if self.options.detector_score:
             features *= self.detector_scores[rows, None]
         if self._sums is None:
@@ -94,7 +94,7 @@ class TemplateSums:
         self._sums /= self._images_of_medium[:, None]
         sums = np.add.reduceat(self._sums, self._first_medium, axis=0)
         self._sums = None
-        return self.template_ids, unit_rows(sums).astype(np.float32)
+        return self.template_ids, unit_rows(sums, np.float64).astype(np.float32)
 
 
 def pair_cosines(

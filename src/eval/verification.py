@@ -21,12 +21,13 @@ from arcface_mxnet.checkpoints.network import file_fingerprint
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.dataset import read_property
 from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
+from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.eval.bad_cases import write_mosaic, wrong_pairs
 from arcface_mxnet.eval.evaluation import FLIP_MODES, Evaluation, evaluate, flip_embedding
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings, embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
 from arcface_mxnet.eval.pca import verify_components
-from arcface_mxnet.eval.protocols import fold_numbers, unit_rows
+from arcface_mxnet.eval.protocols import fold_numbers
 from arcface_mxnet.eval.report import Entry, write_json, write_report
 from arcface_mxnet.files import replace_file
 import numpy as np
@@ -248,7 +249,7 @@ def write_bad_cases(folder: Path, evaluation: Evaluation, pair_set: PairSet) -> 
 
 def dump(embeddings: PairEmbeddings, flip_mode: str) -> None:
     """Write ./temp.bin as published: a pickle of the unit embeddings and the flags."""
-    unit = unit_rows(flip_embedding(embeddings, flip_mode)).astype(np.float32)
+    unit = unit_rows(flip_embedding(embeddings, flip_mode), np.float64).astype(np.float32)
     with replace_file("temp.bin") as file:
         pickle.dump((unit, [bool(flag) for flag in embeddings.is_genuine]), file, protocol=2)
     print(f"temp.bin: embeddings {unit.shape}, {len(embeddings.is_genuine)} flags")

@@ -9,19 +9,19 @@ number, name/video, name/video, 1 if same (other fields may follow in between).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 import hashlib
 from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import run
-from arcface_mxnet.data.decode import decode_rgb
-from arcface_mxnet.data.folders import IMAGE_ENDINGS
+from arcface_mxnet.data.folders import is_image
+from arcface_mxnet.data.images import read_image
 from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
-from arcface_mxnet.embedding.stored_embeddings import read_features, store_features
+from arcface_mxnet.embedding.stored_embeddings import read_embeddings, store_embeddings
+from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.eval.frame_distances import DISTANCES, set_distances
 from arcface_mxnet.eval.intervals import wilson
-from arcface_mxnet.eval.protocols import unit_rows, verify_distances
+from arcface_mxnet.eval.protocols import verify_distances
 import numpy as np
 
 
@@ -58,12 +58,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
     frames = [list_frames(root / "images", video, arguments.frames) for video in videos]
     paths = [path for of_video in frames for path in of_video]
     listing = "\n".join(path.relative_to(root).as_posix() for path in paths)
-    store_features(
+    store_embeddings(
         arguments.features,
         embedding_facts(arguments, arguments.model)
         | {"list": hashlib.sha256(listing.encode()).hexdigest()},
         len(paths),
-        lambda start: decoded(paths[start:]),
+        lambda start: (read_image(path)[..., ::-1] for path in paths[start:]),
         lambda: open_embedder(arguments, arguments.model),
     )
     units = unit_features(arguments.features, len(paths))
@@ -82,8 +82,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def unit_features(features_path: str, count: int) -> np.ndarray:
     """Return the unit embeddings of all frames, float32 (N, D), plain + flipped."""
     units = None
-    for start, plain, flipped in read_features(features_path):
-        block = unit_rows(plain + flipped)
+    for start, plain, flipped in read_embeddings(features_path):
+        block = unit_rows(plain + flipped, np.float64)
         units = np.empty((count, block.shape[1]), np.float32) if units is None else units
         units[start : start + len(block)] = block
     return units
@@ -115,21 +115,12 @@ def list_frames(images: Path, video: str, limit: int) -> list[Path]:
     folder = images / video
     frames = []
     if folder.is_dir():
-        frames = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
+        frames = sorted(path for path in folder.iterdir() if is_image(path))
     if not frames:
         raise FileNotFoundError(f"{folder.absolute()}: no frames of this video")
     if limit and len(frames) > limit:
         frames = [frames[i] for i in np.linspace(0, len(frames) - 1, limit).round().astype(int)]
     return frames
-
-
-def decoded(paths: list[Path]) -> Iterator[np.ndarray]:
-    """Yield each frame, uint8 RGB (H, W, 3)."""
-    for path in paths:
-        try:
-            yield decode_rgb(path.read_bytes(), str(path))
-        except ValueError:
-            raise ValueError(f"{path}: does not decode as an image") from None
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..align.images import find_images, read_image
+from ..data.folders import find_images
+from ..data.images import read_image
 
 
 def read_crops(folder: str | Path, size: tuple[int, int], *, limit: int) -> np.ndarray:

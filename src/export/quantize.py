@@ -20,9 +20,9 @@ from pathlib import Path
 import tempfile
 
 from arcface_mxnet.checkpoints.network import DATA
-from arcface_mxnet.cli import run
+from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.embedding.embedder import Embedder
-from arcface_mxnet.engines.conversion import checkpoint_to_onnx, parse_size
+from arcface_mxnet.engines.conversion import checkpoint_to_onnx
 from arcface_mxnet.eval.pair_embeddings import verification_scores
 from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
@@ -99,9 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--nfolds", type=int, default=10, help="folds of the accuracy on --pack (default: 10)"
     )
-    parser.add_argument(
-        "--image-size", default="112,112", help="crop HEIGHT,WIDTH in pixels (default: 112,112)"
-    )
+    add_image_size_argument(parser)
     return parser
 
 

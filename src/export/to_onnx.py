@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 
 from arcface_mxnet.checkpoints.network import StoredNetwork, read_network
-from arcface_mxnet.cli import run
-from arcface_mxnet.engines.conversion import convert, parse_size, write_model
+from arcface_mxnet.cli import add_image_size_argument, parse_size, run
+from arcface_mxnet.engines.conversion import convert, write_model
 from arcface_mxnet.engines.parity import Parity
 from arcface_mxnet.engines.reference import run_mxnet
 from arcface_mxnet.engines.session import Session
@@ -30,9 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", default="", metavar="FILE", help="ONNX file to write (default: PREFIX.onnx)"
     )
-    parser.add_argument(
-        "--image-size", default="112,112", help="crop HEIGHT,WIDTH in pixels (default: 112,112)"
-    )
+    add_image_size_argument(parser)
     parser.add_argument(
         "--no-fold", action="store_true", help="keep batch normalisation as layers of its own"
     )

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import mxnet as mx
 
-from ..config import TrainConfig, flag_of, ignored_options
+from ..config import LossConfig, TrainConfig, flag_of, ignored_options
 from ..registry import Registry
 
 LOSSES = Registry("loss", "--loss-type")
@@ -84,7 +84,7 @@ def build_loss(loss_type: str, config: TrainConfig, num_classes: int) -> Loss:
     loss = LOSSES[loss_type]
     used = {f.name for f in fields(loss)} - {"num_classes"}
     names = "/".join(LOSSES.keys_of(loss))
-    faults = ignored_options(config, "loss", used, f"loss {names}")
+    faults = ignored_options(config, LossConfig, used, f"loss {names}")
     if faults:
         raise ValueError("\n".join(faults))
     return loss(num_classes=num_classes, **{name: getattr(config, name) for name in used})

@@ -26,10 +26,10 @@ import json
 from pathlib import Path
 import sys
 
-from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
-from arcface_mxnet.align.template import parse_size
-from arcface_mxnet.cli import run
+from arcface_mxnet.align.template import crop_size
+from arcface_mxnet.cli import add_image_size_argument, run
+from arcface_mxnet.data.images import read_image
 from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.align_attempts import Hint, crop_with_hint
@@ -65,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
         add = command.add_argument
         add("--input-dir", type=Path, required=True, help="folder of the data set")
         add("--output-dir", type=Path, required=True, help="folder for the crops")
-        add("--image-size", default="112,112", help="HEIGHT,WIDTH in pixels (%(default)s)")
+        add_image_size_argument(command)
         add("--threads", type=int, default=2, help="photos at once (%(default)s)")
         add("--model-dir", type=Path, default=Path("models/mtcnn"),
             help="folder of det1 to det3 (%(default)s)")  # fmt: skip
@@ -74,10 +74,11 @@ def build_parser() -> argparse.ArgumentParser:
         else:
             add("--number", choices=("face_id", "image_id"), default="face_id",
                 help="column of the actor lists that numbers the files (%(default)s)")  # fmt: skip
-    add = commands.add_parser("check", help="check aligned images").add_argument
+    command = commands.add_parser("check", help="check aligned images")
+    add = command.add_argument
     add("--root", type=Path, required=True, help="folder of the images")
     add("--list", type=Path, required=True, help="their names: text or JSON list")
-    add("--image-size", default="112,112", help="HEIGHT,WIDTH in pixels (%(default)s)")
+    add_image_size_argument(command)
     return parser
 
 
@@ -89,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def align(arguments: argparse.Namespace) -> int:
     """Write the crops, the list and the attempts; return the exit code."""
-    size, out = parse_size(arguments.image_size), arguments.output_dir
+    size, out = crop_size(arguments.image_size), arguments.output_dir
     if arguments.threads < 1:
         raise ValueError(f"--threads {arguments.threads}: must be at least 1")
     if arguments.command == "facescrub":
@@ -135,7 +136,7 @@ def align(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Print the images that are missing, unreadable or of another size; return the exit code."""
-    size, names = parse_size(arguments.image_size), read_names(arguments.list)
+    size, names = crop_size(arguments.image_size), read_names(arguments.list)
     faults = 0
     for name in tqdm(names, desc="check", unit="image", disable=None):
         try:

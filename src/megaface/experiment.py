@@ -73,7 +73,7 @@ def run(
     threads: int | None = None,
     progress: bool = False,
 ) -> Experiment:
-    """Return the experiment over features in folders or stores (feature_set.open_features).
+    """Return the experiment over features in folders or stores (feature_source.open_features).
 
     Raises BadFeatures listing what is missing or useless (unless allowed), and ValueError for
     features of two dimensions or people with a single image.

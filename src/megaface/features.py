@@ -14,6 +14,8 @@ import struct
 
 import numpy as np
 
+from ..files import replace_file
+
 HEADER = struct.Struct("<4i")
 CV_32F = 5
 CV_64F = 6
@@ -52,17 +54,8 @@ def write_feature(
     fault = vector_faults(vector[None]).get(0)
     if fault is not None and not (allow_zeros and not vector.any()):
         raise ValueError(f"{path}: {fault}")
-    part, data = f"{path}.part-{os.getpid()}", feature_bytes(vector)
-    try:
-        try:
-            Path(part).write_bytes(data)
-        except FileNotFoundError:
-            Path(part).parent.mkdir(parents=True, exist_ok=True)
-            Path(part).write_bytes(data)
-        Path(part).replace(path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with replace_file(path, sync=False) as file:
+        file.write(feature_bytes(vector))
 
 
 def feature_bytes(vector: np.ndarray) -> bytes:

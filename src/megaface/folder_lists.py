@@ -18,8 +18,8 @@ import json
 from pathlib import Path
 import sys
 
-from arcface_mxnet.align.images import find_images
 from arcface_mxnet.cli import run
+from arcface_mxnet.data.folders import find_images
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.lists import SIZES, check_paths
 import numpy as np

@@ -23,14 +23,16 @@ import json
 from pathlib import Path
 import sys
 
-from arcface_mxnet.align.images import read_image
-from arcface_mxnet.cli import run
+from arcface_mxnet.cli import add_image_size_argument, parse_size, run
+from arcface_mxnet.data.images import read_image
 from arcface_mxnet.embedding.arguments import (
     add_embedding_arguments,
     embedding_facts,
     open_embedder,
 )
 from arcface_mxnet.embedding.image_embedder import ImageEmbedder
+from arcface_mxnet.embedding.row_store import partial_path
+from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.features import feature_dim, write_feature
 from arcface_mxnet.megaface.lists import algorithm_name, read_names
@@ -62,8 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
             help="images, paths below the root: text or JSON list (%(default)s)")  # fmt: skip
         add(f"--{name}-root", type=Path, default=Path(f"data/{name}_images"),
             help="folder of the aligned images (%(default)s)")  # fmt: skip
-    add("--image_size", "--image-size", default="3,112,112",
-        help="channels,height,width of the images in pixels (%(default)s)")  # fmt: skip
+    add_image_size_argument(parser)
     add("--batch_size", "--batch-size", type=int, default=8,
         help="images per forward pass (%(default)s)")  # fmt: skip
     add_embedding_arguments(parser)
@@ -95,7 +96,8 @@ def generate(arguments: argparse.Namespace) -> int:
     if arguments.batch_size < 1 or arguments.skip < 0:
         raise ValueError("--batch_size must be at least 1 and --skip at least 0")
     algorithm_name(f"_{arguments.algo}.bin")
-    size, shard = _image_size(arguments.image_size), _shard(arguments.shard)
+    size = parse_size(arguments.image_size, channels=True)  # published: 3,112,112
+    shard = _shard(arguments.shard)
     sets = ["facescrub"] * (arguments.skip == 0) + ["megaface"] * arguments.mf
     jobs = {name: _images(name, arguments, shard) for name in sets}
     model = Model(arguments, size)
@@ -127,8 +129,7 @@ class Model:
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:
         """Return unit features float32 (N, D) of uint8 RGB crops (N, H, W, 3)."""
-        joined = np.concatenate([embed(crops) for embed in self._embedders], axis=1)
-        return joined / np.linalg.norm(joined, axis=1, keepdims=True)
+        return unit_rows(np.concatenate([embed(crops) for embed in self._embedders], axis=1))
 
     def describe(self) -> dict:
         """Return what decides the features, for telling one job from another."""
@@ -194,7 +195,7 @@ def fill_store(
             for name, fault in bad.items():
                 raise ValueError(
                     f"{root / name}: {fault}; a store has a row for every image: repair it, or "
-                    f"take it off the list and delete {path.name}.partial"
+                    f"take it off the list and delete {partial_path(path).name}"
                 )
             store.write(model(crops))
             bar.update(len(group))
@@ -272,16 +273,6 @@ def _shard(text: str) -> tuple[int, int]:
     if not 1 <= part <= parts:
         raise ValueError(f"--shard {text!r}: give I/N with 1 <= I <= N, such as 3/8")
     return part, parts
-
-
-def _image_size(text: str) -> tuple[int, int]:
-    try:
-        channels, height, width = (int(number) for number in text.split(","))
-    except ValueError:
-        channels = height = width = 0
-    if channels != 3 or min(height, width) < 1:
-        raise ValueError(f"--image_size {text!r}: give 3,HEIGHT,WIDTH, such as 3,112,112")
-    return height, width
 
 
 if __name__ == "__main__":

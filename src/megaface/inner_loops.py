@@ -1,12 +1,12 @@
-"""The two inner loops of the search, compiled (sift.cc) or in plain numpy: the same bits.
+"""The two inner loops of the search, compiled (inner_loops.cc) or in plain numpy: the same bits.
 
-sift(scores, start, lower, upper): scores against thresholds.  scores: float32 (lines, n), C
+compare(scores, start, lower, upper): scores against thresholds.  scores: float32 (lines, n), C
 order; the thresholds of line i are start[i] .. start[i + 1], start: int64 (lines + 1,).
 lower, upper: float32 by threshold.  Returns (surely, threshold, column), all int64: how many
 scores of its line reach upper, by threshold; and, in any order, which scores lie in between:
 reach lower and not upper.
 
-distances(left, left_rows, right, right_rows): pairs.squared_distances of the named rows,
+distances(left, left_rows, right, right_rows): vectors.squared_distances of the named rows,
 float64 (n,).  left, right: float32 (?, D), C order.  rows: int64 (n,).
 """
 
@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from ..compiler import BuildError, LibraryRecipe, cached_library
-from .pairs import squared_distances
+from ..embedding.vectors import squared_distances
 
 ROWS = 64  # pairs that Plain decides at a time: they stay in the cache
 # No fused multiply-add: it rounds differently from numpy.
 FLAGS = ("-ffp-contract=off", "-fopenmp-simd")
-RECIPE = LibraryRecipe("megaface", (Path(__file__).with_name("sift.cc"),), flags=FLAGS)
+RECIPE = LibraryRecipe("megaface", (Path(__file__).with_name("inner_loops.cc"),), flags=FLAGS)
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 class Plain:
     """In numpy."""
 
-    def sift(
+    def compare(
         self, scores: np.ndarray, start: np.ndarray, lower: np.ndarray, upper: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See the head of this file."""
@@ -68,14 +68,14 @@ class Compiled:
 
     def __init__(self) -> None:
         library = ctypes.CDLL(str(cached_library(RECIPE)))
-        self._sift, self._distances = library.sift, library.squared_distances
+        self._compare, self._distances = library.compare, library.squared_distances
         number, array = ctypes.c_int64, ctypes.c_void_p
-        self._sift.argtypes = [array, number, number, *[array] * 4, number, array, array]
-        self._sift.restype = number
+        self._compare.argtypes = [array, number, number, *[array] * 4, number, array, array]
+        self._compare.restype = number
         self._distances.argtypes = [*[array] * 4, number, number, array]
         self._distances.restype = None
 
-    def sift(
+    def compare(
         self, scores: np.ndarray, start: np.ndarray, lower: np.ndarray, upper: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See the head of this file."""
@@ -85,7 +85,7 @@ class Compiled:
         room = 4096 + scores.size // 64
         while True:
             threshold, column = np.empty((2, room), np.int64)
-            found = self._sift(
+            found = self._compare(
                 *(scores.ctypes.data, *scores.shape, start.ctypes.data, lower.ctypes.data),
                 *(upper.ctypes.data, surely.ctypes.data, room),
                 *(threshold.ctypes.data, column.ctypes.data),

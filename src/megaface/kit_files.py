@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..embedding.vectors import cosines_of
 from ..files import replace_file
 from . import measures
 from .experiment import Experiment
 from .lists import DistractorList
-from .pairs import similarity
 from .search import EXACT_FPR, IdentificationResult
 
 FPIRS = (0.001, 0.01, 0.1)
@@ -113,13 +113,19 @@ def summary(experiment: Experiment, one: DistractorList, result: IdentificationR
 
 
 def _point(result: IdentificationResult, allowed: float) -> dict:
-    point = measures.operating_point(result, allowed)
-    figures = dataclasses.asdict(point)
-    if point.distance is None:
+    found = measures.operating_point(result, allowed)
+    figures = {
+        "allowed": allowed,
+        "fpr": found.point.far,
+        "tpr": found.point.tar,
+        "distance": found.distance,
+        "exact": found.exact,
+    }
+    if found.distance is None:
         return figures | {"similarity": None, "interval_95": None}
-    accepted = result.pairs.distance <= point.distance
+    accepted = result.pairs.distance <= found.distance
     return figures | {
-        "similarity": float(similarity(point.distance)),
+        "similarity": found.point.threshold,
         "interval_95": measures.person_interval(result.pairs, accepted),
     }
 
@@ -160,7 +166,7 @@ def _write_curves(path: Path, result: IdentificationResult) -> None:
             fpr=fpr,
             tpr=tpr,
             distance=distance,
-            similarity=similarity(distance),
+            similarity=cosines_of(distance),
             num_exact=result.num_exact,
             rank=rank,
             recall=recall,

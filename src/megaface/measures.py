@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .pairs import GenuinePairs, similarity, squared_distances
+from ..embedding.vectors import cosines_of, squared_distances
+from ..eval.intervals import Interval, bootstrap
+from ..eval.scores import OperatingPoint
+from .pairs import GenuinePairs
 from .search import EXACT_ACCEPTS, EXACT_FPR, IdentificationResult
 
 RANKS = (1, 5, 10, 20, 50, 100, 1000, 10000)
@@ -19,14 +22,18 @@ KEPT_STEP = 0.01  # the kit keeps a point where the curve rose by this much
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
-    """The largest TPR whose FPR does not exceed `allowed` (None where none is known)."""
+class CountedPoint:
+    """The operating point of largest TPR (its tar) whose FPR (its far) does not exceed `allowed`.
+
+    distance: its threshold as squared L2, accept at or below; None where none is known, and then
+    the point accepts nothing.  exact: False if a threshold between two steps of the grid might
+    do better.
+    """
 
     allowed: float
-    fpr: float
-    tpr: float
-    distance: float | None  # accept at or below, squared L2
-    exact: bool  # False: a threshold between two steps of the grid might do better
+    point: OperatingPoint
+    distance: float | None
+    exact: bool
 
 
 def rank_rates(result: IdentificationResult, ranks: tuple[int, ...] = RANKS) -> dict[int, float]:
@@ -48,7 +55,7 @@ def roc(result: IdentificationResult) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return result.false_accepts / result.num_negatives, tpr, result.thresholds
 
 
-def operating_point(result: IdentificationResult, allowed: float) -> OperatingPoint:
+def operating_point(result: IdentificationResult, allowed: float) -> CountedPoint:
     """Return the largest TPR at a threshold whose FPR is at most allowed."""
     fpr, tpr, distance = roc(result)
     count = int(np.searchsorted(fpr, allowed, side="right"))
@@ -57,9 +64,11 @@ def operating_point(result: IdentificationResult, allowed: float) -> OperatingPo
     is_listed = allowed * result.num_negatives <= counted or result.num_exact == len(fpr)
     exact = count < result.num_exact or (count == result.num_exact and is_listed)
     if count == 0:
-        return OperatingPoint(allowed, 0.0, 0.0, None, exact)
+        return CountedPoint(allowed, OperatingPoint(np.inf, 0.0, 0.0), None, exact)
     at = count - 1
-    return OperatingPoint(allowed, float(fpr[at]), float(tpr[at]), float(distance[at]), exact)
+    threshold = float(cosines_of(distance[at]))
+    point = OperatingPoint(threshold, far=float(fpr[at]), tar=float(tpr[at]))
+    return CountedPoint(allowed, point, float(distance[at]), exact)
 
 
 def decimate(x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:
@@ -117,7 +126,7 @@ def traditional_ranks(
 
 def person_interval(
     pairs: GenuinePairs, hit: np.ndarray, *, seed: int = 727, draws: int = 1000
-) -> tuple[float, float]:
+) -> Interval:
     """Return the 95 % bootstrap interval of the share of pairs that hit.
 
     People are drawn with replacement, with all their pairs: pairs of one person are not
@@ -126,10 +135,8 @@ def person_interval(
     person = pairs.person[pairs.probe]
     totals = np.bincount(person).astype(np.float64)
     hits = np.bincount(person, weights=hit)
-    drawn = np.random.default_rng(seed).integers(0, len(totals), (draws, len(totals)))
-    shares = hits[drawn].sum(axis=1) / totals[drawn].sum(axis=1)
-    low, high = np.percentile(shares, [2.5, 97.5])
-    return float(low), float(high)
+    rng = np.random.default_rng(seed)
+    return bootstrap(lambda drawn: drawn @ hits / (drawn @ totals), len(totals), rng, draws)
 
 
 def open_set(result: IdentificationResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -171,9 +178,9 @@ def worst_probes(result: IdentificationResult, count: int = 20) -> list[dict[str
             "beaten": float(beaten[p]),
             "median_rank": 1 + float(np.median(result.closer[pairs.start[p] : pairs.start[p + 1]])),
             "distractor": int(result.best_row[p]),
-            "distractor_similarity": float(similarity(result.best_distance[p])),
+            "distractor_similarity": float(cosines_of(result.best_distance[p])),
             "mate": int(pairs.mate[pairs.start[p]]),
-            "mate_similarity": float(similarity(pairs.distance[pairs.start[p]])),
+            "mate_similarity": float(cosines_of(pairs.distance[pairs.start[p]])),
         }
         for p in order
         if beaten[p] > 0

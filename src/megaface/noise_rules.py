@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..embedding.vectors import unit_rows
+
 FAR_VALUE = 100.0  # 513th value of a wrong distractor.  Source: the published script.
 NOISE = 0.001  # half the range of the noise on a person's sum.  Likewise.
 
@@ -45,7 +47,7 @@ def clean_probes(
         value = sums[person[row]]
         if rule == PUBLISHED:
             value = value + rng.uniform(-NOISE, NOISE, len(value))
-        cleaned[row] = value / np.linalg.norm(value)
+        cleaned[row] = unit_rows(value[None])[0]
     cleaned = cleaned.astype(np.float32)
     return np.pad(cleaned, ((0, 0), (0, 1))) if rule == PUBLISHED else cleaned
 

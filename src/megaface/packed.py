@@ -1,6 +1,6 @@
 """Packed features: one memory-mapped file in place of a million small ones.
 
-NAME.npy    (N, D) float32 or float16, a plain numpy file: numpy.load(..., mmap_mode="r")
+NAME.npy    (N, D) float32 or float16, as in embedding/row_store.py: numpy.load(..., mmap_mode="r")
 NAME.names  text: a JSON line {"format", "ending", "count", "dim", "dtype"}, then the N image
             names in row order, one a line
 """
@@ -8,13 +8,14 @@ NAME.names  text: a JSON line {"format", "ending", "count", "dim", "dtype"}, the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-import io
 import json
 import os
 from pathlib import Path
 
 import numpy as np
 
+from ..embedding.row_store import RowWriter, open_store, partial_path
+from ..files import replace_file
 from .features import vector_faults
 from .lists import check_paths
 
@@ -38,10 +39,7 @@ class FeatureStore:
                 f"{self.path}: no complete store (needs {self.path.name} and {index_path.name})"
             )
         self.ending, self.names, wanted = _read_index(index_path)
-        try:
-            self.vectors = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except ValueError as reason:
-            raise ValueError(f"{self.path}: not a store, or truncated: {reason}") from None
+        self.vectors = open_store(self.path)
         found = (*self.vectors.shape, self.vectors.dtype.name)
         if found != wanted or not self.vectors.flags.c_contiguous:
             raise ValueError(f"{self.path}: holds {found}, its index says {wanted}")
@@ -70,12 +68,10 @@ class FeatureStore:
         return np.array(block, np.float32)
 
 
-class StoreWriter:
+class StoreWriter(RowWriter):
     """Write a store row by row; a writer that was killed goes on where it stopped.
 
-    Rows are appended to NAME.npy.partial and the file gets its name when all are there, so
-    what a partial file holds is always its first `done` rows.  Raises ValueError if a partial
-    file of another list, size or type is in the way.
+    Raises ValueError if a partial file of another list, size or type is in the way.
     """
 
     def __init__(
@@ -91,100 +87,45 @@ class StoreWriter:
         if Path(path).suffix != ".npy":
             raise ValueError(f"{path}: the name of a store ends in .npy")
         check_paths(path, names)
-        self.path = Path(path)
-        self.dtype, self.dim, self.count = np.dtype(dtype).newbyteorder("<"), dim, len(names)
-        self._part = self.path.with_name(self.path.name + ".partial")
-        self._row_bytes = dim * self.dtype.itemsize
-        self._header = _npy_header((self.count, dim), self.dtype)
-        index = {"format": FORMAT, "ending": ending, "count": self.count}
+        index = {"format": FORMAT, "ending": ending, "count": len(names)}
         index |= {"dim": dim, "dtype": dtype}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._take_index(json.dumps(index) + "\n" + "".join(f"{name}\n" for name in names))
-        self._file = self._open_partial()
+        _take_index(Path(path), json.dumps(index) + "\n" + "".join(f"{name}\n" for name in names))
+        super().__init__(path, (len(names), dim), dtype)
 
-    @property
-    def done(self) -> int:
-        """Return how many rows are written."""
-        return (self._file.tell() - len(self._header)) // self._row_bytes
+    def stored(self, rows: np.ndarray) -> np.ndarray:
+        """Return vectors, float (n, D), in the type of the store.
 
-    def write(self, vectors: np.ndarray) -> None:
-        """Append vectors, float (n, D).
-
-        Raises ValueError for NaN, infinity, zero length (also what float16 makes of a value
-        too large or small for it), and for more rows than the store has names.
+        Raises ValueError for NaN, infinity, zero length, also what float16 makes of a value
+        too large or small for it.
         """
-        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
-            raise ValueError(f"{self.path}: rows of {self.dim} values, got {vectors.shape}")
-        if self.done + len(vectors) > self.count:
-            raise ValueError(f"{self.path}: more rows than the {self.count} names")
         with np.errstate(over="ignore"):
-            stored = vectors.astype(self.dtype)
+            stored = super().stored(rows)
         faults = vector_faults(stored.astype(np.float32))
         if faults:
             row, fault = next(iter(faults.items()))
             raise ValueError(f"{self.path}: row {self.done + row} as {self.dtype.name}: {fault}")
-        self._file.write(stored.tobytes())
+        return stored
 
-    def close(self) -> None:
-        """Give the file its name if every row is there; else leave it for the next start."""
-        complete = self.done == self.count
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        if complete:
-            self._part.replace(self.path)
 
-    def __enter__(self) -> StoreWriter:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def _take_index(self, text: str) -> None:
-        """Write the index, or find the same one left by an earlier start of the same job."""
-        index_path = self.path.with_suffix(".names")
-        if self._part.exists():
-            if not index_path.exists() or index_path.read_text(encoding="utf-8") != text:
-                raise ValueError(
-                    f"{self._part}: left by another job (other list, dimension or type); "
-                    "delete it or choose another name"
-                )
-            return
-        if self.path.exists():
-            raise ValueError(f"{self.path}: a complete store is there; delete it to write anew")
-        part = index_path.with_name(f"{index_path.name}.part-{os.getpid()}")
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(index_path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-
-    def _open_partial(self) -> io.BufferedRandom:
-        file = self._part.open("r+b" if self._part.exists() else "w+b")
-        size = file.seek(0, os.SEEK_END)
-        if size < len(self._header):
-            file.truncate(0)
-            file.seek(0)
-            file.write(self._header)
-            return file
-        whole_rows = (size - len(self._header)) // self._row_bytes
-        file.truncate(len(self._header) + whole_rows * self._row_bytes)
-        file.seek(0, os.SEEK_END)
-        return file
+def _take_index(path: Path, text: str) -> None:
+    """Write the index, or find the same one left by an earlier start of the same job."""
+    index_path, part = path.with_suffix(".names"), partial_path(path)
+    if part.exists():
+        if not index_path.exists() or index_path.read_text(encoding="utf-8") != text:
+            raise ValueError(
+                f"{part}: left by another job (other list, dimension or type); "
+                "delete it or choose another name"
+            )
+        return
+    if path.exists():
+        raise ValueError(f"{path}: a complete store is there; delete it to write anew")
+    with replace_file(index_path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def batches(count: int, start: int = 0) -> Iterator[range]:
     """Yield ranges of at most BATCH rows that cover start .. count."""
     return (range(at, min(at + BATCH, count)) for at in range(start, count, BATCH))
-
-
-def _npy_header(shape: tuple[int, int], dtype: np.dtype) -> bytes:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    )
-    return header.getvalue()
 
 
 def _read_index(path: Path) -> tuple[str, list[str], tuple[int, int, str]]:

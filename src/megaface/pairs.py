@@ -1,4 +1,4 @@
-"""Distances between features, and the same-person pairs of a probe set."""
+"""The same-person pairs of a probe set."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from ..embedding.vectors import squared_distances
 
 
 @dataclass(frozen=True)
@@ -25,25 +27,6 @@ class GenuinePairs:
 
     def __len__(self) -> int:
         return len(self.probe)
-
-
-def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return squared L2 distances of rows, float64 (n,), lower is nearer.
-
-    left, right: float32 (n, D), or one of them (1, D).  Every comparison of this folder is
-    decided by these numbers.  They are elementwise operations and a sum of D terms in a
-    fixed order, so a pair has one distance however it is batched, and in both directions.
-    """
-    difference = left.astype(np.float64)
-    if len(left) < len(right):
-        difference = np.repeat(difference, len(right), axis=0)
-    difference -= right
-    return np.square(difference, out=difference).sum(axis=1)
-
-
-def similarity(distance: np.ndarray) -> np.ndarray:
-    """Return 1 - distance / 2, the cosine if the features have unit length."""
-    return 1.0 - np.asarray(distance, np.float64) / 2
 
 
 def genuine_pairs(probes: np.ndarray, ids: Sequence[str]) -> GenuinePairs:

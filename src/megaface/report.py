@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from html import escape
 import io
 from pathlib import Path
@@ -12,6 +13,7 @@ import cv2
 from matplotlib.figure import Figure
 import numpy as np
 
+from ..data.images import read_image
 from ..files import replace_file
 from . import measures
 from .experiment import Experiment
@@ -174,9 +176,10 @@ def _worst(worst: Sequence[dict], probe_images: Path | None, distractor_images: 
 
 def _face(name: str, root: Path | None) -> str:
     """Return a cell with the image (if its root is known and it can be read) and its name."""
-    image = cv2.imread(str(root / name)) if root is not None else None
     picture = ""
-    if image is not None:
-        data = cv2.imencode(".jpg", cv2.resize(image, (112, 112)))[1].tobytes()
-        picture = f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(data).decode()}'><br>"
+    if root is not None:
+        with suppress(ValueError, OSError):  # the page is worth reading without
+            small = cv2.resize(read_image(root / name), (112, 112))
+            data = base64.b64encode(cv2.imencode(".jpg", small)[1].tobytes()).decode()
+            picture = f"<img alt='' src='data:image/jpeg;base64,{data}'><br>"
     return f"<td class=name>{picture}{escape(name)}</td>"

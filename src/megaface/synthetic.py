@@ -17,6 +17,7 @@ from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import run
+from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.features import write_feature
 from arcface_mxnet.megaface.lists import SIZES
@@ -111,7 +112,7 @@ def _near(centres: np.ndarray, closeness: np.ndarray, rng: np.random.Generator) 
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit_rows(vectors).astype(np.float32)
 
 
 def _write(

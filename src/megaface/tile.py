@@ -2,7 +2,7 @@
 
 A product gives the score of a pair with an error that cannot exceed a known bound, whatever
 order the library sums in.  Where a score is farther than that from a threshold the product
-decides; the rest is decided by pairs.squared_distances.  So no count depends on the block,
+decides; the rest is decided by vectors.squared_distances.  So no count depends on the block,
 the library or the threads.
 Bound: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., eq. 3.5.
 """
@@ -143,7 +143,7 @@ class _Chunk:
         best = np.maximum(best, self.scores.max(axis=1) - self.error)
         floor = np.minimum(best, counter.score(counter.distances[last])) - self.error
         start, never = np.arange(lines + 1), np.full(lines, np.inf, np.float32)
-        _, line, column = counter.kernel.sift(self.scores, start, _down(floor), never)
+        _, line, column = counter.kernel.compare(self.scores, start, _down(floor), never)
         return line, column, self._distances(line, column)
 
     def find_best(
@@ -188,7 +188,7 @@ class _Chunk:
         """
         lengths = np.diff(start)
         error = np.repeat(self.error, lengths)
-        surely, limit, column = self.counter.kernel.sift(
+        surely, limit, column = self.counter.kernel.compare(
             self.scores, start, _down(limits - error), _up(limits + error)
         )
         line = np.repeat(np.arange(len(lengths)), lengths)[limit]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from arcface_mxnet.cli import run
+from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.networks import NETWORKS, build_network
 from arcface_mxnet.networks.base import find_network
 from arcface_mxnet.networks.cost import network_cost
@@ -26,24 +26,21 @@ def build_parser() -> argparse.ArgumentParser:
         "embedding size and head.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="networks (default: all)")
-    parser.add_argument(
-        "--image-size",
-        type=int,
-        default=112,
-        metavar="PIXELS",
-        help="side of the square picture (default: 112)",
-    )
+    add_image_size_argument(parser)
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     return parser
 
 
-def rows(names: list[str], side: int) -> list[tuple[str, str, str, str, str]]:
-    """Return one row of COLUMNS per network.  Raises ValueError for an unknown one."""
+def rows(names: list[str], size: tuple[int, int]) -> list[tuple[str, str, str, str, str]]:
+    """Return one row of COLUMNS per network, for pictures of (height, width).
+
+    Raises ValueError for an unknown network.
+    """
     found = []
     for name in names:
         options = find_network(name).published
         try:
-            cost = network_cost(build_network(name, options), side, side)
+            cost = network_cost(build_network(name, options), *size)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         found.append(
@@ -60,7 +57,7 @@ def rows(names: list[str], side: int) -> list[tuple[str, str, str, str, str]]:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    table = rows(args.names or NETWORKS.names(), args.image_size)
+    table = rows(args.names or NETWORKS.names(), parse_size(args.image_size))
     if args.markdown:
         print("| " + " | ".join(COLUMNS) + " |")
         print("|---|--:|--:|--:|---|")

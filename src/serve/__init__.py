@@ -6,6 +6,8 @@
     people.py     enrolled people, in an SQLite file
     metrics.py    what Prometheus reads
     app.py        the routes
+    web/          the page
+    command.py    the command line
 
-deploy/serve.py starts it.
+deploy/serve.py and the command arcface-serve start it.
 """

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ..data.dataset import FaceDataset
 from ..embedding.embedder import ParameterEmbedder
 from ..embedding.image_embedder import ImageEmbedder
+from ..embedding.vectors import unit_rows
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +63,9 @@ def identity_directions(
         part = groups[begin : begin + groups_at_once]
         images = (dataset.sample(key)[0] for keys in part for key in keys)
         plain, flipped = embedder.plain_and_flipped(images)
-        embeddings = plain + flipped  # (n, D)
-        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        embeddings = unit_rows(plain + flipped)  # (n, D)
         starts = np.cumsum([0, *map(len, part[:-1])])
         sums = np.add.reduceat(embeddings, starts, axis=0)
-        directions.append(sums / np.linalg.norm(sums, axis=1, keepdims=True))
+        directions.append(unit_rows(sums))
     first_keys = np.array([keys[0] for keys in groups])
     return dataset.identities(first_keys), np.concatenate(directions)

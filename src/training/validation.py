@@ -8,9 +8,9 @@ import logging
 from pathlib import Path
 
 from ..embedding.image_embedder import ImageEmbedder
-from ..eval.pair_embeddings import embed_pair_set
+from ..eval.pair_embeddings import verification_scores
 from ..eval.pair_sets import PairSet, read_pair_set
-from ..eval.protocols import fold_numbers, verify_pairs
+from ..eval.protocols import fold_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +56,8 @@ def validate(
     """Return the published result of each pair set: plain + flipped, 10 folds."""
     results = []
     for target, pair_set in pair_sets.items():
-        embeddings = embed_pair_set(embedder, pair_set, image_shape)
-        both = embeddings.flip_sum
-        result = verify_pairs(both[0::2], both[1::2], embeddings.is_genuine, folds=FOLDS)
-        results.append(TargetResult(target, result.accuracy, result.std, embeddings.xnorm))
+        scores = verification_scores(embedder, pair_set, image_shape, folds=FOLDS)
+        results.append(TargetResult(target, scores.accuracy, scores.std, scores.xnorm))
     return results
 
 

@@ -1,8 +1,8 @@
 import os
 
 from arcface_mxnet.align.align_faces import Aligner, Photo, main
-from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.template import template
+from arcface_mxnet.data.images import read_image
 from arcface_mxnet.data.lists import read_list
 import cv2
 import numpy as np

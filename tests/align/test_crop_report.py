@@ -2,8 +2,8 @@ from arcface_mxnet.align.check_crops import main
 from arcface_mxnet.align.crop import align_face, crop_box
 from arcface_mxnet.align.crop_report import check_crops
 from arcface_mxnet.align.face import main_face
-from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
+from arcface_mxnet.data.images import read_image
 import cv2
 import mxnet as mx
 import numpy as np

@@ -47,7 +47,7 @@ def test_no_faces_no_work():
 
 def test_detector_takes_det4_from_its_folder(models, shared_data, tmp_path):
     """A det4 that always answers "a tenth to the right" moves every landmark by that."""
-    from arcface_mxnet.align.images import read_image
+    from arcface_mxnet.data.images import read_image
 
     for path in (models / "mtcnn").iterdir():
         (tmp_path / path.name).symlink_to(path)

@@ -4,9 +4,9 @@ import threading
 
 from arcface_mxnet.align import mtcnn
 from arcface_mxnet.align.face import Face, main_face
-from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector, pyramid
 from arcface_mxnet.align.network_input import cut
+from arcface_mxnet.data.images import read_image
 import cv2
 import mxnet as mx
 import numpy as np

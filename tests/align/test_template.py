@@ -1,4 +1,4 @@
-from arcface_mxnet.align.template import parse_size, template
+from arcface_mxnet.align.template import crop_size, template
 import numpy as np
 import pytest
 
@@ -21,9 +21,9 @@ def test_each_caller_gets_its_own_points():
 
 
 def test_sizes_as_they_are_typed():
-    assert parse_size("112,96") == (112, 96)
+    assert crop_size("112,96") == (112, 96)
     for text in ("112", "112x112", "a,b", "1,2,3"):
         with pytest.raises(ValueError, match="give HEIGHT,WIDTH"):
-            parse_size(text)
+            crop_size(text)
     with pytest.raises(ValueError, match=r"crop size \(96, 112\)"):
-        parse_size("96,112")
+        crop_size("96,112")

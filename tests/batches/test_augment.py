@@ -1,6 +1,21 @@
 """Augmentation against loops written from the published description."""
 
-from arcface_mxnet.batches.augment import FILL, JITTER, Augmentation, blanked, jittered, shifted
+from dataclasses import dataclass
+
+from arcface_mxnet.batches import augment
+from arcface_mxnet.batches.augment import (
+    AUGMENTATIONS,
+    FILL,
+    JITTER,
+    ORDER,
+    Augmentation,
+    blanked,
+    jittered,
+    shifted,
+)
+from arcface_mxnet.batches.recompress import recompress
+from arcface_mxnet.config import AugmentationConfig, TrainConfig
+from arcface_mxnet.flags import option
 import numpy as np
 import pytest
 
@@ -8,6 +23,63 @@ import pytest
 @pytest.fixture
 def image():
     return np.random.default_rng(5).integers(0, 256, (12, 10, 3), np.uint8)
+
+
+def chosen(**options):
+    return Augmentation(AugmentationConfig(**{"rand_mirror": 0, **options}))
+
+
+def test_every_option_of_the_group_is_an_augmentation_and_the_other_way_round():
+    assert set(AUGMENTATIONS.names()) == set(ORDER)
+    assert ORDER == ("rand_mirror", "rand_shift", "color", "cutoff")
+
+
+@pytest.mark.parametrize("options", [
+    {"rand_mirror": 1, "rand_shift": 3, "color": 2, "cutoff": 5},
+    {"rand_mirror": 1, "color": 1, "cutoff": 6},
+    {"rand_shift": 2, "color": 2},
+])  # fmt: skip
+def test_order_and_draws_are_the_published_ones(image, options):
+    """Against the changes written one after the other: the same draws, the same bytes."""
+    given = {"rand_mirror": 0, "rand_shift": 0, "color": 0, "cutoff": 0, **options}
+    for seed in range(60):
+        rng, expected = np.random.default_rng(seed), image
+        if given["rand_mirror"] and rng.random() < 0.5:
+            expected = expected[:, ::-1]
+        if given["rand_shift"]:
+            most = given["rand_shift"]
+            expected = shifted(expected, *rng.integers(-most, most, 2, endpoint=True))
+        if given["color"] == 2 and rng.random() < 0.5:
+            quality = int(rng.integers(2, 20, endpoint=True))
+            expected = recompress(np.ascontiguousarray(expected), quality)
+        if given["color"]:
+            expected = jittered(expected, rng)
+        if given["cutoff"] and rng.random() < 0.5:
+            y, x = rng.integers(expected.shape[:2])
+            expected = blanked(expected, int(y), int(x), given["cutoff"])
+        result = chosen(**options)(image, np.random.default_rng(seed))
+        assert result.dtype == expected.dtype
+        assert result.tobytes() == expected.tobytes()
+
+
+def test_a_new_one_is_a_function_an_entry_and_a_field(image, monkeypatch):
+    """The field's place in the group is its place in the order; 0 leaves it out."""
+    monkeypatch.setattr(augment, "ORDER", (*ORDER, "rand_black"))
+    monkeypatch.setattr(AUGMENTATIONS, "_entries", dict(AUGMENTATIONS._entries))
+
+    @AUGMENTATIONS.register("rand_black")
+    def black(image, rng, share):
+        return image * (rng.random() >= share)
+
+    @dataclass(frozen=True)
+    class More(TrainConfig):
+        rand_black: float = option(0.0, "share of images made black", at_least=0, at_most=1)
+
+    rng = np.random.default_rng
+    assert not Augmentation(More(rand_mirror=0)).is_random
+    assert not Augmentation(More(rand_black=1.0))(image, rng(0)).any()
+    with pytest.raises(ValueError, match=r"--rand-black 1\.5: must be at most 1"):
+        More(rand_black=1.5)
 
 
 def test_nothing_chosen_changes_nothing(image):
@@ -19,7 +91,7 @@ def test_nothing_chosen_changes_nothing(image):
 def test_half_are_mirrored(image):
     mirrored = 0
     for seed in range(400):
-        result = Augmentation(mirror=True)(image, np.random.default_rng(seed))
+        result = chosen(rand_mirror=1)(image, np.random.default_rng(seed))
         is_mirrored = np.array_equal(result, image[:, ::-1])
         assert is_mirrored or np.array_equal(result, image)
         mirrored += is_mirrored
@@ -38,7 +110,7 @@ def test_a_shift_repeats_the_edge(image, down, right):
 def test_shifts_reach_both_ends(image):
     seen = set()
     for seed in range(300):
-        result = Augmentation(shift=1)(image, np.random.default_rng(seed))
+        result = chosen(rand_shift=1)(image, np.random.default_rng(seed))
         seen |= {
             (down, right)
             for down in (-1, 0, 1)
@@ -64,7 +136,7 @@ def test_the_blanked_square(image, side, y, x):
 
 
 def test_half_get_a_square(image):
-    results = [Augmentation(cutoff=6)(image, np.random.default_rng(seed)) for seed in range(400)]
+    results = [chosen(cutoff=6)(image, np.random.default_rng(seed)) for seed in range(400)]
     assert 160 < sum(not np.array_equal(result, image) for result in results) < 240
 
 
@@ -103,7 +175,7 @@ def test_jitter_is_that_of_mxnet(image, order):
     assert result.max() > 255 or result.min() < 0, "as published, nothing is clipped"
 
 
-def test_recompression_comes_first_in_half_with_qualities_2_to_20(image):
+def test_recompression_comes_first_in_half_with_qualities_2_to_20(image, monkeypatch):
     qualities = []
 
     def recompress(picture, quality):
@@ -111,7 +183,8 @@ def test_recompression_comes_first_in_half_with_qualities_2_to_20(image):
         assert picture.dtype == np.uint8
         return picture
 
-    augmentation = Augmentation(color=2, recompress=recompress)
+    monkeypatch.setattr(augment, "recompress", recompress)
+    augmentation = chosen(color=2)
     for seed in range(600):
         result = augmentation(image, np.random.default_rng(seed))
         assert result.dtype == np.float32
@@ -120,7 +193,7 @@ def test_recompression_comes_first_in_half_with_qualities_2_to_20(image):
 
 
 def test_the_same_seed_gives_the_same_image(image):
-    augmentation = Augmentation(True, 3, 5, 1)
+    augmentation = chosen(rand_mirror=1, rand_shift=3, cutoff=5, color=1)
     first, again, other = (
         augmentation(image, np.random.default_rng(seed)) for seed in ([1, 2], [1, 2], [1, 3])
     )

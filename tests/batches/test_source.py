@@ -6,7 +6,6 @@ from arcface_mxnet.batches.augment import Augmentation
 from arcface_mxnet.batches.source import batches
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.data.dataset import FaceDataset
-from arcface_mxnet.data.decode import recompress
 from arcface_mxnet.data.records import RecordWriter
 import numpy as np
 import pytest
@@ -86,7 +85,7 @@ def test_augmentation_is_applied_per_sample_and_epoch(dataset):
     before, after = take(plain, 4), take(changed, 4)
     assert all(np.array_equal(b[1], a[1]) for b, a in zip(before, after, strict=True))
     assert not any(np.array_equal(b[0], a[0]) for b, a in zip(before, after, strict=True))
-    expected = Augmentation(True, 2, 5, 2, recompress)(
+    expected = Augmentation(TrainConfig(**CHANGES))(
         before[1][0][2].astype(np.uint8).transpose(1, 2, 0),
         np.random.default_rng([changed.state()["seed"], 1, 1, 2]),
     )

@@ -138,6 +138,15 @@ def test_old_files(text):
     assert shapes_and_names(back) == shapes_and_names(symbol)
 
 
+def test_running_statistics_are_not_made_up_for_newer_files():
+    """Since MXNet 0.9 they are listed; a file without them is no BatchNorm that MXNet takes."""
+    text = json.loads(file_of_2015())
+    text["attrs"] = {"mxnet_version": ["int", 900]}
+    assert "n_moving_mean" not in parse_graph(json.dumps(text), "s").variables()
+    text["attrs"] = {"mxnet_version": ["int", 899]}
+    assert "n_moving_mean" in parse_graph(json.dumps(text), "s").variables()
+
+
 def test_old_names_of_operators():
     """Every alias that MXNet has for an operator that is converted is known, and no other."""
 

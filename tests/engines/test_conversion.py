@@ -9,7 +9,7 @@ from arcface_mxnet.checkpoints.embedding_part import load_slim
 from arcface_mxnet.checkpoints.graph import parse_graph, to_json, without_casts, without_labels
 from arcface_mxnet.checkpoints.load import load_checkpoint, save_checkpoint
 from arcface_mxnet.checkpoints.network import StoredNetwork, read_network, read_whole
-from arcface_mxnet.data.decode import decode_rgb
+from arcface_mxnet.data.images import decode_rgb
 from arcface_mxnet.engines.conversion import checkpoint_to_onnx, convert, to_onnx
 from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.export.parity import Parity, run_mxnet

@@ -1,7 +1,5 @@
 """A small network that every script of this folder can run."""
 
-from arcface_mxnet.checkpoints.load import save_checkpoint
-import mxnet as mx
 import numpy as np
 import pytest
 
@@ -9,6 +7,9 @@ import pytest
 @pytest.fixture
 def save_network():
     """Return a function that saves a checkpoint which embeds images by a random projection."""
+
+    from arcface_mxnet.checkpoints.load import save_checkpoint
+    import mxnet as mx
 
     def save(prefix, number, seed=0, size=(8, 8)):
         data = mx.sym.Variable("data")

@@ -1,10 +1,10 @@
 """The k-fold protocol against a plain loop over folds and thresholds."""
 
+from arcface_mxnet.embedding.vectors import cosines_of
 from arcface_mxnet.eval.protocols import (
     COSINE_GRID,
-    cosines_of,
     fold_numbers,
-    squared_distances,
+    unit_distances,
     verify_distances,
     verify_pairs,
 )
@@ -103,7 +103,7 @@ def test_folds_are_contiguous_and_the_first_are_longer():
 
 def test_cosine_grid_asks_the_same_question():
     left, right, is_genuine = some_pairs()
-    distances = squared_distances(left, right)
+    distances = unit_distances(left, right)
     published = verify_distances(distances, is_genuine)
     cosine = verify_distances(distances, is_genuine, grid=COSINE_GRID)
     assert abs(published.accuracy - cosine.accuracy) < 0.05
@@ -114,11 +114,11 @@ def test_cosine_grid_asks_the_same_question():
 def test_distances_do_not_depend_on_length_or_chunks():
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(2, 9000, 4))
-    distances = squared_distances(left, 5 * right)
+    distances = unit_distances(left, 5 * right)
     cosines = np.sum(left * right, axis=1)
     cosines /= np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     np.testing.assert_allclose(cosines_of(distances), cosines, atol=1e-12)
-    assert squared_distances(np.zeros((1, 4)), np.ones((1, 4))) == 1.0  # a zero row stays zero
+    assert unit_distances(np.zeros((1, 4)), np.ones((1, 4))) == 1.0  # a zero row stays zero
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import re
 
 from arcface_mxnet.checkpoints.network import model_fingerprint
 from arcface_mxnet.embedder import Embedder
+from arcface_mxnet.embedding.vectors import cosines_of
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set, write_pair_set
-from arcface_mxnet.eval.protocols import cosines_of, squared_distances
+from arcface_mxnet.eval.protocols import unit_distances
 from arcface_mxnet.eval.verification import list_models, main
 import cv2
 import mxnet as mx
@@ -159,7 +160,7 @@ def test_real_faces_score_as_in_opencv(shared_data):
     )
     network = Embedder(f"{MODELS / 'sface-m1'},0", mx.cpu(), batch_size=20)
     ours, _ = network.plain_and_flipped(faces, flip=False)
-    cosines = [cosines_of(squared_distances(x[0::2], x[1::2])) for x in (ours, theirs)]
+    cosines = [cosines_of(unit_distances(x[0::2], x[1::2])) for x in (ours, theirs)]
     assert np.ptp(cosines[1]) > 0.5  # 10 genuine, 10 impostor pairs
     np.testing.assert_allclose(cosines[0], cosines[1], atol=1e-3)
 

@@ -5,7 +5,7 @@ import re
 from arcface_mxnet.checkpoints.embedding_part import load_slim
 from arcface_mxnet.checkpoints.load import load_checkpoint, save_checkpoint
 from arcface_mxnet.checkpoints.network import StoredNetwork
-from arcface_mxnet.engines.conversion import checkpoint_to_onnx, parse_size, to_onnx
+from arcface_mxnet.engines.conversion import checkpoint_to_onnx, to_onnx
 from arcface_mxnet.export.crops import read_crops
 from arcface_mxnet.export.to_onnx import compare, main
 from arcface_mxnet.networks import NETWORKS
@@ -89,8 +89,8 @@ def test_errors_say_what_to_do(checkpoint, crops, tmp_path, capsys):
         )
     with pytest.raises(ValueError, match=r"does not take images of shape \(3, 20, 20\)"):
         to_onnx(*network, (20, 20))
-    with pytest.raises(ValueError, match="give HEIGHT,WIDTH in pixels"):
-        parse_size("112")
+    assert main(["--model", checkpoint, "--image-size", "112"]) == 2
+    assert "give HEIGHT,WIDTH in pixels" in capsys.readouterr().err
     assert main(["--model", checkpoint, "--check", str(tmp_path)]) == 2
     assert "no image below it" in capsys.readouterr().err
     cv2.imwrite(str(tmp_path / "small.png"), crops[0][:50])

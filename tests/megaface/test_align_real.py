@@ -4,8 +4,8 @@ import json
 import shutil
 
 from arcface_mxnet.align.crop import align_face
-from arcface_mxnet.align.images import read_image
 from arcface_mxnet.align.mtcnn import MtcnnDetector
+from arcface_mxnet.data.images import read_image
 from arcface_mxnet.megaface import align
 import cv2
 import mxnet as mx

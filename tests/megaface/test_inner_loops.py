@@ -1,13 +1,13 @@
 """The compiled inner loops against numpy's, bit for bit, and what happens without a compiler."""
 
 from arcface_mxnet import compiler
-from arcface_mxnet.megaface import inner_loops as sift
-from arcface_mxnet.megaface.pairs import squared_distances
+from arcface_mxnet.embedding.vectors import squared_distances
+from arcface_mxnet.megaface import inner_loops
 import numpy as np
 import pytest
 
 
-@pytest.fixture(params=[sift.Plain, sift.Compiled])
+@pytest.fixture(params=[inner_loops.Plain, inner_loops.Compiled])
 def kernel(request):
     """Return each way in turn."""
     try:
@@ -26,11 +26,11 @@ def problem(rng, columns):
     return scores, start, lower, upper
 
 
-def test_sift_is_what_it_says(kernel):
+def test_compare_is_what_it_says(kernel):
     rng = np.random.default_rng(0)
     for columns in (*range(1, 20), 127, 128, 129, 255, 256, 257, 1000) * 3:
         scores, start, lower, upper = problem(rng, columns)
-        surely, threshold, column = kernel.sift(scores, start, lower, upper)
+        surely, threshold, column = kernel.compare(scores, start, lower, upper)
         assert surely.dtype == threshold.dtype == column.dtype == np.int64
         found = sorted(zip(threshold, column, strict=True))
         line = np.repeat(np.arange(len(scores)), np.diff(start))
@@ -39,10 +39,10 @@ def test_sift_is_what_it_says(kernel):
                          if lower[k] <= scores[i, j] < upper[k]]  # fmt: skip
 
 
-def test_sift_finds_more_than_it_has_room_for(kernel):
+def test_compare_finds_more_than_it_has_room_for(kernel):
     scores = np.zeros((3, 5000), np.float32)
     start, lower = np.array([0, 1, 1, 2]), np.array([0.0, -1.0], np.float32)
-    surely, threshold, column = kernel.sift(scores, start, lower, lower + 1.5)
+    surely, threshold, column = kernel.compare(scores, start, lower, lower + 1.5)
     assert surely.tolist() == [0, 0]
     assert len(column) == 10000
     assert np.bincount(threshold).tolist() == [5000, 5000]
@@ -63,15 +63,18 @@ def test_distances_have_the_same_bits_in_every_dimension(kernel):
 def test_without_a_compiler_numpy_is_taken_and_it_is_said(monkeypatch, tmp_path, caplog):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert isinstance(sift.fastest.__wrapped__(), sift.Plain)
+    assert isinstance(inner_loops.fastest.__wrapped__(), inner_loops.Plain)
     (record,) = caplog.records
     message = "MegaFace search: in numpy, slower than compiled, because: no C++ compiler found"
     assert record.getMessage().startswith(message)
-    assert sift.fastest() is sift.fastest()
+
+
+def test_it_is_decided_once():
+    assert inner_loops.fastest() is inner_loops.fastest()
 
 
 def test_sums_in_another_order_are_not_trusted(monkeypatch):
-    class Other(sift.Plain):
+    class Other(inner_loops.Plain):
         """Adds from the other end."""
 
         def distances(self, left, left_rows, right, right_rows):
@@ -79,6 +82,6 @@ def test_sums_in_another_order_are_not_trusted(monkeypatch):
             left, right = turned
             return super().distances(left, left_rows, right, right_rows)
 
-    sift._check(sift.Plain())
+    inner_loops._check(inner_loops.Plain())
     with pytest.raises(compiler.BuildError, match="adds .* numbers in another order"):
-        sift._check(Other())
+        inner_loops._check(Other())

@@ -1,5 +1,6 @@
 """Figures worked out by hand on a handful of distances."""
 
+from arcface_mxnet.eval.scores import OperatingPoint
 from arcface_mxnet.megaface import measures
 from arcface_mxnet.megaface.pairs import GenuinePairs
 from arcface_mxnet.megaface.search import IdentificationResult, identify
@@ -34,10 +35,12 @@ def test_roc_by_hand(result):
 
 
 def test_operating_points(result):
-    point = measures.operating_point(result, 0.2)
-    assert point.fpr == 2 / 16 and point.tpr == 0.5 and point.exact
+    found = measures.operating_point(result, 0.2)
+    assert (found.point.far, found.point.tar) == (2 / 16, 0.5) and found.exact
+    assert found.point.threshold == 1 - found.distance / 2
     none = measures.operating_point(result, 1e-6)
-    assert none.tpr == 0 and none.fpr == 0 and none.exact
+    assert none.point == OperatingPoint(np.inf, far=0, tar=0) and none.exact
+    assert none.distance is None
 
 
 def test_operating_point_takes_the_largest_rate_within_the_limit():
@@ -45,9 +48,10 @@ def test_operating_point_takes_the_largest_rate_within_the_limit():
     nothing = np.zeros(0)
     one = IdentificationResult(1000, pairs, nothing, nothing, nothing, np.zeros(1000),
                                pairs.distance, np.array([0, 1, 1, 5]), 4, 0.1)  # fmt: skip
-    point = measures.operating_point(one, 1e-6)
-    assert (point.tpr, point.fpr, point.distance, point.exact) == (0.75, 1e-6, 0.3, True)
-    assert measures.operating_point(one, 9e-7).tpr == 0.25
+    found = measures.operating_point(one, 1e-6)
+    assert (found.point.tar, found.point.far) == (0.75, 1e-6)
+    assert (found.distance, found.exact) == (0.3, True)
+    assert measures.operating_point(one, 9e-7).point.tar == 0.25
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_what_is_no_feature_is_not_stored(tmp_path, vectors):
         (np.full((1, 7), 1e9, np.float32), "NaN or infinity"),
         (np.full((1, 7), np.nan, np.float32), "NaN or infinity"),
         (np.ones((1, 8), np.float32), "rows of 7 values"),
-        (np.ones((6, 7), np.float32), "more rows than the 5 names"),
+        (np.ones((6, 7), np.float32), "more rows than the 5"),
     ]:
         with pytest.raises(ValueError, match=message):
             writer.write(bad)

@@ -2,8 +2,7 @@
 
 from fractions import Fraction
 
-from arcface_mxnet.megaface import inner_loops as sift
-from arcface_mxnet.megaface import search, tile
+from arcface_mxnet.megaface import inner_loops, search, tile
 from arcface_mxnet.megaface.pairs import genuine_pairs
 from arcface_mxnet.megaface.search import identify
 import numpy as np
@@ -20,8 +19,8 @@ def coarse_early(monkeypatch):
 def kernel(request, monkeypatch):
     """Let every test run both ways."""
     if request.param == "plain":
-        monkeypatch.setattr(tile, "fastest", sift.Plain)
-    elif not isinstance(sift.fastest(), sift.Compiled):
+        monkeypatch.setattr(tile, "fastest", inner_loops.Plain)
+    elif not isinstance(inner_loops.fastest(), inner_loops.Compiled):
         pytest.skip("no C++ compiler here")
 
 

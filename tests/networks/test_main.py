@@ -32,7 +32,7 @@ def test_not_built():
 
 def test_picture_too_small_for_the_head():
     with pytest.raises(ValueError, match="y1: a picture of 64x64 pixels does not fit the network"):
-        main(["y1", "--image-size", "64"])
+        main(["y1", "--image-size", "64,64"])
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/networks.md"])

@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+from arcface_mxnet import serve
 from arcface_mxnet.align.face import Face
 from arcface_mxnet.face_model import FaceModel
 from arcface_mxnet.serve.app import Settings, create_app
@@ -15,7 +16,7 @@ from fastapi.testclient import TestClient
 import numpy as np
 import pytest
 
-WEB = Path(__file__).parents[2] / "deploy" / "web"
+WEB = Path(serve.__file__).parent / "web"
 FACE = np.array([[0.35, 0.4], [0.65, 0.4], [0.5, 0.55], [0.38, 0.7], [0.62, 0.7]])  # 0..1
 
 

@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 
+import arcface_mxnet.serve
 from arcface_mxnet.serve.gate import Access
 import pytest
 import uvicorn
@@ -144,6 +145,6 @@ def test_a_token_is_asked_for_once(page, serve, files):
 
 def test_the_page_is_of_one_piece():
     """Its files name nothing that lies elsewhere."""
-    for path in (Path(__file__).parents[2] / "deploy" / "web").iterdir():
+    for path in (Path(arcface_mxnet.serve.__file__).parent / "web").iterdir():
         text = path.read_text().replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in text and "https://" not in text and "//cdn" not in text

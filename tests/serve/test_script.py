@@ -1,6 +1,5 @@
 """deploy/serve.py: whom it listens to, and the whole way from real photos to answers."""
 
-import importlib.util
 import os
 from pathlib import Path
 import signal
@@ -8,19 +7,12 @@ import socket
 import subprocess
 import sys
 
+from arcface_mxnet.serve import command
 import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy" / "serve.py"
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("serve_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -30,38 +22,38 @@ def token_file(tmp_path):
     return str(path)
 
 
-def test_only_this_machine_without_a_token(script, token_file, capsys):
+def test_only_this_machine_without_a_token(token_file, capsys):
     for host in ("127.0.0.1", "localhost", "::1", "127.9.9.9"):
-        assert host in script.access_of(host, "", []).hosts
+        assert host in command.access_of(host, "", []).hosts
     for host in ("0.0.0.0", "::", "192.168.0.7", "faces.example"):
         with pytest.raises(ValueError, match=f"--host {host}: other machines"):
-            script.access_of(host, "", [])
-        assert script.access_of(host, token_file, []).token == "a-token-of-some-length"
+            command.access_of(host, "", [])
+        assert command.access_of(host, token_file, []).token == "a-token-of-some-length"
     with pytest.raises(ValueError, match="give --token-file too"):
-        script.access_of("127.0.0.1", "", ["faces.example"])
-    assert "faces.example" in script.access_of("127.0.0.1", token_file, ["Faces.Example"]).hosts
-    assert script.main(["--host", "0.0.0.0"]) == 2
+        command.access_of("127.0.0.1", "", ["faces.example"])
+    assert "faces.example" in command.access_of("127.0.0.1", token_file, ["Faces.Example"]).hosts
+    assert command.main(["--host", "0.0.0.0"]) == 2
     assert "--token-file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "short", "zu-kurz-und-\u00fcber-ascii-hinaus"])
-def test_tokens_that_are_none(script, tmp_path, text):
+def test_tokens_that_are_none(tmp_path, text):
     path = tmp_path / "token.txt"
     path.write_text(text)
     with pytest.raises(ValueError, match="16 or more printable ASCII"):
-        script.read_token(str(path))
+        command.read_token(str(path))
 
 
-def test_options_that_cannot_be(script, capsys):
+def test_options_that_cannot_be(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert script.main(["--port", port]) == 2
+        assert command.main(["--port", port]) == 2
         assert f"--port {port}: Address already in use" in capsys.readouterr().err
-    assert script.main(["--port", "70000"]) == 2
+    assert command.main(["--port", "70000"]) == 2
     assert "--port 70000: bind(): port must be 0-65535" in capsys.readouterr().err
-    assert script.main(["--threshold", "5"]) == 2
+    assert command.main(["--threshold", "5"]) == 2
     assert "squared L2 distance, between 0 and 4" in capsys.readouterr().err
-    assert script.main(["--max-pixels", "0"]) == 2
+    assert command.main(["--max-pixels", "0"]) == 2
     assert "above 0: pixels" in capsys.readouterr().err
 
 

@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (comparing, both):
         command.add_argument("--allow", action="append", default=[], metavar="PATTERN",
                              help="a difference that is meant; may be given again")  # fmt: skip
+        command.add_argument("--all", action="store_true", help="list every difference")
     return parser
 
 
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "make":
             return made(arguments.folder, arguments.checkout, arguments.models)
         if arguments.command == "compare":
-            return report(*arguments.folders, arguments.allow)
+            return report(*arguments.folders, arguments)
         return against(arguments)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -72,10 +73,10 @@ def made(folder: Path, checkout: Path, models: Path) -> int:
     return 1 if failed else 0
 
 
-def report(before: Path, after: Path, allowed: list[str]) -> int:
+def report(before: Path, after: Path, arguments: argparse.Namespace) -> int:
     """Print what differs; return the exit code."""
-    result = compare(before, after, allowed)
-    print(result.table())
+    result = compare(before, after, arguments.allow)
+    print(result.table(whole=arguments.all))
     return 0 if result.is_equal else 1
 
 
@@ -86,7 +87,7 @@ def against(arguments: argparse.Namespace) -> int:
         with checked_out(arguments.revision) as checkout:
             made(before, checkout, arguments.models)
         made(after, arguments.checkout, arguments.models)
-        return report(before, after, arguments.allow)
+        return report(before, after, arguments)
 
 
 if __name__ == "__main__":

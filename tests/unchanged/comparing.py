@@ -8,6 +8,7 @@ Bytes must be equal but in text, tables and JSON, where numbers may differ by 1e
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -20,8 +21,11 @@ from tests.unchanged.contents import different_parts
 from tests.unchanged.making import ERRORS, MADE
 
 TOLERANCE = 1e-12  # of a number, relative where it is above 1
-SHOWN = 8  # differences of one file that are listed
+SHOWN_OF_FILE, SHOWN = 3, 60  # differences in the table, unless all are asked for
 WIDTH = 60  # characters of a value in the table
+
+# Folders in the order in which they are made: what comes first is nearer to the cause.
+ORDER = ("step ", "given/", "data/", "packs/", "train/", "surface/", "export/", "align/", "mega/")
 
 # What a result does not depend on: file, place, and why.
 IGNORED = (
@@ -68,11 +72,11 @@ class Comparison:
     def is_equal(self) -> bool:
         return not self.differences
 
-    def table(self) -> str:
-        """Return everything as text for people."""
+    def table(self, *, whole: bool = False) -> str:
+        """Return everything as text for people; whole: with every difference."""
         lines = [f"note: {note}" for note in self.notes]
         for title, found in (("allowed", self.allowed), ("DIFFERENT", self.differences)):
-            lines += [f"{title}:", *_rows(found)] if found else []
+            lines += [f"{title}:", *_rows(found, whole)] if found else []
         verdict = "all equal" if self.is_equal else f"{len(self.differences)} differences"
         allowed = f", {len(self.allowed)} allowed" if self.allowed else ""
         lines.append(f"{self.num_steps} steps, {self.num_files} files: {verdict}{allowed}")
@@ -106,7 +110,7 @@ def compare(before: Path, after: Path, allowed: Sequence[str] = ()) -> Compariso
     if not result.num_files:
         raise ValueError(f"{before} and {after} have no file in common")
     used = set()
-    for one in found:
+    for one in sorted(found, key=_place_in_order):
         fitting = [pattern for pattern in allowed if fnmatchcase(one.name, pattern)]
         used.update(fitting)
         (result.allowed if fitting else result.differences).append(one)
@@ -173,7 +177,7 @@ def _file(name: str, before: tuple[Path, str], after: tuple[Path, str]) -> list[
                  for place, *sides in different_parts(name, *contents)]  # fmt: skip
     if not found and _fits(name, EXACT):
         found = [Difference(name, "the same JSON", "written in other bytes")]
-    return _few(found, name)
+    return found
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
@@ -272,24 +276,34 @@ def _part(before: str, after: str) -> tuple[str, str]:
     return before[start : start + WIDTH], after[start : start + WIDTH]
 
 
-def _few(found: list[Difference], name: str) -> list[Difference]:
-    """Return the differences of one file, those beyond the first few as one."""
-    if len(found) <= SHOWN:
-        return found
-    rest = f"{len(found) - SHOWN} more"
-    return [*found[:SHOWN], Difference(f"{name}:...", rest, rest)]
-
-
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _rows(found: Sequence[Difference]) -> list[str]:
-    width = max(len(one.name) for one in found)
-    return [
+def _place_in_order(one: Difference) -> int:
+    return next((n for n, start in enumerate(ORDER) if one.name.startswith(start)), len(ORDER))
+
+
+def _rows(found: Sequence[Difference], whole: bool) -> list[str]:
+    """Return a line for each difference, the first of each file and the first of all."""
+    shown = list(found)
+    if not whole:
+        of_file = Counter[str]()
+        shown = [one for one in found if _counted(of_file, one) <= SHOWN_OF_FILE][:SHOWN]
+    width = max(len(one.name) for one in shown)
+    rows = [
         f"  {one.name:{width}}  {_short(one.before):{WIDTH}}  {_short(one.after)}".rstrip()
-        for one in found
+        for one in shown
     ]
+    left = len(found) - len(shown)
+    return [*rows, f"  and {left} more: --all lists them"] if left else rows
+
+
+def _counted(of_file: Counter[str], one: Difference) -> int:
+    """Return how many of this file there were, this one included."""
+    name = one.name.partition(":")[0]
+    of_file[name] += 1
+    return of_file[name]
 
 
 def _short(text: str) -> str:

@@ -3,8 +3,7 @@
     surface.py GROUP
 
 Run in the folder that is being made: reads given/ and what the commands wrote, writes
-surface/GROUP/.  Everything is imported by the public name of today, inside the group that
-needs it, so that a name that is gone fails that group alone.
+surface/GROUP/.  A promise that is broken fails the groups that need it.
 """
 
 from __future__ import annotations
@@ -13,17 +12,51 @@ from collections.abc import Callable
 import contextlib
 import dataclasses
 import hashlib
+from importlib import import_module
 import json
 from pathlib import Path
 import sys
 from typing import Any
 
 import cv2
+import mxnet as mx  # server.py has imported what makes it importable
 import numpy as np
 
 TRAIN_DATA = "data/people"
 OUT = Path("surface")
 SIDE = 32
+
+# Where users' scripts find each name, in every revision: not where it lies today.  When a module
+# moves these stay as they are, for a revision before the move has no other.
+PROMISED = {
+    "align_face": "arcface_mxnet.align.crop",
+    "MtcnnDetector": "arcface_mxnet.align.mtcnn",
+    "similarity_transform": "arcface_mxnet.align.similarity",
+    "TrainConfig": "arcface_mxnet.config",
+    "batches": "arcface_mxnet.data.batches",
+    "FaceDataset": "arcface_mxnet.data.dataset",
+    "select_semi_hard": "arcface_mxnet.data.mining",
+    "RecordReader": "arcface_mxnet.data.records",
+    "RecordWriter": "arcface_mxnet.data.records",
+    "Embedder": "arcface_mxnet.embedder",
+    "PairSet": "arcface_mxnet.eval.pair_sets",
+    "read_pair_set": "arcface_mxnet.eval.pair_sets",
+    "write_pair_set": "arcface_mxnet.eval.pair_sets",
+    "verify_pairs": "arcface_mxnet.eval.protocols",
+    "roc": "arcface_mxnet.eval.scores",
+    "tar_at_far": "arcface_mxnet.eval.scores",
+    "FaceModel": "arcface_mxnet.face_model",
+    "LOSSES": "arcface_mxnet.losses",
+    "build_loss": "arcface_mxnet.losses",
+    "read_feature": "arcface_mxnet.megaface.features",
+    "write_feature": "arcface_mxnet.megaface.features",
+    "identify": "arcface_mxnet.megaface.search",
+    "NETWORKS": "arcface_mxnet.networks",
+    "NetworkOptions": "arcface_mxnet.networks",
+    "build_network": "arcface_mxnet.networks",
+    "load_checkpoint": "arcface_mxnet.training.checkpoints",
+    "train": "arcface_mxnet.training.loop",
+}
 
 # As tests/losses/test_sweep.py has them: losses that want another option than the default.
 LOSS_OPTIONS = {
@@ -42,21 +75,28 @@ def main() -> None:
     GROUPS[group](OUT / group)
 
 
+class Promised:
+    """Each name of the public surface, taken from the package that is run when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(PROMISED[name]), name)
+
+
+ours = Promised()
+
+
 def records(out: Path) -> None:
     """Records and pair sets of every kind, and what readers say of them."""
-    from arcface_mxnet.data.records import RecordReader, RecordWriter
-    from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set, write_pair_set
-
     rng = np.random.default_rng(11)
     magic = b"\x0a\x23\xd7\xce"  # RecordIO's own: it must be split where it stands aligned
-    with RecordWriter(out / "any.rec", out / "any.idx") as writer:
+    with ours.RecordWriter(out / "any.rec", out / "any.idx") as writer:
         writer.write(0, [9, 12])
         for key in range(1, 9):
             payload = rng.integers(0, 256, 50 + 7 * key, np.uint8).tobytes()
             label = float(key) if key % 2 else [key, 1.5]
             writer.write(key, label, payload[:12] + magic * (key % 3) + payload)
         writer.write(9, [1, 5], id2=3)
-    with RecordReader(out / "any.rec") as reader:  # the index is made by walking the file
+    with ours.RecordReader(out / "any.rec") as reader:  # the index is made by walking the file
         found = {int(key): reader.read(int(key)) for key in reader.keys}
     write_json(
         out / "read.json",
@@ -67,33 +107,26 @@ def records(out: Path) -> None:
     )
     images = [rng.integers(0, 256, 30, np.uint8).tobytes() for _ in range(8)]
     flags = np.array([True, False, True, False])
-    write_pair_set(out / "plain.bin", PairSet(images, flags))
+    ours.write_pair_set(out / "plain.bin", ours.PairSet(images, flags))
     names = [f"p{n // 2}" for n in range(8)]
     paths = [f"p{n // 2}/{n}.jpg" for n in range(8)]
-    write_pair_set(out / "named.bin", PairSet(images, flags, names, paths))
-    back = read_pair_set(out / "named.bin")
+    ours.write_pair_set(out / "named.bin", ours.PairSet(images, flags, names, paths))
+    back = ours.read_pair_set(out / "named.bin")
     write_json(out / "pairs.json", [back.is_genuine.tolist(), back.identities, back.paths])
 
 
 def scores(out: Path) -> None:
     """Protocols on drawn scores and embeddings, the similarity, feature files."""
-    from arcface_mxnet.align.crop import align_face
-    from arcface_mxnet.align.similarity import similarity_transform
-    from arcface_mxnet.eval.protocols import verify_pairs
-    from arcface_mxnet.eval.scores import roc, tar_at_far
-    from arcface_mxnet.megaface.features import read_feature, write_feature
-    from arcface_mxnet.megaface.search import identify
-
     rng = np.random.default_rng(12)
     genuine, impostor = rng.normal(0.6, 0.2, 300).round(3), rng.normal(0.1, 0.2, 900).round(3)
-    curve = roc(genuine, impostor)
+    curve = ours.roc(genuine, impostor)
     np.save(out / "roc.npy", np.stack([curve.thresholds, curve.far, curve.tar]))
-    points = [plain(tar_at_far(genuine, impostor, far)) for far in (0, 1e-2, 1e-1, 1)]
+    points = [plain(ours.tar_at_far(genuine, impostor, far)) for far in (0, 1e-2, 1e-1, 1)]
     left = rng.normal(size=(200, 8)).astype(np.float32)
     flags = np.arange(200) % 2 == 0
     near = rng.normal(size=left.shape)
     right = (np.where(flags[:, None], left + near, near)).astype(np.float32)
-    results = [plain(verify_pairs(left, right, flags, folds=folds)) for folds in (10, 5, 1)]
+    results = [plain(ours.verify_pairs(left, right, flags, folds=folds)) for folds in (10, 5, 1)]
     write_json(out / "verification.json", {"points": points, "verify_pairs": results})
 
     centres = rng.normal(size=(9, 16))
@@ -101,7 +134,9 @@ def scores(out: Path) -> None:
     probes = (centres[person] + rng.normal(0, 0.8, (40, 16))).astype(np.float32)
     distractors = rng.normal(size=(500, 16)).astype(np.float32)
     lists = [np.arange(100), np.arange(500)]
-    found = identify(probes, [f"p{p}" for p in person], distractors, lists, block=64, threads=2)
+    found = ours.identify(
+        probes, [f"p{p}" for p in person], distractors, lists, block=64, threads=2
+    )
     for number, result in enumerate(found):
         arrays = {k: v for k, v in vars(result).items() if isinstance(v, np.ndarray)}
         for name, array in arrays.items():
@@ -109,30 +144,27 @@ def scores(out: Path) -> None:
         write_json(out / f"identify-{number}.json",
                    {"num_exact": result.num_exact, "grid_step": result.grid_step})  # fmt: skip
 
-    write_feature(out / "feature.bin", probes[0])
-    np.save(out / "feature.npy", read_feature(out / "feature.bin"))
+    ours.write_feature(out / "feature.bin", probes[0])
+    np.save(out / "feature.npy", ours.read_feature(out / "feature.bin"))
     landmarks = np.array([[58, 62], [98, 60], [79, 86], [62, 108], [97, 106]])
     landmarks = landmarks + rng.uniform(-9, 9, (20, 5, 2))
     for size in ((112, 112), (112, 96)):
-        np.save(out / f"similarity-{size[1]}.npy", similarity_transform(landmarks, size))
+        np.save(out / f"similarity-{size[1]}.npy", ours.similarity_transform(landmarks, size))
         scene = cv2.imread("given/list/scenes/0.png")
-        crops = np.stack([align_face(scene, marks, size) for marks in landmarks])
+        crops = np.stack([ours.align_face(scene, marks, size) for marks in landmarks])
         np.save(out / f"aligned-{size[1]}.npy", crops)
 
 
 def networks(out: Path) -> None:
     """The symbol of every network with the options it was published with, and with the default
     ones; its options and its initializer."""
-    from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
-    import mxnet as mx
-
     said = {}
-    for name in NETWORKS.names():
-        entry = NETWORKS[name]
+    for name in ours.NETWORKS.names():
+        entry = ours.NETWORKS[name]
         for kind, options in (("published", entry.published),
-                              ("default", NetworkOptions(emb_size=64))):  # fmt: skip
+                              ("default", ours.NetworkOptions(emb_size=64))):  # fmt: skip
             with mx.name.NameManager():  # names count from 0 again
-                symbol = build_network(name, options)
+                symbol = ours.build_network(name, options)
             said[f"{name} {kind}"] = {
                 "symbol_sha256": sha256(symbol.tojson().encode()),
                 "options": plain(options),
@@ -145,16 +177,11 @@ def networks(out: Path) -> None:
 
 def losses(out: Path) -> None:
     """Every loss: its symbol and what it says of itself, then a run of two steps."""
-    from arcface_mxnet.config import TrainConfig
-    from arcface_mxnet.losses import LOSSES, build_loss
-    from arcface_mxnet.training.loop import train
-    import mxnet as mx
-
-    keys = {LOSSES[key]: key for key in reversed(LOSSES.names())}  # one of each loss
-    said = {"names": LOSSES.names()}
+    keys = {ours.LOSSES[key]: key for key in reversed(ours.LOSSES.names())}  # one of each loss
+    said = {"names": ours.LOSSES.names()}
     for kind, key in keys.items():
         options = {"per_batch_size": 12, "ce_loss": False} | LOSS_OPTIONS.get(kind.__name__, {})
-        loss = build_loss(key, TrainConfig(loss_type=key, **options), 8)
+        loss = ours.build_loss(key, ours.TrainConfig(loss_type=key, **options), 8)
         with mx.name.NameManager():
             symbol = loss.symbol(mx.sym.Variable("x"), mx.sym.Variable("softmax_label"))
             (out / f"{kind.__name__}-symbol.json").write_text(symbol.tojson())
@@ -170,32 +197,26 @@ def losses(out: Path) -> None:
         if loss.batch_plan == "triplets":
             options |= {"triplet_bag_size": 24}
         with mx.name.NameManager():
-            train(run_config(out / kind.__name__ / "model", loss_type=key, **options))
+            ours.train(run_config(out / kind.__name__ / "model", loss_type=key, **options))
     write_json(out / "losses.json", said)
 
 
 def devices(out: Path) -> None:
     """Two devices: with batches that are shuffled, and with triplets mined on both."""
-    from arcface_mxnet.training.loop import train
-    import mxnet as mx
-
     both = [mx.cpu(0), mx.cpu(1)]
     jitter = {"rand_shift": 2, "color": 1}
     shuffled = run_config(out / "shuffled/model", max_steps=4, accumulate=2, **jitter)
-    results = [train(shuffled, both)]
+    results = [ours.train(shuffled, both)]
     triplet = {"loss_type": "12", "per_batch_size": 6, "triplet_bag_size": 24}
-    results.append(train(run_config(out / "triplet/model", **triplet), both))
+    results.append(ours.train(run_config(out / "triplet/model", **triplet), both))
     write_json(out / "results.json", plain(results))
 
 
 def resnet(out: Path) -> None:
     """Two steps of r18, whose files are too large to keep: the hash of every parameter."""
-    from arcface_mxnet.training.checkpoints import load_checkpoint
-    from arcface_mxnet.training.loop import train
-
     config = run_config(out / "model", network="r18", version_multiplier=1.0, per_batch_size=4)
-    result = train(config)
-    symbol, arg_params, aux_params = load_checkpoint(result.checkpoint)
+    result = ours.train(config)
+    symbol, arg_params, aux_params = ours.load_checkpoint(result.checkpoint)
     hashes = {
         name: sha256(array.asnumpy().tobytes())
         for name, array in sorted((arg_params | aux_params).items())
@@ -207,13 +228,7 @@ def resnet(out: Path) -> None:
 
 def batches(out: Path) -> None:
     """What every batch plan draws, augmented in every way; and the triplets of a bag."""
-    from arcface_mxnet.batches.mining import select_semi_hard
-    from arcface_mxnet.batches.source import batches as batch_source
-    from arcface_mxnet.config import TrainConfig
-    from arcface_mxnet.data.dataset import FaceDataset
-    import mxnet as mx
-
-    dataset = FaceDataset(TRAIN_DATA)
+    dataset = ours.FaceDataset(TRAIN_DATA)
     write_json(out / "dataset.json", {
         "num_classes": dataset.num_classes, "image_shape": dataset.image_shape,
         "image_keys": dataset.image_keys.tolist(),
@@ -233,10 +248,10 @@ def batches(out: Path) -> None:
         "triplets-hardest": {"triplet_bag_size": 24, "triplet_mining": "hardest"},
     }
     for name, options in ways.items():
-        config = TrainConfig(per_batch_size=6, data_dir=TRAIN_DATA, **options)
+        config = ours.TrainConfig(per_batch_size=6, data_dir=TRAIN_DATA, **options)
         rng = np.random.default_rng(13)
         with contextlib.closing(
-            batch_source(name.split("-")[0], dataset, config, rng, embed, 2)
+            ours.batches(name.split("-")[0], dataset, config, rng, embed, 2)
         ) as source:
             drawn = [next(source) for _ in range(9)]
             state = source.state()
@@ -246,16 +261,14 @@ def batches(out: Path) -> None:
     rng = np.random.default_rng(14)
     bag = rng.normal(size=(60, 8)).astype(np.float32)
     for max_ap in (0.0, 1.5):
-        rows = select_semi_hard(bag, np.arange(60) // 5, 0.3, max_ap, np.random.default_rng(15))
+        rows = ours.select_semi_hard(
+            bag, np.arange(60) // 5, 0.3, max_ap, np.random.default_rng(15)
+        )
         np.save(out / f"semi-hard-{max_ap:g}.npy", rows)
 
 
 def embedder(out: Path) -> None:
     """Embeddings of a checkpoint in every mode, and what a checkpoint holds."""
-    from arcface_mxnet.embedder import Embedder
-    from arcface_mxnet.training.checkpoints import load_checkpoint
-    import mxnet as mx
-
     images = sorted(Path("given/people").glob("*/*.jpg"))[:21]
     rgb = np.stack([cv2.imread(str(path))[:, :, ::-1] for path in images])
     ways = {
@@ -266,22 +279,17 @@ def embedder(out: Path) -> None:
     }
     for number in (1, "last"):
         for name, options in ways.items():
-            embed = Embedder(f"train/arcface/model,{number}", **options)
+            embed = ours.Embedder(f"train/arcface/model,{number}", **options)
             np.save(out / f"{number}-{name}.npy", embed(rgb))
-    symbol, arg_params, aux_params = load_checkpoint("train/arcface/model,1")
+    symbol, arg_params, aux_params = ours.load_checkpoint("train/arcface/model,1")
     shapes = {name: array.shape for name, array in sorted((arg_params | aux_params).items())}
     write_json(out / "checkpoint.json", {"outputs": symbol.list_outputs(), "shapes": shapes})
 
 
 def detector(out: Path) -> None:
     """Faces found by MTCNN in its modes, and the whole way from photo to embedding."""
-    from arcface_mxnet.align.mtcnn import MtcnnDetector
-    from arcface_mxnet.embedder import Embedder
-    from arcface_mxnet.face_model import FaceModel
-    import mxnet as mx
-
-    found = MtcnnDetector(mx.cpu(), min_size=30, model_dir="models/mtcnn")
-    model = FaceModel(found, Embedder("train/y1/model,1"))
+    found = ours.MtcnnDetector(mx.cpu(), min_size=30, model_dir="models/mtcnn")
+    model = ours.FaceModel(found, ours.Embedder("train/y1/model,1"))
     paths = sorted(
         path for folder in ("one", "two") for path in Path("given/faces", folder).iterdir()
     )
@@ -294,14 +302,12 @@ def detector(out: Path) -> None:
 
 def run_config(prefix: Path, **options: Any) -> Any:
     """Return the TrainConfig of a short run on the drawn people."""
-    from arcface_mxnet.config import TrainConfig
-
     defaults = {
         "data_dir": TRAIN_DATA, "prefix": prefix.as_posix(), "network": "m1",
         "version_multiplier": 0.125, "emb_size": 16, "per_batch_size": 8, "max_steps": 2,
         "verbose": 100, "frequent": 1, "target": ("held",), "lr": 0.01, "ckpt": 0,
     }  # fmt: skip
-    return TrainConfig(**defaults | options)
+    return ours.TrainConfig(**defaults | options)
 
 
 def plain(value: Any) -> Any:

@@ -146,11 +146,21 @@ def test_a_difference_that_is_meant_is_listed_and_passes(both, capsys):
     assert "--allow eval/*: nothing of that name differs" in out
 
 
-def test_many_differences_of_one_file_are_cut(both):
+def test_the_table_shows_the_first_of_many_and_causes_first(both, capsys):
     for folder in both:
         (folder / "eval/list.json").write_text(json.dumps([folder.name] * 30))
-    assert len(compare(*both).differences) == 9
-    assert compare(*both).differences[-1].before == "22 more"
+        (folder / "data/train.rec").write_text(folder.name)
+    command = ["compare", *map(str, both)]
+    main(command)
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [row.split()[0] for row in rows[1:5]] == [
+        "data/train.rec", "eval/list.json:[0]", "eval/list.json:[1]", "eval/list.json:[2]"
+    ]  # fmt: skip
+    assert rows[5:] == ["  and 27 more: --all lists them", "1 steps, 8 files: 31 differences"]
+    main([*command, "--all"])
+    assert "eval/list.json:[29]" in capsys.readouterr().out
+    main([*command, "--allow", "eval/list.json:*"])
+    assert capsys.readouterr().out.endswith("1 differences, 30 allowed\n")
 
 
 @pytest.mark.parametrize("faults", [("", "exit code 2"), ("exit code 2", "exit code 2")])

@@ -1,5 +1,5 @@
 // The two inner loops of the search: scores against thresholds, and exact distances.
-// Plain C interface, called by sift.py; both do what its class Plain does, to the last bit.
+// Plain C interface, called by inner_loops.py; both do what its class Plain does, to the last bit.
 
 #include <cstdint>
 #include <vector>
@@ -54,9 +54,9 @@ double pairwise_sum(const double* values, int64_t n) {
 // scores: (lines, n).  lower, upper: the thresholds of line i are start[i] .. start[i + 1].
 // surely: by threshold, the scores at or above upper.  threshold, column: where a score lies at
 // or above lower and below upper, the first `capacity` of them.  Returns how many there are.
-extern "C" int64_t sift(const float* scores, int64_t lines, int64_t n, const int64_t* start,
-                        const float* lower, const float* upper, int64_t* surely,
-                        int64_t capacity, int64_t* threshold, int64_t* column) {
+extern "C" int64_t compare(const float* scores, int64_t lines, int64_t n, const int64_t* start,
+                           const float* lower, const float* upper, int64_t* surely,
+                           int64_t capacity, int64_t* threshold, int64_t* column) {
   int64_t found = 0;
   for (int64_t k = 0; k < start[lines]; ++k) surely[k] = 0;
   for (int64_t line = 0; line < lines; ++line) {
@@ -83,7 +83,7 @@ extern "C" int64_t sift(const float* scores, int64_t lines, int64_t n, const int
   return found;
 }
 
-// Squared distances of `count` pairs of rows, float64, as pairs.squared_distances gives them.
+// Squared distances of `count` pairs of rows, float64, as vectors.squared_distances gives them.
 extern "C" void squared_distances(const float* left, const int64_t* left_row, const float* right,
                                   const int64_t* right_row, int64_t count, int64_t dim,
                                   double* distance) {

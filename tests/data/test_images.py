@@ -1,4 +1,11 @@
-from arcface_mxnet.align.images import as_bgr, decode_image, find_images, read_image
+from arcface_mxnet.data.images import (
+    AS_STORED,
+    GREY,
+    as_bgr,
+    decode_bgr,
+    decode_rgb,
+    read_image,
+)
 import cv2
 import numpy as np
 from PIL import Image
@@ -61,7 +68,7 @@ def test_what_is_no_image_is_refused_by_name(tmp_path, data):
 def test_an_image_too_large_to_decode_is_refused():
     bomb = b"P5\n2000000000 2000000000\n255\n" + b"0" * 99
     with pytest.raises(ValueError, match="bomb.pgm"):
-        decode_image(bomb, "bomb.pgm")
+        decode_bgr(bomb, "bomb.pgm")
 
 
 @pytest.mark.parametrize(
@@ -78,16 +85,23 @@ def test_arrays_that_are_no_image_are_refused(array, message):
         as_bgr(array)
 
 
-def test_find_images_is_sorted_and_leaves_out_hidden_and_other_files(tmp_path):
-    (tmp_path / "b/folder.png").mkdir(parents=True)
-    for name in ("b/2.JPG", "b/1.png", "a/x.txt", ".thumbs/3.jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert [p.relative_to(tmp_path).as_posix() for p in find_images(tmp_path)] == [
-        "b/1.png",
-        "b/2.JPG",
-    ]
-    with pytest.raises(ValueError, match="no image below"):
-        find_images(tmp_path / "a")
-    with pytest.raises(FileNotFoundError, match="no folder"):
-        find_images(tmp_path / "absent")
+def test_rgb_is_bgr_turned_round(tmp_path):
+    data = cv2.imencode(".png", half_red()[..., ::-1])[1].tobytes()
+    assert np.array_equal(decode_rgb(data), half_red())
+    assert np.array_equal(decode_bgr(data), half_red()[..., ::-1])
+
+
+def test_grey_and_as_stored():
+    deep = np.full((5, 7, 4), 200 * 256, np.uint16)
+    data = cv2.imencode(".png", deep)[1].tobytes()
+    grey = decode_bgr(data, mode=GREY)
+    assert grey.shape == (5, 7) and grey.dtype == np.uint8
+    assert np.array_equal(decode_bgr(data, mode=AS_STORED), deep)
+
+
+@pytest.mark.parametrize("decode", [decode_bgr, decode_rgb])
+def test_a_message_ends_with_the_cure(decode):
+    with pytest.raises(ValueError, match=r"^record 7: 4 bytes that are no image .*; pack again$"):
+        decode(b"junk", "record 7", cure="pack again")
+    with pytest.raises(ValueError, match="can decode$"):
+        decode(b"junk")

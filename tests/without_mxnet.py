@@ -1,0 +1,46 @@
+"""A plugin of pytest for an environment without MXNet: what needs it is skipped, and said.
+
+    python -m pytest -p tests.without_mxnet --at-least 400
+
+A module or test counts as in need of MXNet when it ends in "No module named 'mxnet'".
+"""
+
+from importlib.util import find_spec
+
+import pytest
+
+REASON = "needs MXNet, which is not installed"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--at-least", type=int, default=0, help="fail if fewer tests passed")
+
+
+def pytest_configure(config):
+    if find_spec("mxnet"):
+        raise pytest.UsageError("MXNet is installed here: this run is for an environment without")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    if report.failed and "No module named 'mxnet'" in str(report.longrepr):
+        report.outcome, report.longrepr = "skipped", (str(collector.path), None, REASON)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    error = call.excinfo and call.excinfo.value
+    if report.failed and isinstance(error, ModuleNotFoundError) and error.name == "mxnet":
+        report.outcome, report.longrepr = "skipped", (str(item.path), None, REASON)
+    return report
+
+
+def pytest_sessionfinish(session, exitstatus):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    passed, wanted = len(reporter.stats.get("passed", [])), session.config.getoption("--at-least")
+    if passed < wanted:
+        reporter.write_line(f"error: {passed} tests passed without MXNet, at least {wanted} must")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
