@@ -2,14 +2,18 @@
 # make test         set up, run the tests
 # make lint         check style
 # make bench        print every measured figure
+# make test-without-mxnet   in an environment of its own: Python 3.13 if there is one, numpy 2, no
+#                   MXNet; runs the tests that need none
 #
 # EXTRA=cu112 make quickstart   uses the CUDA build of MXNet instead of the CPU build.
 
 EXTRA ?= cpu
 VENV  ?= .venv
 RUN   := $(VENV)/bin/python
+LIGHT := .venv-without-mxnet
+LIGHT_RUN := $(LIGHT)/bin/python
 
-.PHONY: setup quickstart test lint bench clean
+.PHONY: setup quickstart test test-without-mxnet lint bench clean
 
 setup: $(VENV)/.installed-$(EXTRA)
 
@@ -24,6 +28,17 @@ quickstart: setup
 test: setup
 	$(RUN) -m pytest
 
+$(LIGHT)/.installed: setup.py pyproject.toml tools/make_venv.sh
+	@sh tools/make_venv.sh $(LIGHT) without-mxnet
+	$(LIGHT_RUN) -m pip install --quiet --disable-pip-version-check -e '.[embed,export,serve,test]' 'numpy>=2'
+	@touch $@
+
+# The pretrained networks are made with MXNet, so the other environment fetches them.
+test-without-mxnet: setup $(LIGHT)/.installed
+	-@$(RUN) -m arcface_mxnet.fetch.sources fetch sface mtcnn
+	@$(LIGHT_RUN) -c "import sys, numpy; print('Python', sys.version.split()[0], 'numpy', numpy.__version__, 'without MXNet')"
+	$(LIGHT_RUN) -m pytest -q -p tests.without_mxnet --at-least 1200
+
 lint: setup
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -32,4 +47,4 @@ bench: setup
 	$(RUN) -m benchmarks
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(LIGHT) build *.egg-info

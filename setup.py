@@ -68,7 +68,7 @@ setup(
     },
     install_requires=[
         "numpy>=1.23",
-        "opencv-python",
+        "opencv-python<5",  # 5.0 warps otherwise: crops move by up to 8 of 255
         "scikit-learn",  # PCA of the verification protocol
         "scikit-image",
         "scipy",
@@ -87,7 +87,7 @@ setup(
         "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client", "pillow"],
         "browser": ["playwright"],  # the test of the web page, with a Chromium of the system
         "tensorboard": ["tensorboardX"],
-        "test": ["pytest", "ruff==0.17.6", "onnx", "httpx"],
+        "test": ["pytest", "ruff==0.17.6", "onnx", "httpx", "setuptools>=70.1"],  # builds a wheel
     },
     entry_points={
         "console_scripts": [

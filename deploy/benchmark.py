@@ -16,15 +16,14 @@ from statistics import median
 import sys
 import time
 
+from arcface_mxnet.align.arguments import add_detector_arguments, chosen_detector
 from arcface_mxnet.align.crop import align_face
 from arcface_mxnet.align.face import main_face
-from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.align.template import crop_size
 from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.images import decode_bgr
 from arcface_mxnet.embedding.arguments import add_embedding_arguments, open_embedder
 from arcface_mxnet.embedding.face_model import FaceModel
-from arcface_mxnet.engines.arguments import chosen_gpu
 import cv2
 import numpy as np
 
@@ -72,8 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("images", nargs="*", metavar="IMAGE", help="photos with a face, taken in turn")
     add_image_size_argument(parser)
     add("--model", default="models/sface-m1,0", help="PREFIX,NUMBER or .onnx (%(default)s)")
-    add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
-    add("--min-size", type=int, default=20, help="smallest face looked for, pixels (default: 20)")
+    add_detector_arguments(parser)
     add_embedding_arguments(parser)
     add("--flip", type=int, default=0, choices=(0, 1), help="add the mirrored image (default: 0)")
     add("--repetitions", type=int, default=100, help="timed passes (default: 100)")
@@ -89,10 +87,9 @@ def main(argv: list[str] | None = None) -> int:
         size = crop_size(args.image_size)
         photos = [Path(path).read_bytes() for path in args.images] or [_photo()]
         embedder = open_embedder(args, args.model, batch_size=1, flip=bool(args.flip))
-        detector = MtcnnDetector(
-            chosen_gpu(args), engine=args.engine, min_size=args.min_size, model_dir=args.detector
+        times = time_stages(
+            FaceModel(chosen_detector(args), embedder, size=size), photos, args.repetitions
         )
-        times = time_stages(FaceModel(detector, embedder, size=size), photos, args.repetitions)
         print(f"{args.model} with {embedder.engine.name}, {args.repetitions} passes, medians")
         print(table(times))
 

@@ -15,13 +15,12 @@ import io
 import json
 import sys
 
-from arcface_mxnet.align.mtcnn import MtcnnDetector
+from arcface_mxnet.align.arguments import add_detector_arguments, chosen_detector
 from arcface_mxnet.align.template import crop_size
 from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.images import read_image
 from arcface_mxnet.embedding.arguments import add_embedding_arguments, open_embedder
 from arcface_mxnet.embedding.face_model import FaceModel, NoFaceError
-from arcface_mxnet.engines.arguments import chosen_gpu
 import numpy as np
 
 NO_FACE = 1
@@ -36,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("images", nargs="+", metavar="IMAGE", help="one image or two")
     add_image_size_argument(parser)
     add("--model", default="models/sface-m1,0", help="PREFIX,NUMBER or .onnx (%(default)s)")
-    add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
+    add_detector_arguments(parser)
     add_embedding_arguments(parser)
     add(
         "--det", type=int, default=0, choices=(0, 1, 2),
@@ -90,7 +89,7 @@ def _embed(args: argparse.Namespace) -> np.ndarray:
         if is_crop and image.shape[:2] != size:
             raise ValueError(f"{path}: {image.shape[:2]} is not the crop size {size}")
         if detector is None and not is_crop:
-            detector = MtcnnDetector(chosen_gpu(args), engine=args.engine, model_dir=args.detector)
+            detector = chosen_detector(args)
         model = FaceModel(detector, embedder, size=size, limited=args.det > 0)
         try:
             rows.append(model.embed_crops(image[None])[0] if is_crop else model.embed(image))

@@ -176,7 +176,7 @@ class UpdateConfig(Options):
     apply_mult: int = option(
         0,
         "0: every parameter decays and learns alike, as published (its optimizer ignored all "
-        "multipliers); 1: honour lr and wd multipliers and spare biases, beta and gamma",
+        "multipliers); 1: honour lr and wd multipliers, and biases and beta do not decay",
         choices=(0, 1),
     )
     grad_clip: float = option(

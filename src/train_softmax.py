@@ -15,15 +15,33 @@ from collections.abc import Sequence
 import sys
 
 from arcface_mxnet.cli import INTERRUPTED, run
-from arcface_mxnet.config import add_arguments, from_namespace
+from arcface_mxnet.config import TrainConfig, add_arguments, flag_of, from_namespace
+from arcface_mxnet.flags import shown
+from arcface_mxnet.registry import Registry
 from arcface_mxnet.training.loop import train
+from arcface_mxnet.training.optimizer import OPTIMIZERS
+from arcface_mxnet.training.schedule import SCHEDULES
+
+
+def choices(registry: Registry) -> list[str]:
+    """Return a heading and, for each entry, what it does and which flags it alone reads."""
+    lines = [f"{registry.flag}:"]
+    for name in registry.names():
+        first, _, _ = registry[name].__doc__.partition("\n")
+        lines.append(f"  {name:8}{first}")
+        for option in sorted(registry[name].options):
+            default = shown(getattr(TrainConfig, option)) or "empty"
+            lines.append(f"  {'':8}reads {flag_of(option)} (default: {default})")
+    return [*lines, ""]
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser: one flag per field of TrainConfig."""
     head, _, usage = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(
-        description=head, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=head,
+        epilog="\n".join([*choices(OPTIMIZERS), *choices(SCHEDULES), usage]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)
     return parser

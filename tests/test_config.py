@@ -1,12 +1,19 @@
 """Options: what the command line takes and refuses, and in what words."""
 
 import argparse
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 import math
+from pathlib import Path
+import re
 
 from arcface_mxnet import train_softmax
 from arcface_mxnet.config import UNAVAILABLE, TrainConfig, add_arguments, flag_of, from_namespace
+from arcface_mxnet.flags import LIMITS, groups_of, shown
+from arcface_mxnet.training.optimizer import OPTIMIZERS
+from arcface_mxnet.training.schedule import SCHEDULES
 import pytest
+
+TRAINING = Path(__file__).parents[1] / "docs" / "training.md"
 
 # Flag and default of the published script, in its widest form.
 PUBLISHED = {
@@ -91,3 +98,65 @@ def test_bad_options_end_with_one_line_and_code_2(capsys, tmp_path):
     captured = capsys.readouterr()
     assert captured.err.startswith("error: no dataset folder ")
     assert "Traceback" not in captured.err
+
+
+def test_the_flat_config_is_its_groups_and_nothing_else():
+    groups = groups_of(TrainConfig)
+    names = [field.name for group in groups for field in fields(group)]
+    assert names == [field.name for field in fields(TrainConfig)] == list(asdict(TrainConfig()))
+    assert len(set(names)) == len(names)
+    assert len({group.section for group in groups}) == len(groups) == 10
+    changed = replace(TrainConfig(margin_m=0.4), lr=0.2)
+    assert (changed.margin_m, changed.lr, TrainConfig.lr) == (0.4, 0.2, 0.1)
+    with pytest.raises(ValueError, match="--lr -1: must be at least 0"):
+        replace(changed, lr=-1)
+
+
+def test_every_default_is_within_its_range_and_every_limit_holds():
+    """One step beyond each limit is refused, the limit itself as it says."""
+    tried = 0
+    for field in fields(TrainConfig):
+        for name, limit in field.metadata["limits"].items():
+            beyond = math.nextafter(limit, -math.inf if name in ("at_least", "above") else math.inf)
+            if field.type == "int":
+                beyond = limit - 1 if name in ("at_least", "above") else limit + 1
+            for value in (beyond, limit) if name in ("above", "below") else (beyond,):
+                with pytest.raises(ValueError, match=f"{flag_of(field.name)} .*{LIMITS[name][1]}"):
+                    TrainConfig(**{field.name: value})
+                tried += 1
+            if name in ("at_least", "at_most"):
+                assert getattr(TrainConfig(**{field.name: limit}), field.name) == limit
+    assert tried >= 24
+
+
+def test_every_fault_of_every_kind_is_told_at_once():
+    with pytest.raises(ValueError) as caught:
+        TrainConfig(ckpt=9, lr=math.nan, adam_beta1=1.0, lr_steps=(3, 2), cutoff=-1, dtype="int8")
+    assert sorted(str(caught.value).splitlines()) == [
+        "--adam-beta1 1.0: must be below 1",
+        "--ckpt 9: allowed are 0, 1, 2, 3",
+        "--cutoff -1: must be at least 0",
+        "--dtype 'int8': allowed are float32, float16",
+        "--lr nan: must be a finite number",
+        "--lr-steps 3,2: must ascend from 1 on",
+    ]
+
+
+@pytest.mark.parametrize("registry", [OPTIMIZERS, SCHEDULES], ids=lambda registry: registry.noun)
+def test_help_and_document_name_each_choice_with_the_options_it_reads(registry):
+    text, page = train_softmax.build_parser().format_help(), TRAINING.read_text()
+    for name in registry.names():
+        assert f"| `{registry.flag} {name}`" in page
+        assert re.search(rf"{registry.flag}:\n(  .*\n)*  {name} ", text)
+        for option in registry[name].options:
+            default = shown(getattr(TrainConfig, option)) or "empty"
+            assert f"reads {flag_of(option)} (default: {default})" in text
+            assert f"| `{flag_of(option)}` | {default} |" in page
+
+
+def test_defaults_in_the_document_are_those_of_the_options():
+    rows = re.findall(r"^\| `(--[a-z0-9-]+)` \| (\S+) \|", TRAINING.read_text(), re.M)
+    assert len(rows) >= 12
+    for flag, default in rows:
+        name = flag[2:].replace("-", "_")
+        assert default == (shown(getattr(TrainConfig, name)) or "empty"), flag

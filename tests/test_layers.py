@@ -25,7 +25,10 @@ LAYERS = (
         "megaface.pairs", "megaface.inner_loops", "batches.order",
     ),
     ("devices", "networks", "losses", "ops", "checkpoints"),
-    ("engines", "data", "align", "fetch", "eval.pair_sets", "eval.pair_pickle"),
+    (
+        "engines", "data", "align", "fetch", "eval.pair_sets", "eval.pair_bin",
+        "eval.pair_containers", "eval.pair_pickle",
+    ),
     ("batches", "embedding", "export"),
     ("training", "eval", "megaface"),
     ("serve",),

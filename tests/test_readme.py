@@ -7,6 +7,8 @@ import re
 import runpy
 import shlex
 
+from arcface_mxnet.losses import LOSSES
+from arcface_mxnet.networks import NETWORKS
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +72,18 @@ def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#]+?)\)", path.read_text()):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (r"(\d+) networks by their published names", len(NETWORKS)),
+        (r"by published number or by name: `--loss-type 4` or `arcface`; (\d+) of them",
+         len({LOSSES[key] for key in LOSSES.names()})),
+    ],
+)  # fmt: skip
+def test_what_the_readme_counts_is_what_is_registered(words, count):
+    assert re.findall(words, (ROOT / "README.md").read_text()) == [str(count)]
 
 
 def test_make_targets_of_the_readme_exist():

@@ -6,10 +6,13 @@ A module or test counts as in need of MXNet when it ends in "No module named 'mx
 """
 
 from importlib.util import find_spec
+import re
 
 import pytest
 
 REASON = "needs MXNet, which is not installed"
+# Tests that run MXNet in a process of its own or by --engine mxnet.
+BY_NAME = ("tests/deploy/", "tests/test_mxnet_settings.py", "test_shapes.py::.*[[]mxnet[]]")
 
 
 def pytest_addoption(parser):
@@ -19,6 +22,12 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if find_spec("mxnet"):
         raise pytest.UsageError("MXNet is installed here: this run is for an environment without")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if any(re.search(name, item.nodeid) for name in BY_NAME):
+            item.add_marker(pytest.mark.skip(reason=REASON))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,16 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 import sys
 
+from arcface_mxnet.align.arguments import add_detector_arguments, chosen_detector
 from arcface_mxnet.align.contact_sheet import contact_sheet
 from arcface_mxnet.align.crop import align_face, crop_box
+from arcface_mxnet.align.detectors import Detector
 from arcface_mxnet.align.face import main_face
-from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.align.template import crop_size
 from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.folders import find_images
 from arcface_mxnet.data.images import read_image
 from arcface_mxnet.data.lists import read_list
-from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
+from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.files import replace_file
 import cv2
 import numpy as np
@@ -56,7 +57,7 @@ class Aligner:
     centre of a photo without a face.  limited: every photo is one face box.
     """
 
-    detector: MtcnnDetector
+    detector: Detector
     size: tuple[int, int]
     fallback: str = "none"
     limited: bool = False
@@ -202,8 +203,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--root", type=Path, help="folder that paths of a list are relative to (default: its own)")
     add_image_size_argument(parser)
     add("--encoding", default=".png", choices=(".png", ".jpg"), help="of crops (default: .png)")
-    add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
-    add("--min-size", type=int, default=20, help="smallest face, pixels (default: 20)")
+    add_detector_arguments(parser)
     add("--limited", action="store_true", help="every photo is one face box already")
     add(
         "--fallback", default="none", choices=("none", "box"),
@@ -232,10 +232,7 @@ def _align(args: argparse.Namespace) -> int:
     if args.photos.is_dir() and args.output.resolve().is_relative_to(args.photos.resolve()):
         raise ValueError(f"{args.output} lies in {args.photos}: crops would be taken for photos")
     check_names(photos)
-    detector = MtcnnDetector(
-        chosen_gpu(args), engine=args.engine, min_size=args.min_size, model_dir=args.detector
-    )
-    aligner = Aligner(detector, size, args.fallback, args.limited)
+    aligner = Aligner(chosen_detector(args), size, args.fallback, args.limited)
     reasons = list(align_all(aligner, photos, args.threads))
     write_results(args.output, photos, reasons)
     failures = Counter(reason for reason in reasons if reason)

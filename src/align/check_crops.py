@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 import sys
 
+from arcface_mxnet.align.arguments import add_detector_arguments, chosen_detector
 from arcface_mxnet.align.crop_report import CropReport, check_crops
-from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.folders import find_images
 from arcface_mxnet.data.images import read_image
-from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
+from arcface_mxnet.engines.arguments import add_engine_arguments
 import numpy as np
 from tqdm import tqdm
 
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("crops", type=Path, help="folder with crops, at any depth")
     add("--sample", type=int, default=500, help="crops looked at, evenly spread (default: 500)")
-    add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
+    add_detector_arguments(parser, min_size=MIN_SIZE)
     add_engine_arguments(parser)
     return parser
 
@@ -47,10 +47,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(f"--sample {args.sample}: must be at least 1")
         paths = find_images(args.crops)
         chosen = paths[:: -(-len(paths) // args.sample)]
-        detector = MtcnnDetector(
-            chosen_gpu(args), engine=args.engine, min_size=MIN_SIZE, model_dir=args.detector
-        )
-        report = check_crops(_read(chosen), detector)
+        report = check_crops(_read(chosen), chosen_detector(args))
         print(f"{report.num_crops} of {len(paths)} crops looked at")
         _print(report)
         return FAULTY if report.faults else 0

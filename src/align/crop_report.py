@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .detectors import Detector
 from .face import main_face
-from .mtcnn import MtcnnDetector
 from .template import SIZES, SQUARE_SHIFT_X, template
 
 # Tolerances.  Crops aligned by another good detector differ from ours by a pixel or less.
@@ -48,7 +48,7 @@ class CropReport:
     faults: tuple[str, ...]
 
 
-def check_crops(crops: Iterable[np.ndarray], detector: MtcnnDetector) -> CropReport:
+def check_crops(crops: Iterable[np.ndarray], detector: Detector) -> CropReport:
     """Return what is right and wrong with crops, BGR uint8 (H, W, 3).
 
     Landmarks are compared for the crops of the most frequent size, if it is one of SIZES;

@@ -65,7 +65,7 @@ class MtcnnDetector:
                 "a number between 0 and 1, and three scores"
             )
         chosen = choose_engine("", engine, ctx)
-        if not (Path(model_dir) / "det1-symbol.json").is_file():
+        if not self.is_in(model_dir):
             raise FileNotFoundError(
                 f"no detector in {Path(model_dir).absolute()}; "
                 "fetch it with `arcface-fetch fetch mtcnn`, or name the folder of det1 to det3"
@@ -78,6 +78,11 @@ class MtcnnDetector:
         self._lnet = None
         if accurate_landmarks:
             self._lnet = open_network(f"{model_dir}/det4,1", chosen, (LNET_SIDE, LNET_SIDE))
+
+    @staticmethod
+    def is_in(folder: str | os.PathLike) -> bool:
+        """Tell whether a folder holds the networks of this detector."""
+        return (Path(folder) / "det1-symbol.json").is_file()
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return all faces of an image, best score first.

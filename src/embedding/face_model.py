@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..align.crop import align_face
+from ..align.detectors import Detector
 from ..align.face import Face, main_face
-from ..align.mtcnn import MtcnnDetector
 from ..data.images import as_bgr
 from .image_embedder import ImageEmbedder
 from .vectors import unit_rows
@@ -28,7 +28,7 @@ class FaceModel:
 
     def __init__(
         self,
-        detector: MtcnnDetector,
+        detector: Detector,
         embedder: ImageEmbedder,
         *,
         size: tuple[int, int] = (112, 112),

@@ -24,23 +24,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 import logging
 from pathlib import Path
 import sys
 
+from arcface_mxnet.align.arguments import add_detector_arguments, chosen_detector
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
-from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
-from arcface_mxnet.eval.folder_pairs import ListedPair, folder_pairs, spread
-from arcface_mxnet.eval.pair_images import ALIGNMENTS, FITS, ImagePreparer
-from arcface_mxnet.eval.pair_lists import (
-    read_agedb,
-    read_cfp,
-    read_flagged,
-    read_lfw,
-    read_two_lines,
-)
+from arcface_mxnet.engines.arguments import add_engine_arguments
+from arcface_mxnet.eval.folder_pairs import ListedPair, spread
+from arcface_mxnet.eval.pair_images import FITS, ImagePreparer
+from arcface_mxnet.eval.pair_lists import PAIR_LISTS
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
 import numpy as np
@@ -50,28 +43,8 @@ logger = logging.getLogger(__name__)
 
 NAMED_AT_MOST = 10  # missing files that are listed one by one
 PUBLISHED_FOLDS = 10
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A published list: its reader, its usual name, where its images lie under --data-dir, and
-    the pyramid factor with which its published packer detected faces."""
-
-    read: Callable[[Path, Path], list[ListedPair]]
-    list_name: str
-    images: str = ""
-    factor: float = 0.709
-
-
-KINDS = {
-    "lfw": Kind(read_lfw, "pairs.txt"),
-    "cfp_ff": Kind(partial(read_cfp, profile=False), "CFP_frontal_paris.mat", factor=0.9),
-    "cfp_fp": Kind(partial(read_cfp, profile=True), "CFP_profile_paris.mat", factor=0.9),
-    "agedb_30": Kind(read_agedb, "04_FINAL_protocol_30_years.mat", "03_Protocol_Images", 0.85),
-    "calfw": Kind(read_two_lines, "pairs_CALFW.txt"),
-    "cplfw": Kind(read_two_lines, "pairs_CPLFW.txt"),
-    "list": Kind(read_flagged, "pairs.txt"),
-}
+ALIGNMENTS = ("none", "mtcnn")
+THRESHOLDS = (0.6, 0.7, 0.7)  # As published: CFP and AgeDB were packed with these scores.
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -81,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("kind", choices=[*KINDS, "folder"], help="what is packed, see above")
+    add("kind", choices=PAIR_LISTS.names(), help="what is packed, see above")
     add("--data-dir", required=True, help="folder of the images")
     add("--pairs", help="the list (default: its usual name in --data-dir)")
     add("--output", required=True, help="pair set to write, NAME.bin")
@@ -90,18 +63,15 @@ def build_parser() -> argparse.ArgumentParser:
         "stored byte for byte; mtcnn: detect and align each (%(default)s)")  # fmt: skip
     add("--fit", choices=FITS, default="refuse", help="what to do with crops of another size: "
         "refuse them, scale them onto a black ground, or stretch them (%(default)s)")  # fmt: skip
-    add("--detector", default="models/mtcnn", help="folder of det1 to det3 (%(default)s)")
+    add_detector_arguments(parser)
     add_engine_arguments(parser)
     add("--encoding", choices=(".jpg", ".png"), default=".jpg", help="of images that are written "
         "anew (%(default)s)")  # fmt: skip
     add("--quality", type=int, default=95, help="JPEG quality 1 to 100 (%(default)s)")
-    folder = parser.add_argument_group("folder")
-    folder.add_argument("--identities", default="", help="only these, comma separated")
-    folder.add_argument("--num-genuine", type=int, help="genuine pairs (default: all)")
-    folder.add_argument("--num-impostor", type=int, help="impostor pairs (default: as many)")
-    folder.add_argument("--disjoint-folds", type=int, default=0, metavar="K",
-                        help="K equal folds of different people (default: 0, mixed)")  # fmt: skip
-    folder.add_argument("--seed", type=int, default=0, help="of the drawing (%(default)s)")
+    for kind in PAIR_LISTS:
+        group = parser.add_argument_group(kind)
+        for name, options in PAIR_LISTS[kind].flags.items():
+            group.add_argument(f"--{name.replace('_', '-')}", **options)
     return parser
 
 
@@ -115,20 +85,21 @@ def pack(arguments: argparse.Namespace) -> None:
     """Write the pair set and print what is in it."""
     pairs, missing = present(listed_pairs(arguments))
     flags = np.array([pair.is_genuine for pair in pairs])
-    if arguments.kind != "folder" and lacks_a_class(flags):
+    kind = PAIR_LISTS[arguments.kind]
+    if kind.list_name and lacks_a_class(flags):
         pairs = spread(pairs)
         logger.warning(
             "the list's order leaves a fold with genuine or impostor pairs only; the pairs were "
             "spread, each kind in its order"
         )
+    detector = None
+    if arguments.align == "mtcnn":
+        own = {"thresholds": THRESHOLDS, "factor": kind.factor}
+        detector = chosen_detector(arguments, {"mtcnn": own})
     preparer = ImagePreparer(
         parse_size(arguments.image_size),
-        align=arguments.align,
+        detector=detector,
         fit=arguments.fit,
-        detector_dir=arguments.detector,
-        gpu=chosen_gpu(arguments),
-        engine=arguments.engine,
-        factor=KINDS[arguments.kind].factor if arguments.kind in KINDS else 0.709,
         encoding=arguments.encoding,
         quality=arguments.quality,
     )
@@ -153,21 +124,14 @@ def listed_pairs(arguments: argparse.Namespace) -> list[ListedPair]:
     root = Path(arguments.data_dir)
     if not root.is_dir():
         raise FileNotFoundError(f"--data-dir {root.absolute()}: no such folder")
-    if arguments.kind == "folder":
-        names = [name.strip() for name in arguments.identities.split(",") if name.strip()]
-        return folder_pairs(
-            root,
-            np.random.default_rng(arguments.seed),
-            identities=names or None,
-            num_genuine=arguments.num_genuine,
-            num_impostor=arguments.num_impostor,
-            disjoint_folds=arguments.disjoint_folds,
-        )
-    kind = KINDS[arguments.kind]
-    list_path = Path(arguments.pairs) if arguments.pairs else root / kind.list_name
-    if not list_path.exists():
-        raise FileNotFoundError(f"{list_path.absolute()}: no such list; name it with --pairs")
-    return kind.read(list_path, root / kind.images)
+    kind = PAIR_LISTS[arguments.kind]
+    list_path = None
+    if kind.list_name:
+        list_path = Path(arguments.pairs) if arguments.pairs else root / kind.list_name
+        if not list_path.exists():
+            raise FileNotFoundError(f"{list_path.absolute()}: no such list; name it with --pairs")
+    flags = {name: getattr(arguments, name) for name in kind.flags}
+    return kind.read(list_path, root / kind.images, **flags)
 
 
 def present(pairs: list[ListedPair]) -> tuple[list[ListedPair], int]:

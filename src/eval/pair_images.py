@@ -2,59 +2,42 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..align.crop import align_face, crop_box
+from ..align.detectors import Detector
 from ..align.face import main_face
-from ..align.mtcnn import MtcnnDetector
 from ..data.images import decode_bgr
 from ..data.packing import padded
 
-ALIGNMENTS = ("none", "mtcnn")
 FITS = ("refuse", "pad", "resize")
-
-# As published: CFP and AgeDB were packed with these scores.
-THRESHOLDS = (0.6, 0.7, 0.7)
 
 
 class ImagePreparer:
     """Turns a file into the encoded crop (height, width) that a pair set holds.
 
-    align "none": crops of the right size are stored byte for byte, others as fit says: "refuse"
+    detector None: crops of the right size are stored byte for byte, others as fit says: "refuse"
     is an error, "pad" scales onto a black ground, "resize" stretches.
-    align "mtcnn": the large and central face is aligned; where none is found the whole image is
-    tried as a face, then its centre is cut, as published, and without_face names the file.
+    Else the large and central face is aligned; where none is found the whole image is tried as a
+    face, then its centre is cut, as published, and without_face names the file.
     """
 
     def __init__(
         self,
         size: tuple[int, int],
         *,
-        align: str = "none",
+        detector: Detector | None = None,
         fit: str = "refuse",
-        detector_dir: str | os.PathLike = "models/mtcnn",
-        gpu: int = -1,
-        engine: str = "auto",
-        factor: float = 0.709,
         encoding: str = ".jpg",
         quality: int = 95,
     ):
         self.size, self.fit = size, fit
         self.encoding, self.quality = encoding, quality
         self.without_face: list[Path] = []
-        self._detector = None
-        if align == "mtcnn":
-            self._detector = MtcnnDetector(
-                gpu,
-                engine=engine,
-                thresholds=THRESHOLDS,
-                factor=factor,
-                model_dir=detector_dir,
-            )
+        self._detector = detector
 
     def __call__(self, path: Path) -> bytes:
         """Return the encoded crop.  Raises ValueError naming the file if it cannot be used."""

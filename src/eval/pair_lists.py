@@ -1,23 +1,66 @@
 """The published lists of pairs: LFW, CFP, AgeDB-30, CALFW, CPLFW, and `path1 path2 0|1`.
 
 Each reader takes the list and the folder of the images and returns pairs in the list's order,
-whether the images exist or not.  A path that would leave the folder is an error.
+whether the images exist or not.  A path that would leave the folder is an error.  A new kind of
+list is one function with one line, @pair_list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 import os
 from pathlib import Path, PurePosixPath
 import re
+from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from .folder_pairs import ListedPair
+from ..registry import Registry
+from .folder_pairs import ListedPair, folder_pairs
 
 
+@dataclass(frozen=True)
+class PairList:
+    """A kind of list.
+
+    read(list_path, root, **its flags) returns its pairs.  list_name: its usual name in the folder
+    of the data; "" for pairs that are drawn, whose list_path is None.  images: where its images
+    lie in that folder.  factor: pyramid factor with which its published packer detected faces.
+    flags: its own, options of add_argument by name.
+    """
+
+    read: Callable[..., list[ListedPair]]
+    list_name: str
+    images: str
+    factor: float
+    flags: dict[str, dict[str, Any]]
+
+
+PAIR_LISTS = Registry("list of pairs")
+
+
+def pair_list(
+    key: str,
+    list_name: str = "",
+    *,
+    images: str = "",
+    factor: float = 0.709,
+    flags: dict[str, dict[str, Any]] | None = None,
+) -> Callable[[Callable], Callable]:
+    """Return a decorator that enters a reader; the arguments are those of PairList."""
+
+    def enter(read: Callable) -> Callable:
+        PAIR_LISTS.register(key)(PairList(read, list_name, images, factor, flags or {}))
+        return read
+
+    return enter
+
+
+@pair_list("lfw", "pairs.txt")
 def read_lfw(list_path: Path, root: Path) -> list[ListedPair]:
     """Return the pairs of a pairs.txt of LFW: `name i j` genuine, `name i name j` impostor.
 
@@ -45,6 +88,7 @@ def read_lfw(list_path: Path, root: Path) -> list[ListedPair]:
     return _some(pairs, list_path)
 
 
+@pair_list("list", "pairs.txt")
 def read_flagged(list_path: Path, root: Path) -> list[ListedPair]:
     """Return the pairs of lines `path1 path2 0|1`, split by TABs where there are any."""
     pairs = []
@@ -56,6 +100,8 @@ def read_flagged(list_path: Path, root: Path) -> list[ListedPair]:
     return _some(pairs, list_path)
 
 
+@pair_list("calfw", "pairs_CALFW.txt")
+@pair_list("cplfw", "pairs_CPLFW.txt")
 def read_two_lines(list_path: Path, root: Path) -> list[ListedPair]:
     """Return the pairs of CALFW and CPLFW: two lines `file label` each, label 0 for impostors.
 
@@ -96,6 +142,10 @@ def read_cfp(list_path: Path, root: Path, *, profile: bool) -> list[ListedPair]:
     return _some(pairs, list_path)
 
 
+pair_list("cfp_ff", "CFP_frontal_paris.mat", factor=0.9)(partial(read_cfp, profile=False))
+pair_list("cfp_fp", "CFP_profile_paris.mat", factor=0.9)(partial(read_cfp, profile=True))
+
+
 def _read_cfp_folder(protocol: Path, root: Path, split: str) -> list[ListedPair]:
     left, right = (_numbered(protocol / f"Pair_list_{kind}.txt") for kind in split)
     pairs = []
@@ -128,6 +178,7 @@ def _cfp_pair(
     return ListedPair(*paths, is_genuine, *people)
 
 
+@pair_list("agedb_30", "04_FINAL_protocol_30_years.mat", images="03_Protocol_Images", factor=0.85)
 def read_agedb(list_path: Path, root: Path) -> list[ListedPair]:
     """Return the pairs of 04_FINAL_protocol_30_years.mat, fold after fold.
 
@@ -148,6 +199,26 @@ def read_agedb(list_path: Path, root: Path) -> list[ListedPair]:
             paths = [_inside(root, name, list_path, number) for name in files]
             pairs.append(ListedPair(*paths, people[0] == people[1], *people))
     return _some(pairs, list_path)
+
+
+@pair_list(
+    "folder",
+    flags={
+        "identities": {"default": "", "help": "only these, comma separated"},
+        "num_genuine": {"type": int, "help": "genuine pairs (default: all)"},
+        "num_impostor": {"type": int, "help": "impostor pairs (default: as many)"},
+        "disjoint_folds": {"type": int, "default": 0, "metavar": "K",
+                           "help": "K equal folds of different people (default: 0, mixed)"},
+        "seed": {"type": int, "default": 0, "help": "of the drawing (%(default)s)"},
+    },
+)  # fmt: skip
+def draw_folder(
+    list_path: None, root: Path, *, identities: str, seed: int, **options: int | None
+) -> list[ListedPair]:
+    """Return folder_pairs() of a folder; there is no list."""
+    names = [name.strip() for name in identities.split(",") if name.strip()]
+    rng = np.random.default_rng(seed)
+    return folder_pairs(root, rng, identities=names or None, **options)
 
 
 def _rows(list_path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -1,7 +1,4 @@
-"""Pair sets: the published NAME.bin, read as data and written.
-
-NAME.bin is a pickle of (images, is_genuine): 2P encoded images in the order a0, b0, a1, b1 ..
-and P flags.  Written are protocol 2, bytes and bool, which every published reader reads.
+"""Pair sets: the published NAME.bin, and other containers (pair_containers.py), read and written.
 
 NAME.pairs.tsv beside it is ours and may be absent: a line `identity <TAB> path` for each of the
 2P images, so that results can name people and files.
@@ -11,23 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-import io
 import os
 from pathlib import Path
-import pickle
-from typing import Any
 
 import numpy as np
 
 from ..data.images import decode_rgb, fit_height
 from ..files import replace_file
-from .pair_pickle import ForbiddenPickle, ImageArray, PairSetUnpickler
-
-# What the unpickler raises on a damaged or foreign file.
-DAMAGE = (
-    pickle.UnpicklingError, EOFError, IndexError, KeyError, TypeError, ValueError,
-    AttributeError, OverflowError, MemoryError, AssertionError,
-)  # fmt: skip
+from . import pair_bin  # noqa: F401  (registers itself)
+from .pair_containers import container_of
 
 
 @dataclass(frozen=True)
@@ -103,60 +92,27 @@ class PairSet:
 
 
 def read_pair_set(path: str | os.PathLike) -> PairSet:
-    """Return the pair set of a NAME.bin, with names if NAME.pairs.tsv lies beside it.
+    """Return the pair set of a file, with names if NAME.pairs.tsv lies beside it.
 
-    Files of Python 2 and 3 and images as bytes or uint8 arrays are read; no code in the file is
-    run.  Raises FileNotFoundError, and ValueError saying what is wrong with the file.
+    The container is known by its ending, NAME.bin by any other; no code in the file is run.
+    Raises FileNotFoundError, and ValueError saying what is wrong with the file.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such pair set")
-    content = _load(path)
+    images, flags = container_of(path).read(path)
     try:
-        images, flags = content
-        images = [_image_bytes(image, number) for number, image in enumerate(images)]
-        return PairSet(images, _flags(flags), *_read_names(path, len(images)))
-    except (TypeError, ValueError) as error:
+        return PairSet(images, flags, *_read_names(path, len(images)))
+    except ValueError as error:
         raise ValueError(f"{path}: not a pair set: {error}") from None
 
 
-def _load(path: Path) -> Any:
-    with path.open("rb") as file:
-        try:
-            return PairSetUnpickler(io.BytesIO(file.read())).load()
-        except ForbiddenPickle as error:
-            raise ValueError(f"{path}: refused: it contains {error}") from None
-        except DAMAGE as error:
-            reason = str(error) or type(error).__name__
-            raise ValueError(
-                f"{path}: not a pair set (a pickle of images and flags), or cut short: {reason}; "
-                "fetch or pack it again"
-            ) from None
-
-
-def _image_bytes(image: Any, number: int) -> bytes:
-    if isinstance(image, ImageArray) and image.kind == "u1":
-        image = image.payload
-    if not isinstance(image, bytes | bytearray):
-        raise ValueError(f"image {number} is a {type(image).__name__}, not bytes or a uint8 array")
-    return bytes(image)
-
-
-def _flags(flags: Any) -> np.ndarray:
-    if isinstance(flags, ImageArray) and flags.payload is not None:
-        return np.frombuffer(flags.payload, np.uint8).astype(bool)
-    wrong = [flag for flag in flags if flag not in (True, False)]
-    if wrong:
-        raise ValueError(f"a genuine/impostor flag is {wrong[0]!r}; it must be true or false")
-    return np.array(flags, dtype=bool)
-
-
 def write_pair_set(path: str | os.PathLike, pair_set: PairSet) -> None:
-    """Write a NAME.bin that every published reader reads, and NAME.pairs.tsv if names are known."""
+    """Write a pair set, a NAME.bin as every published reader reads it unless the ending names
+    another container, and NAME.pairs.tsv if names are known."""
     path = Path(path)
     with replace_file(path) as file:
-        flags = [bool(flag) for flag in pair_set.is_genuine]
-        pickle.dump(([bytes(image) for image in pair_set.images], flags), file, protocol=2)
+        container_of(path).write(file, pair_set.images, pair_set.is_genuine)
     names_path(path).unlink(missing_ok=True)
     if pair_set.identities or pair_set.paths:
         empty = [""] * len(pair_set.images)

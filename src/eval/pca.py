@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from sklearn.decomposition import PCA
 
-from .protocols import VerificationResult, fold_numbers, unit_distances, verify_distances
+from .protocols import (
+    VerificationResult,
+    fold_numbers,
+    result_of,
+    unit_distances,
+    verify_distances,
+)
 
 
 def verify_components(
@@ -36,10 +42,4 @@ def verify_components(
         pca = PCA(num_components).fit(images)
         distances = unit_distances(pca.transform(left), pca.transform(right))
         per_fold.append(verify_distances(distances, is_genuine, folds=folds).per_fold[fold])
-
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(fold, name) for fold in per_fold]))
-
-    means = {name: mean(name) for name in ("accuracy", "threshold", "tar", "far")}
-    std = float(np.std([fold.accuracy for fold in per_fold]))
-    return VerificationResult(**means, std=std, per_fold=tuple(per_fold))
+    return result_of(per_fold)

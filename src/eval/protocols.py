@@ -8,6 +8,7 @@ lies below the threshold.  squared L2 = 2 - 2 * cosine, so results give both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,18 +104,18 @@ def verify_distances(
         Fold(float(accuracy), float(1.0 - threshold / 2.0), float(tar), float(far), int(size))
         for (accuracy, threshold), (tar, far), size in zip(chosen, rates, sizes, strict=True)
     )
+    return result_of(per_fold)
+
+
+def result_of(per_fold: Sequence[Fold]) -> VerificationResult:
+    """Return the means over folds."""
 
     def mean(name: str) -> float:
         return float(np.mean([getattr(fold, name) for fold in per_fold]))
 
-    return VerificationResult(
-        accuracy=mean("accuracy"),
-        std=float(np.std([fold.accuracy for fold in per_fold])),
-        threshold=mean("threshold"),
-        tar=mean("tar"),
-        far=mean("far"),
-        per_fold=per_fold,
-    )
+    means = {name: mean(name) for name in ("accuracy", "threshold", "tar", "far")}
+    std = float(np.std([fold.accuracy for fold in per_fold]))
+    return VerificationResult(**means, std=std, per_fold=tuple(per_fold))
 
 
 def fold_numbers(is_genuine: np.ndarray, folds: int) -> np.ndarray:

@@ -24,6 +24,7 @@ from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_f
 from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.eval.bad_cases import write_mosaic, wrong_pairs
 from arcface_mxnet.eval.evaluation import FLIP_MODES, Evaluation, evaluate, flip_embedding
+from arcface_mxnet.eval.pair_containers import find_pair_set
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings, embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
 from arcface_mxnet.eval.pca import verify_components
@@ -116,7 +117,7 @@ def verify(arguments: argparse.Namespace) -> None:
                 Entry(
                     model,
                     embedding_facts(arguments, model) | {"flip": arguments.flip_mode},
-                    file_fingerprint(Path(arguments.data_dir, f"{target}.bin")),
+                    file_fingerprint(find_pair_set(arguments.data_dir, target)),
                     pair_set,
                     evaluation,
                 )
@@ -164,14 +165,15 @@ def read_targets(data_dir: str, targets: str, folds: int) -> Iterator[tuple[str,
     Raises FileNotFoundError if there are none at all.
     """
     names = [name.strip() for name in targets.split(",") if name.strip()]
-    there = [name for name in names if Path(data_dir, f"{name}.bin").is_file()]
+    paths = {name: find_pair_set(data_dir, name) for name in names}
+    there = [name for name in names if paths[name].is_file()]
     for name in names:
         if name not in there:
-            logger.warning("%s is left out: no file %s", name, Path(data_dir, f"{name}.bin"))
+            logger.warning("%s is left out: no file %s", name, paths[name])
     if not there:
         raise FileNotFoundError(f"--target {targets}: none is in {Path(data_dir).absolute()}")
     for name in there:
-        path = Path(data_dir, f"{name}.bin")
+        path = paths[name]
         pair_set = read_pair_set(path)
         try:
             fold_numbers(pair_set.is_genuine, folds)

@@ -26,11 +26,12 @@ import json
 from pathlib import Path
 import sys
 
-from arcface_mxnet.align.mtcnn import MtcnnDetector
+from arcface_mxnet.align.arguments import add_detector_arguments, chosen_detector
+from arcface_mxnet.align.detectors import Detector
 from arcface_mxnet.align.template import crop_size
 from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.images import read_image
-from arcface_mxnet.engines.arguments import add_engine_arguments, chosen_gpu
+from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.align_attempts import Hint, crop_with_hint
 from arcface_mxnet.megaface.lists import read_names, read_probe_list
@@ -67,8 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
         add("--output-dir", type=Path, required=True, help="folder for the crops")
         add_image_size_argument(command)
         add("--threads", type=int, default=2, help="photos at once (%(default)s)")
-        add("--model-dir", type=Path, default=Path("models/mtcnn"),
-            help="folder of det1 to det3 (%(default)s)")  # fmt: skip
+        add_detector_arguments(command, "--model-dir", min_size=None)
         if name == "megaface":
             add("--name", default="megaface", help="folder in --input-dir (%(default)s)")
         else:
@@ -99,12 +99,7 @@ def align(arguments: argparse.Namespace) -> int:
         photos = list(megaface_photos(arguments.input_dir / arguments.name))
     if not photos:
         raise ValueError(f"{arguments.input_dir}: no photo found there")
-    detector = MtcnnDetector(
-        chosen_gpu(arguments),
-        engine=arguments.engine,
-        thresholds=THRESHOLDS,
-        model_dir=arguments.model_dir,
-    )
+    detector = chosen_detector(arguments, {"mtcnn": {"thresholds": THRESHOLDS}})
     notes = out / "attempts.tsv"
     before = _read_attempts(notes)
     out.mkdir(parents=True, exist_ok=True)
@@ -222,7 +217,7 @@ def _hint_beside(path: Path) -> Hint:
 
 
 def _align_one(
-    detector: MtcnnDetector,
+    detector: Detector,
     photo: Photo,
     out: Path,
     size: tuple[int, int],

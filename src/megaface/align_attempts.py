@@ -18,8 +18,8 @@ import numpy as np
 
 from ..align.boxes import overlaps
 from ..align.crop import align_face, crop_box
+from ..align.detectors import Detector
 from ..align.face import main_face
-from ..align.mtcnn import MtcnnDetector
 from ..align.similarity import fit_similarity
 from ..align.template import template
 
@@ -40,7 +40,7 @@ class Hint:
 
 
 def crop_with_hint(
-    detector: MtcnnDetector, bgr: np.ndarray, hint: Hint, size: tuple[int, int]
+    detector: Detector, bgr: np.ndarray, hint: Hint, size: tuple[int, int]
 ) -> tuple[np.ndarray, str]:
     """Return (crop, attempt): BGR uint8 (height, width, 3), and which of ATTEMPTS it came from.
 
@@ -72,7 +72,7 @@ def _canvas(bgr: np.ndarray, landmarks: np.ndarray, size: tuple[int, int]) -> np
     return cv2.warpAffine(bgr, matrix, (CANVAS_SIZE * size[1], CANVAS_SIZE * size[0]))
 
 
-def _with_min_size(detector: MtcnnDetector, min_size: int) -> MtcnnDetector:
+def _with_min_size(detector: Detector, min_size: int) -> Detector:
     """Return the same networks looking for faces of another size, in pixels."""
     other = copy.copy(detector)
     other.min_size = min_size

@@ -10,11 +10,10 @@ import socket
 
 import uvicorn
 
-from ..align.mtcnn import MtcnnDetector
+from ..align.arguments import add_detector_arguments, chosen_detector
 from ..cli import run
 from ..embedding.arguments import add_embedding_arguments, open_embedder
 from ..embedding.face_model import FaceModel
-from ..engines.arguments import chosen_gpu
 from .app import MAX_BATCH, Settings, create_app
 from .gate import Access
 from .limits import Limits
@@ -40,8 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--model", default="models/sface-m1,0", help="checkpoint PREFIX,NUMBER or exported .onnx")
     add_embedding_arguments(parser)
-    add("--detector", default="models/mtcnn", metavar="DIR", help="folder of det1, det2, det3")
-    add("--min-size", type=int, default=40, help="smallest face looked for, pixels (default 40)")
+    add_detector_arguments(parser, min_size=40)
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     add("--port", type=int, default=8112, help="port, 0 takes a free one (default: 8112)")
     add(
@@ -78,9 +76,7 @@ def _serve(args: argparse.Namespace) -> None:
         raise ValueError(f"--threshold {args.threshold}: a squared L2 distance, between 0 and 4")
     limits = Limits(**{field.name: getattr(args, field.name) for field in fields(Limits)})
     listening = listen(args.host, args.port)
-    detector = MtcnnDetector(
-        chosen_gpu(args), engine=args.engine, min_size=args.min_size, model_dir=args.detector
-    )
+    detector = chosen_detector(args)
     embedder = open_embedder(args, args.model, batch_size=MAX_BATCH, flip=False)
     recognizer = Recognizer(FaceModel(detector, embedder))
     people = People(args.store, recognizer.probe(), limits.enrolled, embedder.fingerprint)

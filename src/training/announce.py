@@ -8,6 +8,7 @@ from typing import Any
 
 from .memory import MemoryEstimate
 from .plan import Plan
+from .schedule import SCHEDULES
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ def announce(
     logger.info("memory: %s", memory)
     steps_per_epoch = batches_per_epoch / config.accumulate if batches_per_epoch else None
     drops = ", ".join(_when(step, steps_per_epoch) for step in plan.drops)
-    logger.info("learning rate %g, a tenth after step %s", config.lr, drops)
+    told = SCHEDULES[config.lr_schedule].told.format(drops=drops)
+    logger.info("%s, learning rate %g, %s", config.optimizer, config.lr, told)
     end = f"ends at step {_when(last_step, steps_per_epoch)}"
     if math.isinf(last_step):
         end = "no end set: --max-steps or Ctrl-C ends it, and --resume goes on"

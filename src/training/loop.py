@@ -73,7 +73,7 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
                 stepper.forward_backward(inputs_of(batch, extra, plan.images_per_batch))
                 refuse_divergence(stepper.first_bad_output(), step, config)
                 update_metric(run.metric, stepper, batch.label[0])
-            lr = learning_rate(step, config.lr, plan.drops, config.lr_warmup)
+            lr = learning_rate(step, config.lr, run.schedule, config.lr_warmup)
             stepper.update(lr)
             position.step = step
             recorder.after_step(lr)

@@ -15,6 +15,7 @@ import json
 import math
 
 from ..ops import fast_graph
+from .optimizer import make_optimizer
 from .plan import Plan
 
 BYTES = 4  # of a float32
@@ -78,7 +79,7 @@ def estimate_memory(plan: Plan) -> MemoryEstimate:
     return MemoryEstimate(
         weights=weights,
         gradients=weights,
-        momentum=weights if plan.config.mom else 0,
+        momentum=weights * len(make_optimizer(plan.config, {}).moments),
         activations=round(activations),
         logits=round(logits),
     )

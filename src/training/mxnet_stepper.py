@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import mxnet as mx
 
-from .optimizer import SGD
+from .optimizer import Rule
 from .stepper import Stepper
 
 Params = dict[str, mx.nd.NDArray]
@@ -36,7 +36,7 @@ class MxnetStepper(Stepper):
         shapes: Mapping[str, tuple[int, ...]],
         arg_params: Params,
         aux_params: Params,
-        optimizer: SGD,
+        optimizer: Rule,
         *,
         kvstore: mx.kvstore.KVStore | None = None,
         accumulate: int = 1,
@@ -142,9 +142,9 @@ class MxnetStepper(Stepper):
     def state(self) -> Params:
         """Return what a resumed run needs besides the parameters, by name, in CPU memory.
 
-        The momentum, and each further device's own statistics.
+        The optimizer's own states, and each further device's own statistics.
         """
-        state = {f"mom:{k}": v.copyto(mx.cpu()) for k, v in self._optimizers[0].momenta.items()}
+        state = {k: v.copyto(mx.cpu()) for k, v in self._optimizers[0].states.items()}
         for device, executor in enumerate(self._executors):
             for name, array in executor.aux_dict.items():
                 state[f"aux{device}:{name}"] = array.copyto(mx.cpu())
@@ -153,13 +153,12 @@ class MxnetStepper(Stepper):
     def restore(self, state: Params) -> None:
         """Continue from state(); the number of devices must be the same."""
         self.changes += 1
-        for key, array in state.items():
+        statistics = {key for key in state if key.startswith("aux")}
+        for optimizer in self._optimizers:
+            optimizer.set_states({k: state[k] for k in state.keys() - statistics})
+        for key in statistics:
             kind, _, name = key.partition(":")
-            if kind == "mom":
-                for optimizer in self._optimizers:
-                    array.copyto(optimizer.momenta[name])
-            elif kind.startswith("aux"):
-                array.copyto(self._executors[int(kind[3:])].aux_dict[name])
+            state[key].copyto(self._executors[int(kind[3:])].aux_dict[name])
 
 
 def _first_bad(devices: Iterable[Params]) -> str | None:

@@ -1,35 +1,52 @@
-"""SGD with momentum as the published run really had it.
+"""What makes an update out of gradients: SGD as the published run really had it, and AdamW.
 
 The published script made its optimizer by hand, and MXNet then ignores every lr_mult and
 wd_mult of the symbol and lets weight decay reach biases, beta, gamma and slopes too.  That is
 the default here, since published results have it; apply_mult=True honours the multipliers and
 spares what is neither a weight nor a gamma, as MXNet's optimizers do when made by name.
+
+To add one: a rule (see Rule) registered by name, and its options in OptimizerConfig.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import mxnet as mx
 import numpy as np
 
+from ..config import OptimizerConfig, TrainConfig, ignored_options
+from ..registry import Registry
+
 Params = dict[str, mx.nd.NDArray]
+Arrays = Sequence[mx.nd.NDArray]
+Attributes = Mapping[str, Mapping[str, str]]
+
+OPTIMIZERS = Registry("optimizer", "--optimizer")
+
+COUNT = "count:updates"  # the state of rules that count
+TINY = float(np.finfo(np.float32).tiny)
 
 
-@dataclass(frozen=True)
-class SGD:
-    """momentum, wd as given to training; attributes: the symbol's attr_dict().
+class Rule:
+    """How one weight is updated; frozen, and the same for all devices.
 
-    weight = weight + m;  m = momentum * m - lr * (rescaled gradient + wd * weight).
+    options: what of OptimizerConfig it reads.  moments: names of the float32 arrays kept for
+    each weight, "mom" of fc7_weight being the state "mom:fc7_weight".  counts: whether the
+    number of updates matters.  Every rule has the fields
+    wd: weight decay.  attributes: the symbol's attr_dict().  apply_mult: see above.
     grad_clip: largest L2 norm of all gradients of an update together, 0 for none.
     """
 
-    momentum: float
+    options: ClassVar[frozenset[str]]
+    moments: Sequence[str]
+    counts: ClassVar[bool] = False
     wd: float
-    attributes: Mapping[str, Mapping[str, str]]
-    apply_mult: bool = False
-    grad_clip: float = 0.0
+    attributes: Attributes
+    apply_mult: bool
+    grad_clip: float
 
     def multipliers(self, name: str) -> tuple[float, float]:
         """Return (lr_mult, wd_mult) of a parameter."""
@@ -42,50 +59,165 @@ class SGD:
             float(given.get("__wd_mult__", 0.0 if spared else 1.0)),
         )
 
-    def bound(self, weights: Params, gradients: Params, *, rescale_grad: float) -> BoundSGD:
+    def bound(self, weights: Params, gradients: Params, *, rescale_grad: float) -> Optimizer:
         """Return the optimizer of one device's weights and gradients."""
-        return BoundSGD(self, weights, gradients, rescale_grad)
+        return Optimizer(self, weights, gradients, rescale_grad)
+
+    def update(self, arrays: Arrays, lr: float, wd: float, rescale: float, count: int) -> None:
+        """Update arrays[0], the weight, by arrays[1], the gradient times rescale.
+
+        arrays: then the moments, and the float32 weight behind one in float16.
+        count: of updates, this one included; 0 if they are not counted.
+        """
+        raise TypeError(f"{type(self).__name__} makes no update")
 
 
-class BoundSGD:
-    """SGD over the arrays of one device.
+@OPTIMIZERS.register("sgd")
+@dataclass(frozen=True)
+class SGD(Rule):
+    """SGD with momentum, as published.
 
-    momenta: by parameter name.  masters: the float32 weights behind those in float16.
+    m = momentum * m - lr * (g + wd * weight);  weight += m;  g: the gradient times rescale.
     """
 
-    def __init__(self, rule: SGD, weights: Params, gradients: Params, rescale_grad: float):
+    momentum: float
+    wd: float
+    attributes: Attributes
+    apply_mult: bool = False
+    grad_clip: float = 0.0
+
+    options = frozenset({"mom"})
+
+    @classmethod
+    def of(cls, config: TrainConfig, **common: object) -> SGD:
+        return cls(momentum=config.mom, **common)
+
+    @property
+    def moments(self) -> Sequence[str]:
+        return ("mom",) if self.momentum else ()
+
+    def update(self, arrays: Arrays, lr: float, wd: float, rescale: float, count: int) -> None:
+        # MXNet's update of many at once is ten times slower on a CPU.
+        precision = "mp_" if is_half(arrays[0]) else ""  # MXNet's word for several precisions
+        update = getattr(mx.nd, f"{precision}sgd{'_mom' if self.momentum else ''}_update")
+        options = {"momentum": self.momentum} if self.momentum else {}
+        update(*arrays, lr=lr, wd=wd, rescale_grad=rescale, out=arrays[0], **options)
+
+
+@OPTIMIZERS.register("adamw")
+@dataclass(frozen=True)
+class AdamW(Rule):
+    """Adam with decoupled weight decay.  Source: arXiv 1711.05101, algorithm 2.
+
+    mean = beta1 * mean + (1 - beta1) * g;  var = beta2 * var + (1 - beta2) * g^2;
+    weight -= lr * (corrected mean / (sqrt(corrected var) + epsilon) + wd * weight), where after
+    t updates corrected = moment / (1 - beta^t).  wd is the paper's lambda / alpha, so
+    that the decay follows lr, as everywhere else.
+    """
+
+    wd: float
+    attributes: Attributes
+    apply_mult: bool = False
+    grad_clip: float = 0.0
+    beta1: float = OptimizerConfig.adam_beta1
+    beta2: float = OptimizerConfig.adam_beta2
+    epsilon: float = OptimizerConfig.adam_epsilon
+
+    options = frozenset({"adam_beta1", "adam_beta2", "adam_epsilon"})
+    moments = ("mean", "var")
+    counts = True
+
+    @classmethod
+    def of(cls, config: TrainConfig, **common: object) -> AdamW:
+        return cls(
+            beta1=config.adam_beta1,
+            beta2=config.adam_beta2,
+            epsilon=config.adam_epsilon,
+            **common,
+        )
+
+    def update(self, arrays: Arrays, lr: float, wd: float, rescale: float, count: int) -> None:
+        # The operator knows no correction, and its betas are float32: so must be those here.
+        scale1, scale2 = (1 - float(np.float32(b)) ** count for b in (self.beta1, self.beta2))
+        name = "mp_adamw_update" if is_half(arrays[0]) else "adamw_update"
+        # It skips the update where the gradient is rescaled by 0, as clipping does to an
+        # infinite one: that must show in the weights.
+        rescale = mx.nd.full((1,), max(rescale, TINY), ctx=arrays[0].context)
+        getattr(mx.nd.contrib, name)(
+            *arrays, rescale, lr=lr * scale2**0.5 / scale1, eta=1.0, wd=lr * wd, beta1=self.beta1,
+            beta2=self.beta2, epsilon=self.epsilon * scale2**0.5, out=arrays[0],
+        )  # fmt: skip
+
+
+def make_optimizer(config: TrainConfig, attributes: Attributes) -> Rule:
+    """Return the rule that the options ask for.
+
+    attributes: the symbol's attr_dict().  Raises ValueError for an unknown --optimizer and for
+    changed options that the chosen one does not read.
+    """
+    rule = OPTIMIZERS[config.optimizer]
+    faults = ignored_options(
+        config, OptimizerConfig, rule.options, f"--optimizer {config.optimizer}"
+    )
+    if faults:
+        raise ValueError("\n".join(faults))
+    return rule.of(
+        config,
+        wd=config.wd,
+        attributes=attributes,
+        apply_mult=bool(config.apply_mult),
+        grad_clip=config.grad_clip,
+    )
+
+
+class Optimizer:
+    """A rule over the arrays of one device.
+
+    states: what the rule keeps, by name, such as "mom:fc7_weight".  masters: the float32
+    weights behind those in float16.
+    """
+
+    def __init__(self, rule: Rule, weights: Params, gradients: Params, rescale_grad: float):
         self._rule = rule
         self._rescale_grad = rescale_grad
         self._weights, self._gradients = weights, gradients
         self._multipliers = {name: rule.multipliers(name) for name in weights}
         self.masters = {n: w.astype("float32") for n, w in weights.items() if is_half(w)}
-        self.momenta: Params = {}
-        if rule.momentum:
-            self.momenta = {n: mx.nd.zeros(w.shape, w.context) for n, w in weights.items()}
+        self.states = {
+            f"{moment}:{name}": mx.nd.zeros(weight.shape, weight.context)
+            for moment in rule.moments
+            for name, weight in weights.items()
+        }
+        if rule.counts:
+            self.states[COUNT] = mx.nd.zeros((1,), mx.cpu(), dtype="int64")
 
     def set_masters(self, arg_params: Params) -> None:
         """Take the full precision of what the float16 weights were set to."""
         for name, master in self.masters.items():
             arg_params[name].copyto(master)
 
+    def set_states(self, states: Params) -> None:
+        """Go on from these states.  Raises ValueError if they are not those of this rule."""
+        if states.keys() != self.states.keys():
+            differing = ", ".join(sorted(states.keys() ^ self.states.keys())[:3])
+            raise ValueError(
+                f"the last state is not one of this --optimizer: it differs in {differing}"
+            )
+        for name, state in states.items():
+            state.copyto(self.states[name])
+
     def update(self, lr: float) -> None:
         """Make one step at this learning rate."""
-        rescale_grad = self._rescale_grad * self._clip_factor()
-        for name in self._weights:
+        rescale, count = self._rescale_grad * self._clip_factor(), 0
+        if self._rule.counts:
+            self.states[COUNT] += 1
+            count = int(self.states[COUNT].asscalar())
+        for name, weight in self._weights.items():
             lr_mult, wd_mult = self._multipliers[name]
-            self._update(name, lr * lr_mult, self._rule.wd * wd_mult, rescale_grad)
-
-    def _update(self, name: str, lr: float, wd: float, rescale_grad: float) -> None:
-        """Update one weight.  MXNet's update of many at once is ten times slower on a CPU."""
-        weight = self._weights[name]
-        precision = "mp_" if name in self.masters else ""  # MXNet's word for several precisions
-        update = getattr(mx.nd, f"{precision}sgd{'_mom' if self.momenta else ''}_update")
-        sources = [source[name] for source in (self.momenta, self.masters) if name in source]
-        options = {"momentum": self._rule.momentum} if self.momenta else {}
-        update(
-            weight, self._gradients[name], *sources,
-            lr=lr, wd=wd, rescale_grad=rescale_grad, out=weight, **options,
-        )  # fmt: skip
+            arrays = [weight, self._gradients[name]]
+            arrays += [self.states[f"{moment}:{name}"] for moment in self._rule.moments]
+            arrays += [self.masters[name]] if name in self.masters else []
+            self._rule.update(arrays, lr * lr_mult, self._rule.wd * wd_mult, rescale, count)
 
     def _clip_factor(self) -> float:
         if not self._rule.grad_clip:

@@ -22,7 +22,7 @@ from .frozen import frozen_statistics
 from .half import half_precision
 from .imprint import CLASSIFIER
 from .machines import count_machines
-from .schedule import milestones
+from .schedule import drops_at_milestones, milestones
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
         check_imprinting(config, published, shapes, datasets[0].num_classes)
     num_workers = count_machines(config.kvstore)
     images = batch * len(devices) * config.accumulate * num_workers
-    drops = milestones(config.lr_steps, loss.base_milestones, images, loss.delay)
+    drops = ()
+    if drops_at_milestones(config):
+        drops = milestones(config.lr_steps, loss.base_milestones, images, loss.delay)
     fingerprints = [dataset.fingerprint() for dataset in datasets]
     return Plan(
         config, devices, datasets, network, loss, embedding, symbol, published, shapes, drops,

@@ -10,6 +10,7 @@ from typing import Any
 from ..checkpoints.last_state import LastState, has_last, load_last
 from ..checkpoints.names import LAST, params_path
 from ..config import TrainConfig, flag_of
+from .schedule import needs_end
 from .validation import Best
 
 # What may change when a run goes on; everything else decides which numbers come out.
@@ -56,11 +57,13 @@ def earlier_run(config: TrainConfig, num_devices: int, fingerprints: list[str]) 
             f"--resume to continue it, another --prefix, or delete "
             f"{params_path(config.prefix, LAST)}"
         )
-    now = as_record(config)
+    # An option younger than the last state was, in effect, at its default.
+    was, now = as_record(TrainConfig()) | last.record["config"], as_record(config)
+    fixed = {"max_steps", "end_epoch"} if needs_end(config) else set()
     changed = [
         f"  {flag_of(name)}: was {before}, now {now.get(name)}"
-        for name, before in last.record["config"].items()
-        if name not in FREE_TO_CHANGE and now.get(name) != before
+        for name, before in was.items()
+        if name not in FREE_TO_CHANGE - fixed and now.get(name) != before
     ]
     if last.record["num_devices"] != num_devices:
         changed.append(f"  devices: were {last.record['num_devices']}, now {num_devices}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 import logging
 import math
+from typing import Any
 
 import mxnet as mx
 import numpy as np
@@ -18,9 +19,10 @@ from .initial import initial_params
 from .live import LiveEmbedder
 from .machines import join_machines
 from .mxnet_stepper import MxnetStepper
-from .optimizer import SGD
+from .optimizer import make_optimizer
 from .plan import Plan
 from .resume import Position, as_record
+from .schedule import make_schedule
 from .stepper import Stepper
 
 logger = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ logger = logging.getLogger(__name__)
 class Run:
     """A run at its place.  rank: which of the machines this is; 0 validates, saves and logs.
 
-    last_step: where it ends, inf where no end is set.
+    last_step: where it ends, inf where no end is set.  schedule: its learning rates.
     """
 
     plan: Plan
@@ -40,6 +42,7 @@ class Run:
     metric: mx.metric.CompositeEvalMetric
     position: Position
     last_step: float
+    schedule: Any
 
     def last_state(self) -> LastState:
         """Return all that a resumed run needs."""
@@ -82,7 +85,8 @@ def start_run(plan: Plan, earlier: LastState | None) -> Run:
     )
     position = Position.of(earlier, config) if earlier else Position()
     last_step = final_step(config, source.batches_per_epoch)
-    run = Run(plan, rank, stepper, source, plan.loss.metric(), position, last_step)
+    schedule = make_schedule(config, plan.drops, last_step)
+    run = Run(plan, rank, stepper, source, plan.loss.metric(), position, last_step, schedule)
     if earlier:
         run.restore(earlier)
     return run
@@ -102,13 +106,7 @@ def make_stepper(
 ) -> MxnetStepper:
     """Return the step of a plan, with its optimizer."""
     config = plan.config
-    optimizer = SGD(
-        momentum=config.mom,
-        wd=config.wd,
-        attributes=plan.published.attr_dict(),
-        apply_mult=bool(config.apply_mult),
-        grad_clip=config.grad_clip,
-    )
+    optimizer = make_optimizer(config, plan.published.attr_dict())
     return MxnetStepper(
         fast_graph(
             plan.symbol,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 import logging
-from pathlib import Path
 
 from ..embedding.image_embedder import ImageEmbedder
+from ..eval.pair_containers import find_pair_set
 from ..eval.pair_embeddings import verification_scores
 from ..eval.pair_sets import PairSet, read_pair_set
 from ..eval.protocols import fold_numbers
@@ -37,7 +37,7 @@ def find_targets(data_dirs: Sequence[str], targets: Sequence[str]) -> dict[str, 
     """
     found = {}
     for target in targets:
-        paths = [Path(folder, f"{target}.bin") for folder in data_dirs]
+        paths = [find_pair_set(folder, target) for folder in data_dirs]
         path = next((path for path in paths if path.is_file()), None)
         if path is None:
             logger.info("verification on %s is left out: no file %s", target, paths[0])

@@ -5,8 +5,11 @@ from pathlib import Path
 import pickle
 import re
 
+from arcface_mxnet.eval import pack_pairs
 from arcface_mxnet.eval.pack_pairs import main
 from arcface_mxnet.eval.pair_lists import (
+    PAIR_LISTS,
+    pair_list,
     read_agedb,
     read_cfp,
     read_flagged,
@@ -229,6 +232,29 @@ def test_folder_of_identities(tmp_path, capsys):
     assert pair_set.is_genuine.tolist().count(True) == 18
     assert len(pair_set) == 36
     assert set(pair_set.identities) == {"a", "b", "d"}
+
+
+def test_every_kind_is_described():
+    described = set(re.findall(r"^    (\w+)  ", pack_pairs.__doc__, re.M))
+    assert described == set(PAIR_LISTS)
+
+
+def test_a_new_kind_is_a_function_and_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(PAIR_LISTS, "_entries", dict(PAIR_LISTS._entries))
+
+    @pair_list("every", "all.txt", images="in", flags={"every": {"type": int, "default": 1}})
+    def read(list_path, root, *, every):
+        return read_flagged(list_path, root)[::every]
+
+    for name in "abc":
+        put(tmp_path / "in" / f"{name}.png")
+    (tmp_path / "all.txt").write_text("a.png b.png 1\nb.png c.png 0\nc.png a.png 0\n")
+    run = ["every", "--data-dir", str(tmp_path), "--output", str(tmp_path / "x.bin")]
+    for more, expected in (([], [1, 0, 0]), (["--every", "2"], [1, 0])):
+        assert main([*run, *more]) == 0
+        assert read_pair_set(tmp_path / "x.bin").is_genuine.tolist() == expected
+    with pytest.raises(ValueError, match="'every' is registered twice"):
+        pair_list("every")(read)
 
 
 def test_missing_folder_and_list(tmp_path, capsys):

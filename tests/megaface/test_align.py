@@ -89,7 +89,7 @@ def test_at_last_a_cut_of_box_or_centre(photo):
 @pytest.fixture
 def finder(monkeypatch):
     finder = Finder()
-    monkeypatch.setattr(align, "MtcnnDetector", lambda ctx, **options: finder)
+    monkeypatch.setattr(align, "chosen_detector", lambda arguments, own: finder)
     return finder
 
 
