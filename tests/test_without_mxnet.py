@@ -30,7 +30,7 @@ def run(script, *arguments, cache):
     environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
     return subprocess.run(
         [sys.executable, "-c", HIDE + script, *map(str, arguments)],
-        env=environment, capture_output=True, text=True, timeout=120,
+        env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
 

@@ -56,18 +56,15 @@ class OnnxRunner:
         return self._network.run(batch)[0]
 
     def _open(self, size: tuple[int, int]) -> ConvertedNetwork:
-        try:
-            return ConvertedNetwork(
-                self._load(),
-                size,
-                gpu=self._engine.devices[0],
-                dtype=self._engine.dtype,
-                cache=self._cache,
-                prove=self._prove,
-                name=self._name,
-            )
-        except ValueError as error:
-            raise ValueError(f"{self._name}: {error}") from None
+        return ConvertedNetwork(
+            self._load(),
+            size,
+            gpu=self._engine.devices[0],
+            dtype=self._engine.dtype,
+            cache=self._cache,
+            prove=self._prove,
+            name=self._name,
+        )
 
 
 class OnnxFileRunner:

@@ -94,6 +94,17 @@ def test_a_folder_of_identities(tmp_path, photos, capsys, image_of):
     assert f"wrote {out / 'property'}: 3,16,16" in said
 
 
+def test_a_given_size_goes_before_that_of_property(tmp_path, photos, capsys):
+    (tmp_path / "property").write_text("3,16,16\n")
+    folder = [str(tmp_path), "--folder", str(photos), "--fit", "pad"]
+    assert main([*folder, "--image-size", "20,18"]) == 0
+    assert (tmp_path / "property").read_text() == "3,20,18\n"
+    assert main(folder) == 0
+    assert (tmp_path / "property").read_text() == "3,20,18\n"
+    assert main([*folder, "--image-size", "20"]) == 2
+    assert "--image-size '20': give HEIGHT,WIDTH" in capsys.readouterr().err
+
+
 def test_chosen_identities_in_their_order(tmp_path, photos):
     arguments = ["--folder", str(photos), "--image-size", "16,16", "--identities", "cyd,ann"]
     assert main([str(tmp_path), *arguments]) == 0

@@ -114,7 +114,7 @@ def test_errors_of_the_images_arrive_and_no_thread_stays(checkpoint):
 def test_a_network_that_fails_leaves_no_thread_behind(checkpoint):
     wrong_size = (np.zeros((8, 8, 3), np.uint8) for _ in range(1000))
     before = threading.active_count()
-    with pytest.raises(ValueError, match="net,3': the parameters do not fit the symbol"):
+    with pytest.raises(ValueError, match="net-symbol.json: the parameters do not fit the symbol"):
         Embedder(checkpoint, batch_size=2).plain_and_flipped(wrong_size)
     assert threading.active_count() == before
     assert next(wrong_size) is not None  # reading ahead has stopped

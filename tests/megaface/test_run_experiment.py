@@ -8,6 +8,7 @@ from arcface_mxnet.megaface import convert, run_experiment, synthetic
 from arcface_mxnet.megaface.features import read_feature, write_feature
 from arcface_mxnet.megaface.measures import person_interval
 from arcface_mxnet.megaface.pairs import genuine_pairs
+import cv2
 import numpy as np
 import pytest
 
@@ -271,3 +272,21 @@ def test_a_person_with_one_image(data, capsys):
     path.write_text(json.dumps(content))
     assert run_experiment.main(command(data)) == 2
     assert "1 people have a single image, so no mate: Somebody" in capsys.readouterr().err
+
+
+def test_the_report_shows_the_faces_that_can_be_read(data):
+    probes = json.loads((data / "templatelists/facescrub_features_list.json").read_text())["path"]
+    for name in probes:
+        path = data / "faces" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1].tobytes())
+    more = ["--probe-images", str(data / "faces"), "--distractor-images", str(data / "nowhere")]
+    pages = []
+    for broken in ((), probes):
+        for name in broken:
+            (data / "faces" / name).write_bytes(b"no image")
+        assert run_experiment.main(command(data, "out", *more, sizes=["300"])) == 0
+        pages.append((data / "out/report_synthetic.html").read_text())
+    cells = pages[0].count("<td class=name>")  # probe, mate and distractor of each row
+    assert cells and pages[0].count("<img ") == cells * 2 // 3
+    assert pages[1].count("<td class=name>") == cells and "<img " not in pages[1]
