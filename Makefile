@@ -4,6 +4,7 @@
 # make bench        print every measured figure
 # make test-without-mxnet   in an environment of its own: Python 3.13 if there is one, numpy 2, no
 #                   MXNet; runs the tests that need none
+# make fuzz-graphs  compare N random graphs, rewritten for a CPU, with float64 (N=1000: a minute)
 #
 # EXTRA=cu112 make quickstart   uses the CUDA build of MXNet instead of the CPU build.
 
@@ -13,7 +14,9 @@ RUN   := $(VENV)/bin/python
 LIGHT := .venv-without-mxnet
 LIGHT_RUN := $(LIGHT)/bin/python
 
-.PHONY: setup quickstart test test-without-mxnet lint bench clean
+N     ?= 1000
+
+.PHONY: setup quickstart test test-without-mxnet lint bench fuzz-graphs clean
 
 setup: $(VENV)/.installed-$(EXTRA)
 
@@ -45,6 +48,9 @@ lint: setup
 
 bench: setup
 	$(RUN) -m benchmarks
+
+fuzz-graphs: setup
+	$(RUN) -m tests.ops.fuzz_graphs $(N)
 
 clean:
 	rm -rf $(VENV) $(LIGHT) build *.egg-info

@@ -4,7 +4,7 @@
 // moving mean (C,), moving variance (C,); outputs y like data, and what the gradient needs: mean
 // (C,), 1 / standard deviation (C,).  float32.  Attributes: eps, momentum, act (none, relu, or
 // prelu, which has a slope), training (1: statistics of this batch, and the moving ones are
-// updated; 0: the moving ones).
+// updated, in the forward pass; MXNet does that in the backward pass; 0: the moving ones).
 //
 // One thread takes one channel at a time, which a core's cache holds, so the data comes from
 // memory once.  A channel's sums do not depend on the number of threads.

@@ -60,7 +60,9 @@ def fast_graph(
     False for one that never does; None, where both happen, leaves BatchNorm as it is, since the
     operators of an extension are not told.  accumulates: False where no executor is bound with
     grad_req "add", which they are not told either and which costs a copy of each parameter.  A
-    graph with float16 in it stays as it is.
+    graph with float16 in it stays as it is.  With training True a forward pass alone already
+    updates the moving statistics, which MXNet leaves to the backward pass, and to those
+    BatchNorms that have something to learn at or below them.
 
     Raises ValueError for another kind, or if the graph does not take these shapes; RuntimeError
     if kind is "own" and it cannot be had, or if a rule of ours is wrong for this graph.
@@ -124,7 +126,7 @@ def _convolution_prelu(number: int, node: Node, channels: int) -> Claim:
 
     def build(rewriter: Rewriter) -> Entry:
         rewriter.set_shape(node["inputs"][1], (channels,))  # which a reshape cannot find
-        data, slope = map(rewriter.entry, node["inputs"])
+        data, slope = rewriter.entry(node["inputs"][0], uses=2), rewriter.entry(node["inputs"][1])
         positive = rewriter.add("Activation", f"{name}_positive", [data], {"act_type": "relu"})
         negative = rewriter.add("elemwise_sub", f"{name}_negative", [data, positive], {})
         kernel = rewriter.add("Reshape", f"{name}_kernel", [slope], {"shape": "(-1, 1, 1, 1)"})

@@ -21,9 +21,9 @@ from .rewrite import HEAD, Claim, Entry, Graph, Node, Rewriter, attrs_of, rewrit
 
 BLOCK = 16
 SMALL_BLOCK = 4
-PICTURE = 3  # channels, which a first convolution takes as they are
 EVERY_CHANNEL = {"axis": "1", "begin": "0", "end": "None"}
 KEEPS_LAYOUT = frozenset({"Activation", "Dropout", "LeakyReLU"})
+KEEPS_CHANNELS = KEEPS_LAYOUT | {"BatchNorm", "Pooling", "_Plus", "_copy", "elemwise_add"}
 
 
 def separate_layouts(graph: Graph) -> Graph:
@@ -98,9 +98,23 @@ def _convolutions_after(graph: Graph, start: int) -> list[Node]:
 
 def _is_in_blocks(graph: Graph, convolution: Node) -> bool:
     """Tell whether a convolution's arrays are in blocks of 16 channels."""
-    groups = int(attrs_of(convolution).get("num_group", "1"))
-    filters, channels_of_group, *_ = graph.shape(convolution["inputs"][1])
-    if groups > 1 and groups == filters and channels_of_group == 1:  # depthwise
+    attrs = attrs_of(convolution)
+    filters, groups = int(attrs["num_filter"]), int(attrs.get("num_group", "1"))
+    channels = _channels(graph, graph.source(convolution))
+    if groups > 1 and groups == filters == channels:  # depthwise
         return filters % BLOCK == 0
     fits = (filters // groups) % BLOCK == 0
-    return fits and (channels_of_group == PICTURE or channels_of_group % BLOCK == 0)
+    return fits and (channels is None or (channels // groups) % BLOCK == 0)
+
+
+def _channels(graph: Graph, node: Node) -> int | None:
+    """Return the channels of a node's output if they come in a layout of oneDNN's, else None.
+
+    With other arrays, as of pictures and slices, a convolution is as if they were whole blocks.
+    """
+    if node["op"] == "Convolution":
+        return int(attrs_of(node)["num_filter"])
+    if node["op"] == "Concat":
+        parts = [_channels(graph, graph.nodes[part]) for part, *_ in node["inputs"]]
+        return None if None in parts else sum(parts)
+    return _channels(graph, graph.source(node)) if node["op"] in KEEPS_CHANNELS else None

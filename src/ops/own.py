@@ -19,21 +19,22 @@ def own_operator(
 
     sources: its inputs, entries of the graph, the last num_states of them auxiliary states.
 
-    Operators of an extension are not told when a gradient is to be added to what is there: such
-    an input is multiplied by 1.  A _copy would be optimised away, and equal nodes be merged
-    into one: the attribute keeps these apart.  And room for the shapes of their inputs is made
-    from the ranks, -1 where one is unknown, and then written past: variables get a rank.
+    Operators of an extension are not told when a gradient is to be added to what is there, as
+    to a variable bound with grad_req "add": such an input is multiplied by 1; a _copy would be
+    optimised away.  And room for the shapes of their inputs is made from the ranks, -1 where
+    one is unknown, and then written past: variables get a rank.
     """
 
     def build(rewriter: Rewriter) -> Entry:
-        last, entries = graph.nodes[nodes[-1]], []
-        for i, source in enumerate(sources):
+        last = graph.nodes[nodes[-1]]
+        for source in sources:
             rewriter.set_shape(source, (0,) * len(graph.shape(source)))
-            entry = rewriter.entry(source)
-            if i < len(sources) - num_states and graph.adds_gradients(source):
-                attrs = {"scalar": "1", "__input__": f"{i} of node {nodes[-1]}"}
-                entry = rewriter.add("_mul_scalar", f"{last['name']}_in{i}", [entry], attrs)
-            entries.append(entry)
+        learned = len(sources) - num_states
+        entries = [rewriter.entry(source) for source in sources]
+        for i, source in enumerate(sources[:learned]):
+            if graph.accumulates and graph.are_variables([source]):
+                name = f"{last['name']}_in{i}"
+                entries[i] = rewriter.add("_mul_scalar", name, [entries[i]], {"scalar": "1"})
         attrs = user_attrs(last) | {key: str(value) for key, value in options.items()}
         return rewriter.add(op, last["name"], entries, attrs)
 

@@ -74,23 +74,19 @@ def norms_and_prelus(graph: Graph, *, training: bool, whole: bool = True) -> Ite
     every BatchNorm that no PReLU follows; but one that a PReLU feeds would get plain data
     there, which oneDNN is slow with.
     """
-    absorbed = set()
+    norms = {number for number, node in enumerate(graph.nodes) if is_batch_norm(graph, node)}
     for number, node in enumerate(graph.nodes):
         if not (is_own_prelu(graph, number) or (whole and is_relu(node))):
             continue
         norm = node["inputs"][0][0]
-        if (
-            is_batch_norm(graph, graph.nodes[norm])
-            and graph.readers(norm) == [number]
-            and not graph.is_head(number)
-        ):
-            absorbed.add(norm)
+        if norm in norms and graph.readers(norm) == [number] and not graph.is_head(number):
+            norms.remove(norm)
             yield _batch_norm(graph, (norm, number), training)
         elif is_prelu(node):
             yield own_prelu(graph, number)
-    for number, node in enumerate(graph.nodes):
-        free = is_batch_norm(graph, node) and number not in absorbed and not graph.is_head(number)
-        if free and (whole or is_prelu(graph.source(node))):
+    for number in sorted(norms):
+        node = graph.nodes[number]
+        if not graph.is_head(number) and (whole or is_prelu(graph.source(node))):
             yield _batch_norm(graph, (number,), training)
 
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import mxnet as mx
 
-# MXNET_EXEC_INPLACE_GRAD_SUM_CAP: gradients of so many uses are added one by one, in place.
+# MXNET_EXEC_INPLACE_GRAD_SUM_CAP: gradients of so many uses are added one by one, in place.  Our
+# operators are not told, and oneDNN's give wrong gradients: no entry is used so often.
 SUMMED_AT_ONCE = 8
 HEAD = -1  # in the place of a reader's number: the value is an output of the graph
 
@@ -42,16 +43,11 @@ class Graph:
         self.nodes: list[Node] = graph["nodes"]
         self.heads: list[Entry] = graph["heads"]
         self.attrs = graph["attrs"]
+        self.states = set(symbol.list_auxiliary_states())
         self._readers: dict[int, list[tuple[int, int]]] = {}  # node: (output, reader)
         for number, node in [*enumerate(self.nodes), (HEAD, {"inputs": self.heads})]:
             for source, output, *_ in node["inputs"]:
                 self._readers.setdefault(source, []).append((output, number))
-        self._first_equal = _first_equal_nodes(self.nodes)
-        self._uses = Counter(
-            (self._first_equal[source], output)
-            for source, readers in self._readers.items()
-            for output, _ in readers
-        )
         self._infer()
 
     def _infer(self) -> None:
@@ -92,20 +88,15 @@ class Graph:
         """Return which outputs of a node are read."""
         return {output for output, _ in self._readers.get(number, [])}
 
+    def uses(self, entry: Entry) -> int:
+        """Return how often an entry is read, or is an output."""
+        return sum(output == entry[1] for output, _ in self._readers[entry[0]])
+
     def is_head(self, number: int) -> bool:
         return HEAD in self.readers(number)
 
     def are_variables(self, entries: Iterable[Entry]) -> bool:
         return all(self.nodes[entry[0]]["op"] == "null" for entry in entries)
-
-    def adds_gradients(self, entry: Entry) -> bool:
-        """Tell whether a reader of an entry may be asked to add to a gradient.
-
-        That happens to variables bound with grad_req "add" and to entries of many uses, among
-        which count being an output and what is read from equal nodes.
-        """
-        uses = self._uses[self._first_equal[entry[0]], entry[1]]
-        return uses >= SUMMED_AT_ONCE or (self.accumulates and self.are_variables([entry]))
 
 
 @dataclass(frozen=True)
@@ -127,20 +118,37 @@ class Rewriter:
         self.graph = graph
         self.nodes: list[Node] = []
         self._entries: dict[int, Entry] = {}  # of output 0, by the number in the old graph
+        self._heads = Counter(map(_key, graph.heads))
+        self._handed_on: dict[tuple[int, int], tuple[Entry, int]] = {}  # and uses
 
     def add(self, op: str, name: str, inputs: list[Entry], attrs: dict[str, str]) -> Entry:
         """Append a node; return the entry of its output 0."""
         return self._append({"op": op, "name": name, "attrs": attrs, "inputs": inputs})
 
-    def entry(self, old: Entry) -> Entry:
-        """Return the new entry of one of the old graph."""
+    def entry(self, old: Entry, uses: int = 1) -> Entry:
+        """Return the new entry of one of the old graph, to be used so often.
+
+        When there are too many uses, the next are those of a product with 1; a _copy would be
+        optimised away.
+        """
+        name, key = self.graph.nodes[old[0]]["name"], _key(old)
+        if name in self.graph.states:
+            return self._plain_entry(old)
+        entry, used = self._handed_on.get(key) or (self._plain_entry(old), self._heads[key])
+        if used + uses >= SUMMED_AT_ONCE - 1:  # the product is a use, too
+            entry = self.add("_mul_scalar", f"{name}_more", [entry], {"scalar": "1"})
+            used = 0
+        self._handed_on[key] = entry, used + uses
+        return entry
+
+    def _plain_entry(self, old: Entry) -> Entry:
         number, output, *version = old
         start = self._entries[number]
         return [start[0], start[1] + output, *version]
 
     def set_shape(self, old: Entry, shape: tuple[int, ...]) -> None:
         """Give a variable a shape, 0 where a size is open; one of as many sizes stays."""
-        node = self.nodes[self.entry(old)[0]]
+        node = self.nodes[self._entries[old[0]][0]]
         given = re.findall(r"\d+", attrs_of(node).get("__shape__", ""))
         if node["op"] == "null" and (len(given) != len(shape) or 0 not in shape):
             sizes = "".join(f"{size}," for size in shape)
@@ -160,12 +168,16 @@ class Rewriter:
         graph = {
             "nodes": self.nodes,
             "arg_nodes": [i for i, node in enumerate(self.nodes) if node["op"] == "null"],
-            "heads": [self.entry(head) for head in self.graph.heads],
+            "heads": [self._plain_entry(head) for head in self.graph.heads],
             "attrs": self.graph.attrs,
         }
         return mx.sym.load_json(json.dumps(graph))
 
     def _append(self, node: Node) -> Entry:
+        # MXNet 1.9.1 makes one node of equal ones, which adds up their uses, and fails with some
+        # of them (node2index_): all are made to differ.
+        if node["op"] != "null":
+            node["attrs"] = attrs_of(node) | {"__node__": str(len(self.nodes))}
         self.nodes.append(node)
         return [len(self.nodes) - 1, 0, 0]
 
@@ -241,17 +253,6 @@ def attrs_of(node: Node) -> dict[str, str]:
 def user_attrs(node: Node) -> dict[str, str]:
     """Return the attributes that are not parameters of the operator, like __lr_mult__."""
     return {key: value for key, value in attrs_of(node).items() if key.startswith("__")}
-
-
-def _first_equal_nodes(nodes: list[Node]) -> list[int]:
-    """Return for each node the first that computes the same: MXNet makes one node of them."""
-    first: dict[Any, int] = {}
-    found: list[int] = []
-    for number, node in enumerate(nodes):
-        inputs = tuple((found[source], output) for source, output, *_ in node["inputs"])
-        key = (node["op"], frozenset(attrs_of(node).items()), inputs)
-        found.append(number if node["op"] == "null" else first.setdefault(key, number))
-    return found
 
 
 def _key(entry: Entry) -> tuple[int, int]:

@@ -83,12 +83,16 @@ def start_run(plan: Plan, earlier: LastState | None) -> Run:
         worker=rank,
         num_workers=plan.num_workers,
     )
-    position = Position.of(earlier, config) if earlier else Position()
-    last_step = final_step(config, source.batches_per_epoch)
-    schedule = make_schedule(config, plan.drops, last_step)
-    run = Run(plan, rank, stepper, source, plan.loss.metric(), position, last_step, schedule)
-    if earlier:
-        run.restore(earlier)
+    try:
+        position = Position.of(earlier, config) if earlier else Position()
+        last_step = final_step(config, source.batches_per_epoch)
+        schedule = make_schedule(config, plan.drops, last_step)
+        run = Run(plan, rank, stepper, source, plan.loss.metric(), position, last_step, schedule)
+        if earlier:
+            run.restore(earlier)
+    except BaseException:
+        source.close()  # its threads
+        raise
     return run
 
 
