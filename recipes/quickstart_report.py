@@ -15,10 +15,10 @@ import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.embedder import Embedder
-from arcface_mxnet.embedding.vectors import cosines_of, squared_distances
+from arcface_mxnet.embedding.vectors import cosines_of
 from arcface_mxnet.eval.pair_embeddings import embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
-from arcface_mxnet.eval.protocols import verify_distances
+from arcface_mxnet.eval.protocols import unit_distances, verify_distances
 from arcface_mxnet.eval.scores import area_under_curve, roc, tar_at_far
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
 from arcface_mxnet.training.initial import initial_params
@@ -66,13 +66,13 @@ class Row:
 def pixel_cosines(pairs: PairSet) -> np.ndarray:
     """Return the cosine of the grey values of each pair."""
     pixels = np.stack([image.mean(axis=2).ravel() for image in pairs.decoded()])
-    return cosines_of(squared_distances(pixels[0::2], pixels[1::2]))
+    return cosines_of(unit_distances(pixels[0::2], pixels[1::2]))
 
 
 def embedding_cosines(embedder: Embedder, pairs: PairSet) -> np.ndarray:
     """Return the cosine of plain + flipped embeddings of each pair."""
     both = embed_pair_set(embedder, pairs).flip_sum
-    return cosines_of(squared_distances(both[0::2], both[1::2]))
+    return cosines_of(unit_distances(both[0::2], both[1::2]))
 
 
 def untrained() -> Embedder:

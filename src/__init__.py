@@ -7,6 +7,7 @@ it, so reading records, feature files and protocols works without it.
 
 from importlib.util import find_spec
 import os
+import warnings
 
 import numpy
 
@@ -50,7 +51,10 @@ def _preload_cuda_wheels() -> None:
         return
     from .cuda import preload
 
-    preload()
+    try:
+        preload()
+    except OSError as error:  # records, evaluation and onnxruntime do without
+        warnings.warn(f"MXNet will not load: {error}", stacklevel=2)
 
 
 _preload_cuda_wheels()

@@ -73,7 +73,10 @@ def cached_library(recipe: LibraryRecipe, cache_dir: Path | None = None) -> Path
 def user_cache_dir() -> Path:
     """Return arcface_mxnet/ in $XDG_CACHE_HOME, or in ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
+    try:
+        root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        raise OSError("no home folder for the cache: set XDG_CACHE_HOME to a folder") from None
     return root / "arcface_mxnet"
 
 

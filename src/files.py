@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 import os
 from pathlib import Path
+import threading
 from typing import IO, Any
 
 
@@ -21,7 +22,7 @@ def replace_file(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part-{os.getpid()}")
+    part = path.with_name(f"{path.name}.part-{os.getpid()}-{threading.get_ident()}")
     try:
         with part.open(mode, **options) as file:
             yield file

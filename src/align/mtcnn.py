@@ -205,4 +205,10 @@ def _by_channels(outputs: list[np.ndarray]) -> dict[int, np.ndarray]:
 
     2 channels are probabilities, 4 a box regression, 10 landmarks.
     """
-    return {output.shape[1]: output for output in outputs}
+    found = {output.shape[1]: output for output in outputs}
+    if not {2, 4} <= found.keys():
+        raise ValueError(
+            f"the detector's outputs have {', '.join(map(str, found))} channels; det1 to det3 give "
+            "2 (probabilities), 4 (boxes) and 10 (landmarks): another network under their name?"
+        )
+    return found

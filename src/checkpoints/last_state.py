@@ -11,17 +11,14 @@ from dataclasses import dataclass
 import json
 from typing import Any
 
-import mxnet as mx
 import numpy as np
 
-from .load import load_params
+from .load import Params, load_params
 from .names import LAST, params_path
 from .params import named_params, split_params, write_params
 
 RECORD = "run:json"
 STATE = "state:"
-
-Params = dict[str, mx.nd.NDArray]
 
 
 @dataclass(frozen=True)

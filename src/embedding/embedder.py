@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import functools
 import hashlib
 import logging
+import os
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,14 @@ class Embedder(ImageEmbedder):
     images per forward pass, all devices together.  engine: "auto", "mxnet" or "onnxruntime"; what
     runs is logged.  dtype: what products are computed in, "float32" or "bfloat16".
     fingerprint: SHA-256 of symbol and parameters, or of the ONNX file, 64 digits.
+    Threads may share it: they take turns.
     Raises FileNotFoundError or ValueError if the checkpoint is missing, damaged or not a network
     with an embedding, or for an engine that cannot be had.
     """
 
     def __init__(
         self,
-        checkpoint: str | bytes,
+        checkpoint: str | os.PathLike | bytes,
         ctx: Any = None,
         *,
         batch_size: int = 32,
@@ -44,6 +46,7 @@ class Embedder(ImageEmbedder):
     ):
         super().__init__(batch_size, flip, normalize)
         in_memory = isinstance(checkpoint, bytes)
+        checkpoint = checkpoint if in_memory else os.fspath(checkpoint)
         name = "the exported network.onnx" if in_memory else checkpoint
         self.engine = _chosen(name, engine, ctx, dtype)
         if name.endswith(".onnx"):
@@ -69,7 +72,8 @@ class Embedder(ImageEmbedder):
         return ParameterEmbedder(symbol, arg_params, aux_params, ctx, **options)
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
-        return self._runner.run(batch)
+        with self._lock:
+            return self._runner.run(batch)
 
 
 class ParameterEmbedder(ImageEmbedder):
@@ -106,9 +110,10 @@ class ParameterEmbedder(ImageEmbedder):
         )
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
-        embeddings = self._runner.run(batch)
-        self._prove = False  # the same graph from now on, with other parameters
-        return embeddings
+        with self._lock:
+            embeddings = self._runner.run(batch)
+            self._prove = False  # the same graph from now on, with other parameters
+            return embeddings
 
 
 def _runner(
@@ -130,10 +135,20 @@ def _runner(
 def _once_then(network: StoredNetwork, checkpoint: str) -> Callable[[], StoredNetwork]:
     """Return a function that hands out the network, and reads it again from the second time on.
 
-    So its parameters are not held beside those of what runs them.
+    So its parameters are not held beside those of what runs them.  The function raises ValueError
+    if the files have become another network meanwhile.
     """
-    held = [network]
-    return lambda: held.pop() if held else read_network(checkpoint)
+    held, fingerprint = [network], network.fingerprint
+
+    def load() -> StoredNetwork:
+        loaded = held.pop() if held else read_network(checkpoint)
+        if loaded.fingerprint != fingerprint:
+            raise ValueError(
+                f"checkpoint {checkpoint!r} was another network when it was opened; open it anew"
+            )
+        return loaded
+
+    return load
 
 
 def _chosen(model: str, engine: str, ctx: Any, dtype: str) -> Engine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+import threading
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class ImageEmbedder(ABC):
         if batch_size < 1:
             raise ValueError(f"batch size {batch_size}: must be at least 1")
         self.batch_size = batch_size
+        self._lock = threading.Lock()
         self.flip = flip
         self.normalize = normalize
 
@@ -49,7 +51,7 @@ class ImageEmbedder(ABC):
 
         images: any iterable of uint8 RGB (H, W, 3), all of one size; it is read in a thread
         ahead of the network, so that decoding in it costs no time.  Without flip the second is
-        None.  Raises ValueError if there are no images.
+        None.  Raises ValueError if there are no images, or an embedding is not finite.
         """
         plain, flipped = [], []
         for batch in read_ahead(self._batches(images)):
@@ -58,7 +60,13 @@ class ImageEmbedder(ABC):
                 flipped.append(self.forward(np.ascontiguousarray(batch[..., ::-1])))
         if not plain:
             raise ValueError("no images to embed")
-        return np.concatenate(plain), np.concatenate(flipped) if flip else None
+        parts = np.concatenate(plain), np.concatenate(flipped) if flip else None
+        if not all(np.isfinite(part).all() for part in parts if part is not None):
+            raise ValueError(
+                "an embedding is NaN or infinite: the network's parameters are those of a training "
+                "that diverged, or damaged"
+            )
+        return parts
 
     def _batches(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield float32 (n, 3, H, W), n = batch_size but for the last."""

@@ -7,6 +7,7 @@ ValueError for images that the network does not take.
 from __future__ import annotations
 
 from collections.abc import Callable
+import logging
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,10 @@ from ..checkpoints.network import StoredNetwork
 from ..engines.cache import ConversionCache
 from ..engines.choice import Engine
 from ..engines.converted import ConvertedNetwork
+from ..engines.parity import Parity
 from ..engines.session import Session
+
+logger = logging.getLogger(__name__)
 
 # What an ONNX file must say of itself: with other pixels the embeddings would be wrong.
 REQUIRED_METADATA = {"input_range": "0..255", "color_order": "RGB", "layout": "NCHW"}
@@ -83,6 +87,9 @@ class OnnxFileRunner:
                 f"{name}: does not say that it takes raw RGB 0..255 in NCHW; export it with "
                 "python -m arcface_mxnet.export.to_onnx"
             )
+        self._single: Session | None = None  # what bfloat16 is held against, once
+        if engine.dtype != "float32":
+            self._single = Session(model, gpu=engine.devices[0], name=name)
         ((self._input, shape),) = self._session.inputs.items()
         self._image_shape = tuple(shape[1:])
 
@@ -92,7 +99,12 @@ class OnnxFileRunner:
                 f"images are {batch.shape[2]}x{batch.shape[3]} (height x width); {self._name} "
                 f"takes {self._image_shape[1]}x{self._image_shape[2]}"
             )
-        return self._session.run({self._input: batch})[0]
+        found = self._session.run({self._input: batch})
+        if self._single is not None:
+            parity = Parity.of(self._single.run({self._input: batch}), found)
+            logger.warning("%s in bfloat16 against float32: %s", self._name, parity)
+            self._single = None
+        return found[0]
 
 
 def read_onnx(path: str) -> bytes:

@@ -22,7 +22,11 @@ from ..files import replace_file
 LIMIT = 2 * 10**9  # bytes
 DIGEST_SIZE = hashlib.sha256().digest_size
 # What decides the bytes of a conversion besides the network.
-CONVERTER = ("conversion.py", "onnx_graph.py", "operators.py", "shape_operators.py")
+CONVERTER = (
+    "channels.py", "conversion.py", "onnx_graph.py", "operators.py", "options.py",
+    "shape_operators.py",
+)  # fmt: skip
+STALE = 3600  # seconds after which a part file has no writer any more
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ class ConversionCache:
     def __init__(self, folder: Path | None = None, limit: int = LIMIT):
         self.folder = folder or user_cache_dir() / "networks"
         self.limit = limit
+        self._is_told = False
 
     @staticmethod
     def key(fingerprint: str, size: tuple[int, int] | None) -> str:
@@ -80,20 +85,27 @@ class ConversionCache:
 
     def note_compared(self, key: str, engine: str, facts: dict) -> None:
         """Remember that it has, with figures for people."""
-        if (self.folder / f"{key}.onnx").is_file():
-            self._write(self._note(key, engine), json.dumps(facts | {"is_faithful": True}).encode())
+        try:
+            (self.folder / f"{key}.onnx").stat()
+        except OSError:
+            return  # not kept, or a folder of somebody else
+        note = json.dumps(facts | {"is_faithful": True})
+        self._write(self._note(key, engine), note.encode())
 
     def _note(self, key: str, engine: str) -> Path:
         return self.folder / f"{key}.{engine}.json"
 
     def _make_room(self, size: int) -> None:
         entries = []
-        for path in self.folder.glob("*.onnx"):
+        for path in [*self.folder.glob("*.part-*"), *self.folder.glob("*.onnx")]:
             try:
                 facts = path.stat()
             except OSError:
                 continue  # another process made room too
-            entries.append((facts.st_mtime, facts.st_size, path))
+            if path.suffix == ".onnx":
+                entries.append((facts.st_mtime, facts.st_size, path))
+            elif facts.st_mtime < time.time() - STALE:
+                self._remove([path])
         held = sum(facts[1] for facts in entries)
         for _, freed, path in sorted(entries):
             if held + size <= self.limit:
@@ -107,10 +119,14 @@ class ConversionCache:
             with replace_file(path) as file:
                 file.write(content)
         except OSError as error:
-            _say_once(
-                f"converted networks cannot be kept in {self.folder} ({error.strerror}); every "
-                "start converts again.  XDG_CACHE_HOME names another cache folder"
-            )
+            if self._is_told:
+                return
+            self._is_told = True
+            logger.warning(
+                "converted networks cannot be kept in %s (%s); every start converts again.  "
+                "XDG_CACHE_HOME names another cache folder",
+                self.folder, error.strerror,
+            )  # fmt: skip
 
     @staticmethod
     def _touch(path: Path) -> None:
@@ -123,6 +139,8 @@ class ConversionCache:
     @staticmethod
     def _remove(paths: list[Path]) -> None:
         for path in paths:
+            if not os.path.lexists(path):
+                continue
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:

@@ -45,6 +45,8 @@ def device_numbers(ctx: Any) -> tuple[int, ...]:
         return (CPU,)
     if isinstance(ctx, int):
         return (ctx if ctx >= 0 else CPU,)
+    if isinstance(ctx, str):
+        raise ValueError(f"device {ctx!r}: give a GPU's number, -1 for the CPU, or an mx.Context")
     if isinstance(ctx, Sequence):
         return tuple(number for one in ctx for number in device_numbers(one)) or (CPU,)
     return (ctx.device_id if ctx.device_type == "gpu" else CPU,)

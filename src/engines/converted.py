@@ -81,7 +81,12 @@ class ConvertedNetwork:
             if session is not None:
                 return session
         fold = self._cache is not None  # folding costs time that one use does not bring in
-        model = convert(network, size, fold=fold).SerializeToString()
+        try:
+            model = convert(network, size, fold=fold).SerializeToString()
+        except ValueError as error:
+            if "ONNX" not in str(error):
+                raise  # the network is at fault, whatever runs it
+            raise ValueError(f"{error}; --engine mxnet runs it") from None
         if self._cache:
             self._cache.store(self._key, model)
         return Session(model, gpu=gpu, dtype=dtype, name=self._name)
@@ -109,6 +114,7 @@ class ConvertedNetwork:
             return
         from .reference import run_mxnet
 
+        batch = _filled(batch)
         expected = run_mxnet(network, batch)
         if not all(np.isfinite(output).all() for output in expected):
             raise ValueError(
@@ -119,8 +125,9 @@ class ConvertedNetwork:
         if not parity.is_faithful:
             raise ValueError(
                 f"{self._name}: onnxruntime ({self.provider}) and MXNet disagree on "
-                f"{len(batch)} images, {parity}; nothing was embedded.  Use --engine mxnet, and "
-                "report the network: its conversion is wrong"
+                f"{len(batch)} images, {parity}; nothing was embedded.  The conversion is wrong, "
+                "or the network has collapsed to embeddings that hardly differ; --engine mxnet "
+                "embeds"
             )
         logger.info("%s: as MXNet on %d images, %s", self._name, len(batch), parity)
         if self._cache:
@@ -132,7 +139,15 @@ class ConvertedNetwork:
         logger.warning("%s in %s against float32: %s", self._name, self._dtype, parity)
 
 
+def _filled(batch: np.ndarray) -> np.ndarray:
+    """Return the images and others of noise, COMPARED in all: a black one alone proves nothing."""
+    shape = (COMPARED - len(batch), *batch.shape[1:])
+    noise = np.random.default_rng(0).uniform(batch.min(), batch.max() + 1, shape)
+    return np.concatenate([batch, noise.astype(np.float32)])
+
+
 def _engine_name(session: Session) -> str:
     """Return package, version and provider, as part of a file name."""
-    ((package, number), *_) = packages.installed_packages().items()
+    built = {"onnxruntime": packages.onnxruntime_module().__version__}  # from source, perhaps
+    ((package, number), *_) = (packages.installed_packages() or built).items()
     return f"{package}-{number}-{session.provider.replace(' ', '-')}"

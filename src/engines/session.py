@@ -30,8 +30,7 @@ class Session:
     """One model, one device; safe to share between threads, which take turns.
 
     model: the bytes of an ONNX file.  gpu: CUDA's number, -1 for the CPU.  dtype: what products
-    are computed in; inputs and outputs are float32 all the same.  wanted: a provider by name, in
-    place of the one that fits.  name: of the model, for messages.
+    are computed in; inputs and outputs are float32 all the same.  name: of the model, for messages.
     provider: which one runs it, for people.  metadata: what the file says of itself.
     Raises ValueError if the bytes are no model that can be run, or device or dtype cannot be had.
     """
@@ -42,11 +41,10 @@ class Session:
         *,
         gpu: int = -1,
         dtype: str = "float32",
-        wanted: str = "",
         name: str = "model",
     ):
         runtime = onnxruntime_module()
-        wanted = wanted or provider(gpu, dtype)
+        wanted = provider(gpu, dtype)
         if wanted == CUDA:
             runtime.preload_dlls()  # CUDA and cuDNN of their wheels, which are on no loader path
         if wanted == OPENVINO and b"QuantizeLinear" in model:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-import os
 
 import numpy as np
 
+from ..cores import usable_cores
 from .inner_loops import fastest
 from .pairs import GenuinePairs
 from .tally import GRID_STEPS, Tally
@@ -212,13 +212,6 @@ def squared_lengths(vectors: np.ndarray, noun: str, rows: np.ndarray | None = No
         fault = "is all zeros" if squares[bad[0]] == 0 else "holds NaN or infinity"
         raise ValueError(f"{noun} {row} {fault} ({len(bad)} such in this block)")
     return squares
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _down(value: np.ndarray | float) -> np.ndarray:

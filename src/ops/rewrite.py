@@ -88,10 +88,6 @@ class Graph:
         """Return which outputs of a node are read."""
         return {output for output, _ in self._readers.get(number, [])}
 
-    def uses(self, entry: Entry) -> int:
-        """Return how often an entry is read, or is an output."""
-        return sum(output == entry[1] for output, _ in self._readers[entry[0]])
-
     def is_head(self, number: int) -> bool:
         return HEAD in self.readers(number)
 

@@ -7,12 +7,11 @@ import logging
 
 import mxnet as mx
 
-from ..checkpoints.load import load_checkpoint
+from ..checkpoints.load import Params, load_checkpoint
 from ..networks.published import renamed_parameters
 
 logger = logging.getLogger(__name__)
 
-Params = dict[str, mx.nd.NDArray]
 
 # A classifier belongs to its dataset; everything else to the network.
 CLASSIFIER_PREFIX = "fc7"

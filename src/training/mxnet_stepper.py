@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import mxnet as mx
 
+from ..checkpoints.load import Params
 from .optimizer import Rule
 from .stepper import Stepper
-
-Params = dict[str, mx.nd.NDArray]
 
 FLAG = "run:flag"  # its name in the kvstore, beside those of the parameters
 

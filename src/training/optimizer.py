@@ -17,10 +17,10 @@ from typing import ClassVar
 import mxnet as mx
 import numpy as np
 
+from ..checkpoints.load import Params
 from ..config import OptimizerConfig, TrainConfig, ignored_options
 from ..registry import Registry
 
-Params = dict[str, mx.nd.NDArray]
 Arrays = Sequence[mx.nd.NDArray]
 Attributes = Mapping[str, Mapping[str, str]]
 

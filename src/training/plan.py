@@ -34,7 +34,6 @@ class Plan:
     datasets: list[FaceDataset]
     network: Network
     loss: Loss
-    embedding: mx.sym.Symbol  # as it is computed
     symbol: mx.sym.Symbol  # as it is computed
     published: mx.sym.Symbol  # as it is saved: always float32
     shapes: dict[str, tuple[int, ...]]  # of every input, for one device
@@ -79,8 +78,9 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
             f"--data-dir {config.data_dir}: several folders serve the triplet losses alone, since "
             "their identities have no common numbering; merge them or name one"
         )
-    if loss.batch_plan == "triplets":
-        choose_engine("", "auto", devices, config.triplet_dtype)  # refuses what cannot be had
+    is_mining = loss.batch_plan == "triplets"
+    # Verifies and mines; refuses what cannot be had before anything is trained.
+    choose_engine("", "auto", devices, config.triplet_dtype if is_mining else "float32")
     label = mx.sym.Variable("softmax_label")
     published = symbol = loss.symbol(embedding, label)
     if config.freeze_bn:
@@ -106,7 +106,7 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
         drops = milestones(config.lr_steps, loss.base_milestones, images, loss.delay)
     fingerprints = [dataset.fingerprint() for dataset in datasets]
     return Plan(
-        config, devices, datasets, network, loss, embedding, symbol, published, shapes, drops,
+        config, devices, datasets, network, loss, symbol, published, shapes, drops,
         num_workers, fingerprints,
     )  # fmt: skip
 

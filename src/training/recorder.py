@@ -11,7 +11,7 @@ import logging
 from ..checkpoints.last_state import save_last
 from ..checkpoints.load import save_checkpoint, save_symbol
 from .announce import announce, run_facts
-from .divergence import refuse_divergence
+from .divergence import DivergedError, refuse_divergence
 from .live import LiveEmbedder
 from .memory import MemoryEstimate
 from .progress import Progress
@@ -61,7 +61,13 @@ class Recorder(NoRecorder):
         if step % self._config.frequent == 0 or step == self._run.last_step:
             self._tell_progress(step, lr)
         if step % self._config.verbose == 0 or step == self._run.last_step:
-            self._verify_and_save(step)
+            try:
+                self._verify_and_save(step)
+            except DivergedError:
+                raise  # the state before stays
+            except ValueError:  # what cannot be verified must not cost what was learned
+                save_last(self._config.prefix, self._run.last_state())
+                raise
             save_last(self._config.prefix, self._run.last_state())
             self._progress.start(step, self._run.source.wait_seconds)
 

@@ -164,3 +164,57 @@ def test_bad_checkpoints_are_refused(checkpoint, tmp_path):
     save_checkpoint(prefix, 6, network(dimension=8), args, aux)
     with pytest.raises(ValueError, match="pre_fc1_weight is .4, 36., the symbol reads .8, 36."):
         Embedder(f"{prefix},6")(images(1))
+
+
+@pytest.mark.parametrize("engine", ["mxnet", "onnxruntime"])
+def test_threads_share_an_embedder(checkpoint, engine):
+    embed = Embedder(checkpoint, batch_size=4, flip=False, engine=engine)
+    sets = [images(3, seed) for seed in range(4)]
+    expected = [embed(one) for one in sets]
+    found = [[] for _ in sets]
+
+    def work(number):
+        for _ in range(20):
+            found[number].append(embed(sets[number]))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for want, got in zip(expected, found, strict=True):
+        assert len(got) == 20
+        for one in got:
+            np.testing.assert_allclose(one, want, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["mxnet", "onnxruntime"])
+def test_a_checkpoint_that_changes_under_an_open_embedder_is_told(tmp_path, engine):
+    body = mx.sym.Convolution(mx.sym.var("data"), kernel=(3, 3), num_filter=4, name="conv0")
+    body = mx.sym.Pooling(body, global_pool=True, kernel=(1, 1), pool_type="avg")
+    symbol = mx.sym.FullyConnected(body, num_hidden=4, name="fc1")  # of images of any size
+    prefix = str(tmp_path / "net")
+    save_checkpoint(prefix, 1, symbol, *parameters_of(symbol, 1))
+    embed = Embedder(f"{prefix},1", engine=engine)
+    embed(images(1))
+    embed(images(1)[:, :5])  # of another size: the files are read again
+    save_checkpoint(prefix, 1, symbol, *parameters_of(symbol, 2))
+    with pytest.raises(ValueError, match="was another network when it was opened; open it anew"):
+        embed(images(1)[:, :, :4])
+
+
+def parameters_of(symbol, seed):
+    shapes, _, _ = symbol.infer_shape(data=(1, 3, *SIZE))
+    rng = np.random.default_rng(seed)
+    names = zip(symbol.list_arguments(), shapes, strict=True)
+    return {n: mx.nd.array(rng.normal(size=s)) for n, s in names if n != "data"}, {}
+
+
+def test_an_embedding_that_is_no_number_is_refused(checkpoint):
+    symbol = network()
+    args, aux = parameters(symbol)
+    args["pre_fc1_bias"][0] = np.nan
+    for engine in ("mxnet", "onnxruntime"):
+        embed = Embedder.from_parameters(symbol, args, aux, engine=engine)
+        with pytest.raises(ValueError, match="NaN or infinite"):
+            embed(images(2))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 
 from arcface_mxnet.engines import cache as cache_module
 from arcface_mxnet.engines.cache import ConversionCache
@@ -83,6 +84,16 @@ def test_the_folder_stays_below_its_limit_and_the_unused_go_first(tmp_path):
     cache.store("e", b"e" * 230)
     left = {path.stem for path in tmp_path.glob("*.onnx")}
     assert "e" in left and len(left) == 2
+
+
+def test_part_files_of_writers_long_gone_are_removed(cache):
+    cache.store("a", b"model")
+    for name, age in (("a.onnx.part-1-2", 7200), ("b.onnx.part-3-4", 60)):
+        path = cache.folder / name
+        path.write_bytes(b"part")
+        os.utime(path, (time.time() - age,) * 2)
+    cache.store("c", b"model")
+    assert [path.name for path in cache.folder.glob("*.part-*")] == ["b.onnx.part-3-4"]
 
 
 def test_a_model_larger_than_the_cache_is_not_kept(tmp_path, caplog):

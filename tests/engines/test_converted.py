@@ -94,6 +94,27 @@ def test_a_difference_is_an_error_and_no_other_engine_steps_in(cache, batch):
     assert not list(cache.folder.glob("*.json"))
 
 
+def test_black_images_alone_prove_nothing(cache):
+    """A converter that loses the first convolution gives the same for images of zeros."""
+    right = network()
+    lost = network()
+    lost.parameters["conv0_weight"][:] = 0
+    model = converted.convert(lost, SIZE)
+    onnx.helper.set_model_props(model, {"fingerprint": right.fingerprint})
+    cache.store(ConversionCache.key(right.fingerprint, SIZE), model.SerializeToString())
+    black = np.zeros((1, 3, *SIZE), np.float32)
+    with pytest.raises(ValueError, match="disagree on 8 images"):
+        ConvertedNetwork(right, SIZE, cache=cache).run(black)
+
+
+def test_what_onnx_cannot_say_is_told_with_the_way_out(cache):
+    body = mx.sym.LRN(mx.sym.var("data"), nsize=3)
+    symbol = mx.sym.FullyConnected(body, num_hidden=4, name="fc1")
+    args = {"fc1_weight": mx.nd.ones((4, 90)), "fc1_bias": mx.nd.ones((4,))}
+    with pytest.raises(ValueError, match="LRN.*--engine mxnet runs it"):
+        ConvertedNetwork(StoredNetwork.of(symbol, args, {}), SIZE, cache=cache)
+
+
 def test_a_foreign_entry_is_converted_again(cache, batch, caplog):
     mine, other = network(seed=0), network(seed=1)
     key = ConversionCache.key(mine.fingerprint, SIZE)

@@ -31,12 +31,12 @@ LARGEST = 6_000  # numbers in an array
 ONES = "ones"
 
 STEPS = ("convolution", "pointwise", "depthwise", "confusable", "dense", "norm", "active", "pool")
-STEPS += ("dropout", "add", "concat", "scale", "fan")
+STEPS += ("dropout", "add", "concat", "scale", "fan", "mobile")
 # How often each step is drawn, beside all others: as in MobileNets, DenseNets and ResNets.
-MOBILE = {"pointwise": 6, "depthwise": 5, "norm": 6, "active": 6, "add": 1}
+MOBILE = {"mobile": 10, "pointwise": 1, "norm": 1, "active": 1, "add": 1}
 DENSE = {"pointwise": 5, "dropout": 5, "norm": 5, "active": 5, "concat": 3}
 RESIDUAL = {"convolution": 6, "norm": 7, "active": 5, "add": 2, "pool": 1}
-PROFILES = (MOBILE, MOBILE, DENSE, RESIDUAL, {})
+PROFILES = (MOBILE, MOBILE, MOBILE, DENSE, RESIDUAL, {})
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,13 @@ class RandomGraph:
         if groups is None:
             divisors = [g for g in range(1, filters + 1) if not filters % g and not channels % g]
             groups = 1 if self._chance(0.6) else self._pick(divisors)
-        plain = kernel == (1, 1) and self._chance(0.8)
+        # Mostly as ours may take the place of: nothing about a 1x1 kernel, and all of it square.
+        plain = groups == 1 and kernel == (1, 1) and self._chance(0.8)
+        square = kernel and self._chance(0.8)
         kernel = kernel or self._pick(KERNELS)
-        stride = (1, 1) if plain else self._pick(STRIDES)
-        pad = (0, 0) if plain else self._pick(PADS)
-        dilate = (2, 2) if self._chance(0.05) else (1, 1)
+        stride = (1, 1) if plain else self._pick(STRIDES[:3] if square else STRIDES)
+        pad = (0, 0) if plain else self._pick(PADS[:4] if square else PADS)
+        dilate = (2, 2) if self._chance(0.1) else (1, 1)
         reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilate, strict=True)]
         if any(s + 2 * p < r for s, p, r in zip(size, pad, reach, strict=True)):
             return
@@ -177,6 +179,14 @@ class RandomGraph:
             num_group=groups,
             no_bias=no_bias,
         )
+
+    def _mobile(self, data: Value) -> None:
+        """A 1x1 or depthwise convolution, BatchNorm and activation, or most of that."""
+        first = self._pick((self._pointwise, self._depthwise))
+        for step in (first, self._norm, self._active):
+            if self._chance(0.9):
+                step(data)
+                data = self._values[-1]
 
     def _pointwise(self, data: Value) -> None:
         self._convolution(data, kernel=(1, 1), groups=1)

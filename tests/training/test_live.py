@@ -50,3 +50,15 @@ def test_statistics_of_one_device_alone_would_be_another_network(options, verifi
     own = {name: mx.nd.array(state[f"state:aux0:{name}"]) for name in aux_params}
     alone = Embedder.from_parameters(symbol, arg_params, own, normalize=False, flip=False)
     assert np.abs(alone(IMAGES) - verified[-1][0]).max() > 0.01
+
+
+def test_a_verification_that_fails_does_not_cost_what_was_learned(options, monkeypatch):
+    def fails(*arguments):
+        raise ValueError("onnxruntime and MXNet disagree")
+
+    monkeypatch.setattr(recorder, "validate", fails)
+    with pytest.raises(ValueError, match="disagree"):
+        train(TrainConfig(**options, max_steps=8))
+    last = read_params(f"{options['prefix']}-last.params")
+    assert b'"step": 4' in last["run:json"].tobytes()
+    monkeypatch.undo()
