@@ -130,6 +130,7 @@ class MxnetStepper(Stepper):
 
     def params(self) -> tuple[Params, Params]:
         """Return (arg_params, aux_params) in CPU memory; statistics averaged over devices."""
+        mx.nd.waitall()  # the backward pass writes statistics without telling MXNet's engine
         weights = self._executors[0].arg_dict | self._optimizers[0].masters
         arg_params = {name: weights[name].copyto(mx.cpu()) for name in self.param_names}
         aux_params = {}
@@ -143,6 +144,7 @@ class MxnetStepper(Stepper):
 
         The optimizer's own states, and each further device's own statistics.
         """
+        mx.nd.waitall()  # as in params()
         state = {k: v.copyto(mx.cpu()) for k, v in self._optimizers[0].states.items()}
         for device, executor in enumerate(self._executors):
             for name, array in executor.aux_dict.items():

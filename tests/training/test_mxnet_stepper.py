@@ -1,7 +1,12 @@
 """A step equals MXNet's own Module; devices, accumulation and restoring change nothing."""
 
+from arcface_mxnet.config import TrainConfig
+from arcface_mxnet.losses import build_loss
+from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
+from arcface_mxnet.ops import fast_graph
+from arcface_mxnet.training.initial import initial_params
 from arcface_mxnet.training.mxnet_stepper import MxnetStepper
-from arcface_mxnet.training.optimizer import SGD
+from arcface_mxnet.training.optimizer import SGD, make_optimizer
 import mxnet as mx
 import numpy as np
 import pytest
@@ -184,3 +189,25 @@ def test_the_first_bad_output_is_named():
     bad["data"][2, 1] = np.nan
     stepper.forward_backward(bad)
     assert stepper.first_bad_output() == "softmax_output"
+
+
+def test_statistics_are_those_after_the_step():
+    """MXNet's backward pass writes them without telling its engine, which does not wait for it."""
+    shapes = {"data": (4, 3, 32, 32), "softmax_label": (4,)}
+    embedding = build_network("r18", NetworkOptions(emb_size=32, output="GAP"))
+    symbol = build_loss("4", TrainConfig(), 10).symbol(embedding, mx.sym.var("softmax_label"))
+    params = initial_params(symbol, shapes, NETWORKS["r18"].initializer())
+    graph = fast_graph(symbol, mx.cpu(), shapes, training=True, accumulates=False)
+    rule = make_optimizer(TrainConfig(), symbol.attr_dict())
+    stepper = MxnetStepper(graph, [mx.cpu()], shapes, *params, rule)
+    inputs = {
+        "data": mx.nd.array(np.random.RandomState(0).randint(0, 256, shapes["data"])),
+        "softmax_label": mx.nd.arange(4),
+    }
+    for _ in range(3):
+        stepper.forward_backward(inputs)
+        stepper.update(0.01)
+        found = {name: array.asnumpy() for name, array in stepper.params()[1].items()}
+        mx.nd.waitall()
+        for name, array in stepper.params()[1].items():
+            np.testing.assert_array_equal(found[name], array.asnumpy(), err_msg=name)
