@@ -60,6 +60,12 @@ class Embedder(ImageEmbedder):
         name = f"checkpoint {checkpoint!r}"
         self._runner = _runner(load, self.engine, batch_size, ConversionCache(), name=name)
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What decides the embeddings besides the images: model, engine, dtype."""
+        chosen = self.engine
+        return {"model": self.fingerprint, "engine": chosen.name, "dtype": chosen.dtype}
+
     @staticmethod
     def from_parameters(
         symbol: Any,

@@ -20,7 +20,7 @@ from arcface_mxnet.checkpoints.names import checkpoint_numbers
 from arcface_mxnet.checkpoints.network import file_fingerprint
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.dataset import read_property
-from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
+from arcface_mxnet.embedding.arguments import add_network_arguments, open_embedder
 from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.eval.bad_cases import write_mosaic, wrong_pairs
 from arcface_mxnet.eval.evaluation import FLIP_MODES, Evaluation, evaluate, flip_embedding
@@ -96,7 +96,7 @@ def verify(arguments: argparse.Namespace) -> None:
     for target, pair_set in pair_sets.items():
         accuracies = []
         for model in models:
-            embeddings = embed(model, target, pair_set, arguments)
+            embeddings, facts = embed(model, target, pair_set, arguments)
             if arguments.mode == DUMP:
                 dump(embeddings, arguments.flip_mode)
                 return
@@ -116,7 +116,7 @@ def verify(arguments: argparse.Namespace) -> None:
             entries.append(
                 Entry(
                     model,
-                    embedding_facts(arguments, model) | {"flip": arguments.flip_mode},
+                    facts | {"flip": arguments.flip_mode},
                     file_fingerprint(find_pair_set(arguments.data_dir, target)),
                     pair_set,
                     evaluation,
@@ -184,12 +184,15 @@ def read_targets(data_dir: str, targets: str, folds: int) -> Iterator[tuple[str,
 
 def embed(
     model: str, target: str, pair_set: PairSet, arguments: argparse.Namespace
-) -> PairEmbeddings:
-    """Return the embeddings of a pair set by one model."""
+) -> tuple[PairEmbeddings, dict[str, str]]:
+    """Return the embeddings of a pair set by one model, and what they came from."""
     property_path = Path(arguments.data_dir, "property")
     image_size = read_property(property_path)[1] if property_path.is_file() else None
     network = open_embedder(arguments, model)
-    return embed_pair_set(network, pair_set, image_size, progress=f"{target} {Path(model).name}")
+    embeddings = embed_pair_set(
+        network, pair_set, image_size, progress=f"{target} {Path(model).name}"
+    )
+    return embeddings, network.facts
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
