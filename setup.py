@@ -84,7 +84,7 @@ setup(
         # embedding on GPUs, those that MXNet cannot serve too
         "gpu": ["onnx", "onnxruntime-gpu[cuda,cudnn]>=1.21"],
         "export": ["onnx"],
-        "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client", "pillow"],
+        "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client"],
         "browser": ["playwright"],  # the test of the web page, with a Chromium of the system
         "tensorboard": ["tensorboardX"],
         "test": ["pytest", "ruff==0.17.6", "onnx", "httpx", "setuptools>=70.1"],  # builds a wheel

@@ -13,14 +13,17 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # Who may import whom: a layer imports itself and those above it.
 LAYERS = (
-    ("registry", "flags", "config", "recipes", "files", "cli", "compiler", "cores", "cuda"),
+    (
+        "registry", "flags", "config", "recipes", "files", "limits", "paths", "cli", "compiler",
+        "cores", "cuda",
+    ),
     (
         "data.framing", "data.records", "data.ranges", "data.lists", "data.folders",
         "checkpoints.params",
         "checkpoints.names", "checkpoints.aliases", "checkpoints.nodes", "checkpoints.parts",
         "checkpoints.graph", "checkpoints.network", "eval.scores", "eval.protocols",
-        "eval.intervals", "embedding.vectors", "embedding.row_store", "align.template",
-        "align.similarity", "megaface.features",
+        "eval.intervals", "embedding.vectors", "embedding.row_store", "embedding.npy",
+        "align.template", "align.similarity", "megaface.features",
         "megaface.lists", "megaface.search", "megaface.packed", "megaface.tile", "megaface.tally",
         "megaface.pairs", "megaface.inner_loops", "batches.order",
     ),

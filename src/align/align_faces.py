@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+import os
 from pathlib import Path
 import sys
 
@@ -28,7 +29,7 @@ from arcface_mxnet.align.face import main_face
 from arcface_mxnet.align.template import crop_size
 from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.folders import find_images
-from arcface_mxnet.data.images import read_image
+from arcface_mxnet.data.images import MAX_PIXELS, read_image
 from arcface_mxnet.data.lists import read_list
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.files import replace_file
@@ -54,13 +55,15 @@ class Photo:
 @dataclass(frozen=True)
 class Aligner:
     """Makes one crop.  size: (height, width).  fallback: "none", or "box" for the unaligned
-    centre of a photo without a face.  limited: every photo is one face box.
+    centre of a photo without a face.  limited: every photo is one face box.  max_pixels: of a
+    photo that is decoded.
     """
 
     detector: Detector
     size: tuple[int, int]
     fallback: str = "none"
     limited: bool = False
+    max_pixels: int = MAX_PIXELS
 
     def align(self, photo: Photo) -> str:
         """Write the crop of a photo if it is not there; return why there is none, or ""."""
@@ -90,7 +93,7 @@ class Aligner:
 
     def crop(self, photo: Photo) -> np.ndarray | None:
         """Return the crop, BGR, or None without a face.  Raises ValueError or OSError."""
-        bgr = read_image(photo.path)
+        bgr = read_image(photo.path, max_pixels=self.max_pixels)
         if photo.is_aligned:
             if bgr.shape[:2] != self.size:
                 raise ValueError(
@@ -124,13 +127,17 @@ def photos_of_list(list_path: Path, root: Path | None, output: Path, suffix: str
     return [
         Photo(
             entry.path,
-            _crop_path(output, entry.path.resolve().relative_to(base.resolve()), suffix),
+            _crop_path(output, Path(os.path.relpath(_real(entry.path), _real(base))), suffix),
             entry.identity,
             entry.landmarks,
             entry.is_aligned,
         )
         for entry in entries
     ]
+
+
+def _real(path: Path) -> str:
+    return os.path.realpath(path)  # Path.resolve() raises RuntimeError where links go in a circle
 
 
 def _crop_path(output: Path, relative: Path, suffix: str) -> Path:
@@ -210,6 +217,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="for a photo without a face: no crop, or its centre unaligned (default: none)",
     )  # fmt: skip
     add_engine_arguments(parser)
+    add("--max-pixels", type=int, default=MAX_PIXELS, help="pixels of the largest photo that is "
+        "decoded, as its file says (default: %(default)s)")  # fmt: skip
     add("--threads", type=int, default=2, help="photos in work at once (default: 2)")
     return parser
 
@@ -221,8 +230,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _align(args: argparse.Namespace) -> int:
     size = crop_size(args.image_size)
-    if args.threads < 1:
-        raise ValueError(f"--threads {args.threads}: must be at least 1")
+    for flag in ("threads", "max_pixels"):
+        if getattr(args, flag) < 1:
+            name = f"--{flag.replace('_', '-')}"
+            raise ValueError(f"{name} {getattr(args, flag)}: must be at least 1")
     if args.photos.is_dir():
         photos = photos_of_folder(args.photos, args.output, args.encoding)
     elif args.photos.is_file():
@@ -232,7 +243,7 @@ def _align(args: argparse.Namespace) -> int:
     if args.photos.is_dir() and args.output.resolve().is_relative_to(args.photos.resolve()):
         raise ValueError(f"{args.output} lies in {args.photos}: crops would be taken for photos")
     check_names(photos)
-    aligner = Aligner(chosen_detector(args), size, args.fallback, args.limited)
+    aligner = Aligner(chosen_detector(args), size, args.fallback, args.limited, args.max_pixels)
     reasons = list(align_all(aligner, photos, args.threads))
     write_results(args.output, photos, reasons)
     failures = Counter(reason for reason in reasons if reason)

@@ -20,10 +20,18 @@ def align_face(
     image: (H, W) or (H, W, C), any colour order.  landmarks: (5, 2), (x, y) in its pixels.
     size: (height, width).  Bilinear; black where the image ends, and farther than 16383 pixels
     from the landmarks.
-    Raises ValueError as similarity_transform does.
+    Raises ValueError as similarity_transform does, for an empty image, and for landmarks farther
+    than that from it.
     """
     matrix = similarity_transform(landmarks, size)
-    x, y = np.maximum(np.mean(landmarks, 0) - LARGEST // 2, 0).astype(int)
+    height, width = image.shape[:2]
+    corner = np.mean(landmarks, 0) - LARGEST // 2
+    if image.size == 0 or (corner >= (width, height)).any() or (corner <= -LARGEST).any():
+        raise ValueError(
+            f"landmarks around {np.mean(landmarks, 0).round().tolist()} are no face of an image "
+            f"of {width}x{height}"
+        )
+    x, y = np.maximum(corner, 0).astype(int)
     matrix[:, 2] += matrix[:, :2] @ (x, y)
     part = image[y : y + LARGEST, x : x + LARGEST]  # the whole image, but for giants
     return cv2.warpAffine(part, matrix, (size[1], size[0]), borderValue=0)
@@ -44,6 +52,8 @@ def crop_box(
     if box is None:
         x, y = int(width * CENTRE_CUT), int(height * CENTRE_CUT)
         box = (x, y, width - x, height - y)
+    if not np.isfinite(box).all():
+        raise ValueError(f"box {list(map(float, box))} holds numbers that are not finite")
     half = margin / 2
     left, top = int(max(box[0] - half, 0)), int(max(box[1] - half, 0))
     right, bottom = int(min(box[2] + half, width)), int(min(box[3] + half, height))

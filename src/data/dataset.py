@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from .images import decode_rgb, fit_height
+from .images import CROP_PIXELS, decode_rgb, fit_height
 from .ranges import has_ranges, keys_in, read_ranges, runs
 from .records import RecordReader
 
@@ -77,7 +77,7 @@ class FaceDataset:
         """
         record = self.records.read(key)
         name = f"{self.records.rec_path}: record {key}"
-        rgb = decode_rgb(record.payload, name, cure=FIND_BAD)
+        rgb = decode_rgb(record.payload, name, cure=FIND_BAD, max_pixels=CROP_PIXELS)
         return fit_height(rgb, self.image_shape, name), int(record.first_label)
 
     def identities(self, keys: np.ndarray) -> np.ndarray:

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..paths import inside
 from .folders import folder_images
 
 MAX_FAULTS = 10  # of a list, shown in one message
+TRUST = "if you trust the list, give a --root that holds all its images"
 
 
 @dataclass(frozen=True)
@@ -45,20 +47,13 @@ def read_list(list_path: str | os.PathLike, root: str | os.PathLike | None = Non
     """
     list_path = Path(list_path)
     root = Path(root) if root is not None else list_path.parent
-    inside = os.path.join(root.resolve(), "")  # noqa: PTH118 - with the separator at its end
     entries, faults = [], []
     with list_path.open(encoding="utf-8", errors="surrogateescape") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                entry = _parse(line, root, f"{list_path.name} line {number}")
-                if not str(entry.path.resolve()).startswith(inside):
-                    raise ValueError(
-                        f"path {str(entry.path)!r} leaves {root}; if you trust the list, give a "
-                        "--root that holds all its images"
-                    )
-                entries.append(entry)
+                entries.append(_parse(line, root, f"{list_path.name} line {number}"))
             except ValueError as error:
                 faults.append(f"{list_path} line {number}: {error}")
                 if len(faults) == MAX_FAULTS:
@@ -91,7 +86,8 @@ def _parse(line: str, root: Path, place: str) -> Entry:
     if not 0 <= identity < 1 << 24:
         raise ValueError(f"identity {identity}: must be from 0 to {(1 << 24) - 1}")
     landmarks = numbers[4:].reshape(2, 5).T if len(fields) == 17 else None
-    return Entry(root / fields[1], identity, place, fields[0] == "1", landmarks)
+    path = inside(root, fields[1], cure=TRUST)
+    return Entry(path, identity, place, fields[0] == "1", landmarks)
 
 
 def list_folder(

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..align.crop import align_face
-from .images import COLOR, decode_bgr, fit_height
+from .images import COLOR, decode_bgr, fit_height, read_image_file
 from .lists import Entry
 from .ranges import range_record
 from .records import RecordWriter
@@ -131,10 +131,7 @@ def _in_order(
 def _payload(entry: Entry, options: PackOptions) -> bytes | ValueError:
     """Return the bytes to store for an image, or what is wrong with it."""
     try:
-        data = entry.path.read_bytes()
-    except OSError as error:
-        return ValueError(f"{entry.place}: cannot read {entry.path}: {error.strerror}")
-    try:
+        data = read_image_file(entry.path)
         mode = COLOR if entry.is_aligned else options.color
         image = decode_bgr(data, str(entry.path), mode=mode)
         if not entry.is_aligned:
@@ -143,6 +140,10 @@ def _payload(entry: Entry, options: PackOptions) -> bytes | ValueError:
             return _encode(padded(image, options.size), options)
         fit_height(image, options.size, str(entry.path))  # training could not use another shape
         return data
+    except FileNotFoundError as error:
+        return ValueError(f"{entry.place}: {error}")
+    except OSError as error:
+        return ValueError(f"{entry.place}: cannot read {entry.path}: {error.strerror}")
     except ValueError as error:
         return ValueError(f"{entry.place}: {error}")
 

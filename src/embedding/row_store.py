@@ -1,7 +1,7 @@
 """A store: rows of one shape in one .npy file, which appears when all of them are there.
 
 NAME.npy.partial grows row by row, after the header of the whole array: what it holds is always
-the first rows, so a writer that was killed goes on where it stopped.
+the first rows, so a writer that was killed goes on where it stopped.  It is read by npy.py.
 """
 
 from __future__ import annotations
@@ -12,14 +12,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-
-
-def open_store(path: str | os.PathLike) -> np.ndarray:
-    """Return the rows of a store, memory-mapped.  Raises FileNotFoundError or ValueError."""
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as reason:
-        raise ValueError(f"{path}: not a store, or truncated: {reason}") from None
 
 
 def partial_path(path: str | os.PathLike) -> Path:

@@ -17,10 +17,15 @@ import numpy as np
 from tqdm import tqdm
 
 from ..files import replace_file
+from ..limits import parse_json, read_limited, shown
 from .image_embedder import ImageEmbedder
-from .row_store import RowWriter, open_store, partial_path
+from .npy import open_npy
+from .row_store import RowWriter, partial_path
 
 IMAGES_AT_ONCE = 2048
+LARGEST_FACTS = 1 << 20  # bytes
+LARGEST_DIMENSION = 1 << 20
+FACTS = "note of where embeddings are from"
 
 
 def store_embeddings(
@@ -38,10 +43,10 @@ def store_embeddings(
     Raises ValueError for a file of another origin or a wrong number of images.
     """
     path, about = Path(path), Path(f"{path}.json")
-    known = json.loads(about.read_text()) if about.is_file() else None
+    known = _read_facts(about) if about.is_file() else None
     if known and (known["origin"] != origin or known["count"] != count):
         raise ValueError(
-            f"{path}: holds features of another model or list ({known['origin']}); "
+            f"{path}: holds features of another model or list ({_facts_shown(known['origin'])}); "
             "name another file or remove it"
         )
     if path.is_file():
@@ -76,13 +81,43 @@ def store_embeddings(
             bar.update(len(block))
 
 
+def _read_facts(about: Path) -> dict:
+    facts = parse_json(read_limited(about, LARGEST_FACTS, FACTS), str(about), f"a {FACTS}")
+    is_sound = (
+        isinstance(facts, dict)
+        and isinstance(facts.get("origin"), dict)
+        and type(facts.get("count")) is int
+        and type(facts.get("dimension")) is int
+        and 0 < facts["dimension"] <= LARGEST_DIMENSION
+    )
+    if not is_sound:
+        raise ValueError(
+            f"{about}: not a {FACTS}: wanted are origin, count and dimension; remove it and "
+            f"{about.stem}"
+        )
+    return facts
+
+
+def _facts_shown(origin: dict) -> str:
+    return ", ".join(f"{key} {shown(value)}" for key, value in list(origin.items())[:10])
+
+
 def _writer(path: Path, count: int, dimension: int) -> RowWriter:
     return RowWriter(path, (count, 2, dimension), np.float32)
 
 
-def read_embeddings(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield (first image number, plain (n, D), flipped (n, D)) block by block."""
-    rows = open_store(path)
+def read_embeddings(
+    path: str | os.PathLike, count: int | None = None
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield (first image number, plain (n, D), flipped (n, D)) block by block.
+
+    count: images that there should be.  Raises FileNotFoundError, or ValueError for a file of
+    anything else.
+    """
+    rows = open_npy(path, ndim=3, dtypes=("float32",))
+    count = len(rows) if count is None else count
+    if rows.shape[:2] != (count, 2) or not rows.shape[2]:
+        raise ValueError(f"{path}: holds {rows.shape}, wanted are ({count}, 2, D): remove it")
     for start in range(0, len(rows), IMAGES_AT_ONCE):
         block = np.array(rows[start : start + IMAGES_AT_ONCE])
         yield start, block[:, 0], block[:, 1]

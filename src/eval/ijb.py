@@ -122,7 +122,7 @@ def template_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (template ids ascending, unit features (T, D)), reading the images in blocks."""
     sums = TemplateSums(faces.template_ids, faces.media_ids, faces.detector_scores, options)
-    for start, plain, flipped in read_embeddings(features_path):
+    for start, plain, flipped in read_embeddings(features_path, len(faces.paths)):
         sums.add(start, plain, flipped)
     return sums.templates()
 

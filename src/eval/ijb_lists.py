@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..paths import inside
+
 GALLERIES = {"IJBB": ("S1", "S2"), "IJBC": ("G1", "G2")}
 
 
@@ -47,7 +49,7 @@ def read_faces(root: Path, target: str) -> FaceList:
             raise ValueError(
                 f"{prefix}_*: line {number} is {owner[0]} in one, {point[0]} in the other"
             )
-        if Path(owner[0]).name != owner[0]:
+        if Path(owner[0]).name != owner[0] or owner[0] == "..":
             raise ValueError(
                 f"{prefix}_face_tid_mid.txt line {number}: {owner[0]!r} is not a file name"
             )
@@ -57,7 +59,7 @@ def read_faces(root: Path, target: str) -> FaceList:
     except ValueError as error:
         raise ValueError(f"{prefix}_*: {error}") from None
     return FaceList(
-        paths=[root / "loose_crop" / row[0] for row in owners],
+        paths=[inside(root / "loose_crop", row[0], str(prefix)) for row in owners],
         template_ids=ids[:, 0],
         media_ids=ids[:, 1],
         landmarks=numbers[:, :10].reshape(-1, 5, 2),

@@ -10,7 +10,7 @@ import numpy as np
 from ..align.crop import align_face, crop_box
 from ..align.detectors import Detector
 from ..align.face import main_face
-from ..data.images import decode_bgr
+from ..data.images import decode_bgr, read_image_file
 from ..data.packing import padded
 
 FITS = ("refuse", "pad", "resize")
@@ -41,7 +41,7 @@ class ImagePreparer:
 
     def __call__(self, path: Path) -> bytes:
         """Return the encoded crop.  Raises ValueError naming the file if it cannot be used."""
-        payload = path.read_bytes()
+        payload = read_image_file(path)
         image = decode_bgr(payload, str(path))
         if self._detector is not None:
             return self._encoded(self._aligned(image, path))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-import os
 from pathlib import Path, PurePosixPath
 import re
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from ..paths import inside
 from ..registry import Registry
 from .folder_pairs import ListedPair, folder_pairs
 
@@ -235,11 +235,8 @@ def _place(list_path: Path, number: int) -> str:
 
 
 def _inside(root: Path, name: str, list_path: Path, number: int) -> Path:
-    """Return root/name.  Raises ValueError if that lies outside root."""
-    path = root / name.replace("\\", "/")
-    if os.path.commonpath([root.resolve(), path.resolve()]) != str(root.resolve()):
-        raise ValueError(f"{_place(list_path, number)}: the path {name!r} leaves {root}")
-    return path
+    """Return root/name; some lists part folders with `\\`.  Raises ValueError if it leaves root."""
+    return inside(root, name.replace("\\", "/"), _place(list_path, number))
 
 
 def _some(pairs: list[ListedPair], list_path: Path) -> list[ListedPair]:

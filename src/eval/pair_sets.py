@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.images import decode_rgb, fit_height
+from ..data.images import CROP_PIXELS, decode_rgb, fit_height
 from ..files import replace_file
 from . import pair_bin  # noqa: F401  (registers itself)
 from .pair_containers import container_of
@@ -74,7 +74,8 @@ class PairSet:
         size = image_size
         for number in range(len(self.images)) if numbers is None else numbers:
             image, where = self.images[number], self.describe(number)
-            rgb = decode_rgb(image, where, cure="pack the set again without this pair")
+            cure = "pack the set again without this pair"
+            rgb = decode_rgb(image, where, cure=cure, max_pixels=CROP_PIXELS)
             if image_size is not None:
                 rgb = fit_height(rgb, image_size, where)
             size = size or rgb.shape[:2]

@@ -22,6 +22,8 @@ from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.eval.frame_distances import DISTANCES, set_distances
 from arcface_mxnet.eval.intervals import wilson
 from arcface_mxnet.eval.protocols import verify_distances
+from arcface_mxnet.limits import shown
+from arcface_mxnet.paths import inside
 import numpy as np
 
 
@@ -82,7 +84,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def unit_features(features_path: str, count: int) -> np.ndarray:
     """Return the unit embeddings of all frames, float32 (N, D), plain + flipped."""
     units = None
-    for start, plain, flipped in read_embeddings(features_path):
+    for start, plain, flipped in read_embeddings(features_path, count):
         block = unit_rows(plain + flipped, np.float64)
         units = np.empty((count, block.shape[1]), np.float32) if units is None else units
         units[start : start + len(block)] = block
@@ -102,8 +104,8 @@ def read_splits(path: Path) -> tuple[list[str], list[str], np.ndarray]:
         if len(fields) < 5 or fields[-1] not in ("0", "1"):
             raise ValueError(f"{path} line {number}: expected split, number, video, video, .., 0|1")
         for video in videos:
-            if len(Path(video).parts) != 2 or ".." in video or Path(video).is_absolute():
-                raise ValueError(f"{path} line {number}: {video!r} is not name/video")
+            if len(Path(video).parts) != 2 or ".." in Path(video).parts or video[0] == "/":
+                raise ValueError(f"{path} line {number}: {shown(video)} is not name/video")
         left.append(videos[0])
         right.append(videos[1])
         flags.append(fields[-1] == "1")
@@ -112,7 +114,7 @@ def read_splits(path: Path) -> tuple[list[str], list[str], np.ndarray]:
 
 def list_frames(images: Path, video: str, limit: int) -> list[Path]:
     """Return the frames of a video in order, at most `limit` evenly spread (0: all)."""
-    folder = images / video
+    folder = inside(images, video)
     frames = []
     if folder.is_dir():
         frames = sorted(path for path in folder.iterdir() if is_image(path))

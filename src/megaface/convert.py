@@ -19,6 +19,7 @@ from arcface_mxnet.megaface.feature_source import FeatureFolder
 from arcface_mxnet.megaface.features import feature_bytes, write_feature
 from arcface_mxnet.megaface.lists import check_paths, read_names
 from arcface_mxnet.megaface.packed import DTYPES, FeatureStore, StoreWriter, batches
+from arcface_mxnet.paths import inside
 import numpy as np
 from tqdm import tqdm
 
@@ -73,7 +74,7 @@ def export_files(store: Path, root: Path, ending: str | None) -> None:
     for rows in _bar(len(source), 0, "export"):
         vectors = source.read(np.arange(rows.start, rows.stop))
         for name, vector in zip(source.names[rows.start : rows.stop], vectors, strict=True):
-            path = root / (name + ending)
+            path = inside(root, name + ending, str(store))
             if not _holds(path, vector):
                 write_feature(path, vector)
 

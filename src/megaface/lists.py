@@ -14,6 +14,8 @@ import json
 import os
 from pathlib import Path
 
+from ..paths import is_plain
+
 SIZES = (10, 100, 1000, 10000, 100000, 1000000)  # of the kit
 
 
@@ -128,7 +130,7 @@ def algorithm_name(ending: str) -> str:
 
 def check_paths(source: str | os.PathLike, paths: Sequence[str]) -> None:
     """Raise ValueError for paths that leave their root, are no names, or come twice."""
-    bad = [name for name in paths if not _stays_inside(name)]
+    bad = [name for name in paths if not is_plain(name)]
     if bad:
         raise ValueError(
             f"{source}: {len(bad)} paths leave their root, or are no file names: {_first(bad)}"
@@ -137,12 +139,6 @@ def check_paths(source: str | os.PathLike, paths: Sequence[str]) -> None:
         seen: set[str] = set()
         twice = [name for name in paths if name in seen or seen.add(name)]
         raise ValueError(f"{source}: {len(twice)} duplicates: {_first(twice)}")
-
-
-def _stays_inside(name: str) -> bool:
-    if not name or name[0] == "/" or "\\" in name or not name.isprintable():
-        return False
-    return ".." not in name or ".." not in name.split("/")
 
 
 def _read_json(path: str | os.PathLike) -> dict:

@@ -14,14 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ..embedding.row_store import RowWriter, open_store, partial_path
+from ..embedding.npy import open_npy
+from ..embedding.row_store import RowWriter, partial_path
 from ..files import replace_file
+from ..limits import parse_json, read_limited, shown
+from ..paths import is_plain
 from .features import vector_faults
 from .lists import check_paths
 
 FORMAT = 1
 DTYPES = ("float32", "float16")
 BATCH = 4096  # rows checked and written at a time
+LARGEST_INDEX = 1 << 30  # bytes: ten million names
+HEAD = (("format", int), ("ending", str), ("count", int), ("dim", int), ("dtype", str))
 
 
 class FeatureStore:
@@ -39,9 +44,9 @@ class FeatureStore:
                 f"{self.path}: no complete store (needs {self.path.name} and {index_path.name})"
             )
         self.ending, self.names, wanted = _read_index(index_path)
-        self.vectors = open_store(self.path)
+        self.vectors = open_npy(self.path, ndim=2, dtypes=DTYPES)
         found = (*self.vectors.shape, self.vectors.dtype.name)
-        if found != wanted or not self.vectors.flags.c_contiguous:
+        if found != wanted:
             raise ValueError(f"{self.path}: holds {found}, its index says {wanted}")
 
     @property
@@ -87,6 +92,7 @@ class StoreWriter(RowWriter):
         if Path(path).suffix != ".npy":
             raise ValueError(f"{path}: the name of a store ends in .npy")
         check_paths(path, names)
+        check_ending(path, ending)
         index = {"format": FORMAT, "ending": ending, "count": len(names)}
         index |= {"dim": dim, "dtype": dtype}
         _take_index(Path(path), json.dumps(index) + "\n" + "".join(f"{name}\n" for name in names))
@@ -123,21 +129,39 @@ def _take_index(path: Path, text: str) -> None:
         file.write(text)
 
 
+def check_ending(path: str | os.PathLike, ending: str) -> None:
+    """Raise ValueError for an ending that would lead a name out of its folder."""
+    if ending and ("/" in ending or not is_plain(ending)):
+        raise ValueError(f"{path}: {shown(ending)} is no ending of a name, such as _r100.bin")
+
+
 def batches(count: int, start: int = 0) -> Iterator[range]:
     """Yield ranges of at most BATCH rows that cover start .. count."""
     return (range(at, min(at + BATCH, count)) for at in range(start, count, BATCH))
 
 
 def _read_index(path: Path) -> tuple[str, list[str], tuple[int, int, str]]:
-    lines = path.read_text(encoding="utf-8").split("\n")
+    text = read_limited(path, LARGEST_INDEX, "index of a store")
+    first = text.split(b"\n", 1)[0]
+    head = parse_json(first, str(path), "the index of a store")
+    if not isinstance(head, dict) or any(type(head.get(key)) is not kind for key, kind in HEAD):
+        raise ValueError(f"{path}: not the index of a store; its first line is {shown(first)}")
+    ending, wanted = head["ending"], (head["count"], head["dim"], head["dtype"])
+    if (
+        head["format"] != FORMAT
+        or head["dtype"] not in DTYPES
+        or text.count(b"\n") != head["count"] + 1
+    ):
+        raise ValueError(f"{path}: truncated, or of another format: {shown(first)}")
     try:
-        head = json.loads(lines[0])
-        known = head["format"] == FORMAT and head["dtype"] in DTYPES
-        ending, wanted = str(head["ending"]), (head["count"], head["dim"], head["dtype"])
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path}: not the index of a store") from None
+        lines = text.decode().split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: not the index of a store: byte {error.start} is no UTF-8"
+        ) from None
+    check_ending(path, ending)
     names = lines[1:-1]
-    if not known or lines[-1] or len(names) != wanted[0]:
-        raise ValueError(f"{path}: truncated, or of another format: {lines[0]}")
+    if lines[-1]:
+        raise ValueError(f"{path}: truncated: its last line does not end")
     check_paths(path, names)
     return ending, names, wanted

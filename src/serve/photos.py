@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-import io
 
-import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
+from ..data.image_header import format_of, read_header
+from ..data.images import decode_reduced
 from .limits import Limits
 from .refusal import Refusal
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+FORMATS = ("JPEG", "PNG", "WebP", "BMP")
 LONG_SIDE = 1600  # pixels; a larger photo is reduced, as its faces stay large enough
 SMALLEST = 12  # pixels; the detector's window
 
@@ -43,37 +42,28 @@ def decode_photo(data: bytes, limits: Limits) -> Photo:
             "too_many_bytes",
             f"the photo has {len(data)} bytes; {limits.photo_bytes} are allowed",
         )
+    if format_of(data) not in FORMATS:
+        raise Refusal(415, "no_photo", f"not a photo; send one of {', '.join(FORMATS)}")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise Refusal(413, "too_many_pixels", _pixels_detail(limits)) from None
-    except Exception:  # Pillow's readers raise many kinds over foreign bytes
-        known = ", ".join(FORMATS)
-        raise Refusal(415, "no_photo", f"not a photo; send one of {known}") from None
-    if image.width * image.height > limits.pixels:
-        raise Refusal(413, "too_many_pixels", _pixels_detail(limits))
-    if min(image.size) < SMALLEST:
+        header = read_header(data)
+    except ValueError:
+        raise _damaged() from None
+    if max(header.load, header.width * header.height) > limits.pixels:
         raise Refusal(
-            422, "too_small", f"the photo is {image.width}x{image.height} pixels: too small"
+            413,
+            "too_many_pixels",
+            f"the photo has too many pixels; {limits.pixels / 1e6:g} million are allowed",
+        )
+    if min(header.width, header.height) < SMALLEST:
+        raise Refusal(
+            422, "too_small", f"the photo is {header.width}x{header.height} pixels: too small"
         )
     try:
-        return _decode(image)
-    except Exception:
-        raise Refusal(422, "damaged", "the photo is damaged or cut off") from None
+        bgr, (height, width) = decode_reduced(data, long_side=LONG_SIDE, max_pixels=limits.pixels)
+    except ValueError:
+        raise _damaged() from None
+    return Photo(bgr, width, height)
 
 
-def _pixels_detail(limits: Limits) -> str:
-    return f"the photo has too many pixels; {limits.pixels / 1e6:g} million are allowed"
-
-
-def _decode(image: Image.Image) -> Photo:
-    width, height = image.size
-    if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # orientation: lies on its side
-        width, height = height, width
-    image.draft("RGB", (LONG_SIDE, LONG_SIDE))  # lets JPEG skip detail; never below this size
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bit grey
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    image.thumbnail((LONG_SIDE, LONG_SIDE))
-    rgb = np.asarray(image.convert("RGB"))
-    return Photo(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), width, height)
+def _damaged() -> Refusal:
+    return Refusal(422, "damaged", "the photo is damaged or cut off")

@@ -56,3 +56,21 @@ def test_without_a_box_takes_the_centre():
 def test_a_box_outside_the_image_is_refused():
     with pytest.raises(ValueError, match="box .* lies outside the image 50x40"):
         crop_box(np.zeros((40, 50)), (90, 0, 120, 30))
+
+
+@pytest.mark.parametrize("shift", [(40_000, 0), (0, 40_000), (-50_000, 0), (1e9, 1e9)])
+def test_landmarks_far_outside_are_refused(shift):
+    with pytest.raises(ValueError, match="landmarks around .* are no face of an image of 60x50"):
+        align_face(np.zeros((50, 60, 3), np.uint8), template() + shift)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0), (0, 0)])
+def test_an_empty_image_is_refused(shape):
+    with pytest.raises(ValueError, match="landmarks around .* are no face"):
+        align_face(np.zeros(shape, np.uint8), template())
+
+
+@pytest.mark.parametrize("box", [(np.nan, 0, 9, 9), (0, 0, np.inf, 9)])
+def test_a_box_of_no_numbers_is_refused(box):
+    with pytest.raises(ValueError, match="box .* not finite"):
+        crop_box(np.zeros((40, 50), np.uint8), box)

@@ -1,14 +1,18 @@
+import io
+
 from arcface_mxnet.data.images import (
     AS_STORED,
     GREY,
     as_bgr,
     decode_bgr,
+    decode_reduced,
     decode_rgb,
+    fit_height,
     read_image,
 )
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 import pytest
 
 
@@ -19,19 +23,91 @@ def half_red(height=20, width=30):
     return image
 
 
+SAVED = {
+    "jpeg": ("JPEG", {"quality": 95}),
+    "png": ("PNG", {}),
+    "webp": ("WEBP", {"quality": 95}),
+    "webp lossless": ("WEBP", {"lossless": True}),
+    "tiff": ("TIFF", {}),
+    "tiff lzw": ("TIFF", {"compression": "tiff_lzw"}),
+}
+
+
+def saved(image, kind, orientation=None, **options):
+    """Return the bytes of an image, and with them the image as Pillow reads it, upright."""
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation or 1
+    if orientation and kind == "TIFF":
+        options["tiffinfo"] = {0x0112: orientation}
+    elif orientation:
+        options["exif"] = exif
+    image.save(file, kind, **options)
+    return file.getvalue(), ImageOps.exif_transpose(Image.open(file))
+
+
+TURNS = [*range(1, 9), 0, 9, 65535]  # no library writes a TIFF with the last three
+
+
 @pytest.mark.parametrize(
-    "orientation, shape, red",
-    [(1, (20, 30), (10, 2)), (3, (20, 30), (10, 27)), (6, (30, 20), (2, 10))],
+    ("name", "orientation"),
+    [(name, turn) for name in SAVED for turn in TURNS[: 8 if "tiff" in name else None]],
 )
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_exif_orientation_is_obeyed(tmp_path, orientation, shape, red, suffix):
-    path, exif = tmp_path / f"photo{suffix}", Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(half_red()).save(path, exif=exif, quality=95)
-    bgr = read_image(path)
-    assert bgr.shape == (*shape, 3)
-    assert bgr[red][2] > 200 and bgr[red][0] < 60  # red is the last channel
-    assert bgr[shape[0] - 1 - red[0], shape[1] - 1 - red[1]].max() < 60
+@pytest.mark.parametrize("kind", ["RGB", "L"])
+def test_exif_orientation_is_obeyed(name, kind, orientation):
+    form, options = SAVED[name]
+    photo = Image.fromarray(half_red()).convert(kind)
+    data, expected = saved(photo, form, orientation, **options)
+    expected = np.asarray(expected.convert("RGB"))[..., ::-1]
+    assert np.array_equal(decode_bgr(data), expected)
+    assert decode_bgr(data, mode=GREY).shape == expected.shape[:2]
+    reduced, size = decode_reduced(data, long_side=100)
+    assert np.array_equal(reduced, expected) and size == expected.shape[:2]
+    if form != "TIFF":
+        assert decode_bgr(data, mode=AS_STORED).shape[:2] == (20, 30)
+
+
+@pytest.mark.parametrize(
+    "kind, form, tolerance",
+    [
+        ("CMYK", "JPEG", 1),
+        ("CMYK", "TIFF", 0),
+        ("P", "PNG", 0),
+        ("P", "BMP", 0),
+        ("P", "TIFF", 0),
+        ("1", "PNG", 0),
+        ("1", "PPM", 0),
+        ("1", "TIFF", 0),
+        ("1", "BMP", 0),
+        ("LA", "PNG", 0),
+        ("RGBA", "PNG", 0),
+        ("RGBA", "WEBP", 0),
+        ("RGBA", "BMP", 0),
+        ("YCbCr", "JPEG", 0),
+        ("RGB", "JPEG2000", 0),
+    ],
+)
+def test_kinds_of_colour_are_what_another_reader_makes_of_them(kind, form, tolerance):
+    rgb = cv2.resize(np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8), (60, 40))
+    photo = Image.fromarray(rgb).convert(kind)
+    if kind.endswith("A"):
+        photo.putalpha(Image.fromarray(np.tile(np.arange(60, dtype=np.uint8) * 4, (40, 1))))
+    data, expected = saved(photo, form)
+    expected = np.asarray(expected.convert("RGB"))[..., ::-1].astype(int)
+    assert np.abs(decode_bgr(data) - expected).max() <= tolerance
+    assert expected.std() > 20
+
+
+def test_a_large_image_is_reduced_and_told_in_its_own_pixels():
+    rgb = np.zeros((900, 1300, 3), np.uint8)
+    rgb[:, :650, 0] = 255
+    for form, orientation, sides in (("JPEG", 1, (69, 100)), ("PNG", 6, (100, 69))):
+        data, upright = saved(Image.fromarray(rgb), form, orientation)
+        bgr, size = decode_reduced(data, long_side=100)
+        assert bgr.shape == (*sides, 3) and size == upright.size[::-1]
+        expected = cv2.resize(np.asarray(upright)[..., ::-1], sides[::-1], cv2.INTER_AREA)
+        assert np.abs(bgr.astype(int) - expected).mean() < 4
+    with pytest.raises(ValueError, match="^big: .*at most 1000 are"):
+        decode_reduced(data, "big", long_side=100, max_pixels=1000)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +181,12 @@ def test_a_message_ends_with_the_cure(decode):
         decode(b"junk", "record 7", cure="pack again")
     with pytest.raises(ValueError, match="can decode$"):
         decode(b"junk")
+
+
+@pytest.mark.parametrize("shape", [(1, 100_000), (100_000, 1), (3, 2), (1, 1)])
+def test_nothing_is_resized_to_a_size_that_would_be_refused(shape, monkeypatch):
+    monkeypatch.setattr(cv2, "resize", lambda *_, **__: pytest.fail("resized"))
+    with pytest.raises(ValueError, match="^it: is .* resizing, not 96x112; give --image"):
+        fit_height(np.zeros((*shape, 3), np.uint8), (112, 96), "it")
+    with pytest.raises(ValueError, match="not 40000x40000"):
+        fit_height(np.zeros((20, 20, 3), np.uint8), (40000, 40000), "it")

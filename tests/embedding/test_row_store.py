@@ -1,6 +1,7 @@
 """Stores of rows: plain .npy files, resumed after a kill, refused when they do not fit."""
 
-from arcface_mxnet.embedding.row_store import RowWriter, open_store, partial_path
+from arcface_mxnet.embedding.npy import open_npy
+from arcface_mxnet.embedding.row_store import RowWriter, partial_path
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ def test_a_store_has_the_bytes_that_numpy_writes(tmp_path):
         writer.write(ROWS[:1])
         writer.write(ROWS[1:])
     assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
-    assert np.array_equal(open_store(tmp_path / "ours.npy"), ROWS)
+    assert np.array_equal(open_npy(tmp_path / "ours.npy", ndim=3, dtypes=["float32"]), ROWS)
     assert not partial_path(tmp_path / "ours.npy").exists()
 
 
@@ -49,4 +50,4 @@ def test_what_does_not_fit_is_refused(tmp_path):
     np.save(path, ROWS)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="not a store, or truncated"):
-        open_store(path)
+        open_npy(path, ndim=3, dtypes=["float32"])

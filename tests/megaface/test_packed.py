@@ -155,6 +155,25 @@ def test_stores_that_do_not_fit_are_refused(tmp_path, store, vectors):
     index.write_text(text.replace("b/3.png", "../3.png"))
     with pytest.raises(ValueError, match="leave their root"):
         FeatureStore(store)
+    for ending in ("/../../x", "/x", "..\\\\x", "a\\u0000b"):
+        index.write_text(text.replace("_r.bin", ending))
+        with pytest.raises(ValueError, match="is no ending of a name"):
+            FeatureStore(store)
+    with pytest.raises(ValueError, match="is no ending of a name"):
+        StoreWriter(tmp_path / "t.npy", NAMES, 7, ending="/../x")
+    for head in ("[" * 100_000, '{"format": 1, "format": 1}', '{"format": NaN}', "1"):
+        index.write_text(f"{head}\n")
+        with pytest.raises(ValueError, match="s.names.* not the .*index of a store") as caught:
+            FeatureStore(store)
+        assert len(str(caught.value)) < 500
+    for old, new in (('"count": 5', '"count": 5.0'), ('"dim": 7', '"dim": "7"'),
+                     ('"_r.bin"', "null"), ('"dim": 7', '"dim": true')):  # fmt: skip
+        index.write_text(text.replace(old, new))
+        with pytest.raises(ValueError, match="not the index of a store"):
+            FeatureStore(store)
+    index.write_bytes(text.encode().replace(b"b/3", b"\xff/3"))
+    with pytest.raises(ValueError, match="is no UTF-8"):
+        FeatureStore(store)
     index.write_text("{}\n")
     with pytest.raises(ValueError, match="not the index of a store"):
         FeatureStore(store)
