@@ -3,29 +3,77 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 from collections.abc import Callable
+from contextlib import suppress
 import logging
+import os
 import re
 import sys
 
+from .errors import is_foreseen, words_of
+
 USAGE_ERROR = 2
+UNFORESEEN = 3
 INTERRUPTED = 130
+ANY_NAME = "arcface_mxnet.name"
 
 
 def run(work: Callable[[], int | None]) -> int:
-    """Return the exit code of work(): its own, 2 for bad input, 130 for Ctrl-C.
+    """Return the exit code of work(): its own, 2 for bad input, 3 for what nobody foresaw, 130 for
+    Ctrl-C.
 
-    Bad input is ValueError or OSError; its message goes to stderr without a traceback.
+    What went wrong goes to stderr in words, without a traceback (errors.py).  Bad input is
+    ValueError, OSError or a module that is not installed.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    _print_any_name()
     try:
-        return work() or 0
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE_ERROR
+        code = work() or 0
+        if sys.stdout:
+            sys.stdout.flush()  # here a full disk can still be said in words
+        return code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _tell("interrupted")
         return INTERRUPTED
+    except Exception as error:
+        _tell(f"error: {words_of(error)}")
+        _drop_output_that_cannot_be_written()
+        is_bad_input = isinstance(error, (ValueError, OSError)) or is_foreseen(error)
+        return USAGE_ERROR if is_bad_input else UNFORESEEN
+
+
+def _print_any_name() -> None:
+    """Let names of files be printed: on stdout the bytes of those that are not UTF-8, as they are,
+    and escapes for what the terminal has no letters for."""
+    codecs.register_error(ANY_NAME, _bytes_or_escapes)
+    for stream, errors in ((sys.stdout, ANY_NAME), (sys.stderr, "backslashreplace")):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=errors)
+
+
+def _bytes_or_escapes(error: UnicodeError) -> tuple[bytes, int]:
+    letters = error.object[error.start : error.end]
+    return b"".join(
+        bytes([ord(letter) - 0xDC00]) if "\udc80" <= letter <= "\udcff"
+        else letter.encode("ascii", "backslashreplace")
+        for letter in letters
+    ), error.end  # fmt: skip
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError):  # to where stderr goes nothing more can be written
+        print(line, file=sys.stderr, flush=True)
+
+
+def _drop_output_that_cannot_be_written() -> None:
+    """Keep the interpreter from trying again at its end, which would print a traceback."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def add_image_size_argument(

@@ -63,15 +63,17 @@ def check_count(count: int, limit: int, what: str, units: str) -> None:
         )
 
 
-def parse_json(data: bytes | str, source: str, what: str) -> Any:
+def parse_json(data: bytes | str, source: str, what: str, *, nan: bool = False) -> Any:
     """Return the value of JSON in UTF-8.  source, what: begin messages: the file, and "a list".
 
-    Raises ValueError for other text, for what is nested too deeply, for an object that names
-    something twice, and for NaN and infinities, which are no JSON.
+    nan: take NaN and infinities, which are no JSON, as Python writes them.
+    Raises ValueError for other text, for what is nested too deeply, and for an object that names
+    something twice.
     """
+    constant = float if nan else _no_number
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=constant)
     except RecursionError:
         reason = "it is nested too deeply"
     except UnicodeDecodeError as error:

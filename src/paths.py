@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
+import re
 
 from .limits import shown
 
+NOT_UTF8 = re.compile("[\udc80-\udcff]")
 CURE = "what a file names lies in one folder"
 
 
@@ -30,8 +32,13 @@ def inside(root: str | os.PathLike, name: str, place: str = "", *, cure: str = C
 
 
 def is_plain(name: str) -> bool:
-    """Return whether a name with its ending is relative, printable, of `/` alone, without ".."."""
-    if not name or name[0] == "/" or "\\" in name or not name.isprintable():
+    """Return whether a name with its ending is relative, printable, of `/` alone, without "..".
+
+    Bytes that are not UTF-8, as os.fsdecode() keeps them, may be in it.
+    """
+    if not name or name[0] == "/" or "\\" in name:
+        return False
+    if not name.isprintable() and not NOT_UTF8.sub("", name).isprintable():
         return False
     return ".." not in name or ".." not in name.split("/")
 

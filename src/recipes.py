@@ -20,12 +20,11 @@ import shlex
 
 from easydict import EasyDict
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
+from .limits import shown
+from .text import read_toml
 
 REQUIRED = ("title", "source", "commands")
+FIGURES = ("published", "measured")
 
 
 def load_recipe(path: str | Path) -> EasyDict:
@@ -33,19 +32,44 @@ def load_recipe(path: str | Path) -> EasyDict:
 
     Raises FileNotFoundError, or ValueError for text that is no recipe.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no recipe {path.absolute()}")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: not TOML: {error}") from None
+    content = read_toml(path, "recipe")
     missing = [name for name in REQUIRED if not content.get(name)]
     if missing:
         raise ValueError(f"{path}: a recipe needs {', '.join(missing)}")
+    unknown = sorted(set(content) - {*REQUIRED, *FIGURES})
+    if unknown:
+        known = ", ".join((*REQUIRED, *FIGURES))
+        raise ValueError(f"{path}: {shown(unknown[0])} is nothing of a recipe, which has {known}")
+    for name in ("title", "source"):
+        if not isinstance(content[name], str):
+            raise ValueError(f"{path}: {name} must be text, is {shown(content[name])}")
+    _check_commands(path, content["commands"])
+    for name in FIGURES:
+        _check_figures(path, name, content.get(name, {}))
     return EasyDict({"published": {}, "measured": {}, **content})
 
 
 def command_lines(recipe: EasyDict) -> list[list[str]]:
     """Return each command of a recipe as a list of arguments, the program first."""
     return [shlex.split(command, comments=True) for command in recipe.commands]
+
+
+def _check_commands(path: str | Path, commands: object) -> None:
+    if not isinstance(commands, list) or not all(isinstance(one, str) for one in commands):
+        raise ValueError(f'{path}: commands must be a list of texts: commands = ["""..."""]')
+    for number, command in enumerate(commands, start=1):
+        try:
+            words = shlex.split(command, comments=True)
+        except ValueError as error:
+            raise ValueError(f"{path}: command {number} is no command line: {error}") from None
+        if not words:
+            raise ValueError(f"{path}: command {number} is empty")
+
+
+def _check_figures(path: str | Path, name: str, figures: object) -> None:
+    is_table = isinstance(figures, dict)
+    if not is_table or not all(isinstance(one, str | int | float) for one in figures.values()):
+        raise ValueError(f"{path}: [{name}] must be a table of numbers and texts")
+    bad = [key for key in figures if key in dir(dict)]
+    if bad:  # each becomes an attribute
+        raise ValueError(f"{path}: [{name}]: {shown(bad[0])} is no name of a figure")

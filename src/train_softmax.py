@@ -18,9 +18,8 @@ from arcface_mxnet.cli import INTERRUPTED, run
 from arcface_mxnet.config import TrainConfig, add_arguments, flag_of, from_namespace
 from arcface_mxnet.flags import shown
 from arcface_mxnet.registry import Registry
-from arcface_mxnet.training.loop import train
-from arcface_mxnet.training.optimizer import OPTIMIZERS
-from arcface_mxnet.training.schedule import SCHEDULES
+
+# What needs MXNet is imported where it is used: without it run() says what to install.
 
 
 def choices(registry: Registry) -> list[str]:
@@ -37,6 +36,9 @@ def choices(registry: Registry) -> list[str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser: one flag per field of TrainConfig."""
+    from arcface_mxnet.training.optimizer import OPTIMIZERS
+    from arcface_mxnet.training.schedule import SCHEDULES
+
     head, _, usage = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(
         description=head,
@@ -49,9 +51,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; return 0, 2 for bad input, 130 if a signal ended the run."""
-    arguments = build_parser().parse_args(argv)
 
     def work() -> int:
+        arguments = build_parser().parse_args(argv)
+        from arcface_mxnet.training.loop import train
+
         result = train(from_namespace(arguments))
         if result.stopped_by:
             print(f"{result.stopped_by}: saved at step {result.steps}; go on with --resume")

@@ -70,6 +70,6 @@ def test_a_link_cannot_turn_two_dots_into_another_folder(tmp_path):
 
 
 def test_plain_names():
-    assert is_plain("a/b.png") and is_plain("..a/b..")
-    for name in ("", "/a", "../a", "a/..", "a\\b", "a\nb", "a\0b"):
+    assert is_plain("a/b.png") and is_plain("..a/b..") and is_plain("Zo\udceb.jpg")
+    for name in ("", "/a", "../a", "a/..", "a\\b", "a\nb", "a\0b", "\ud800", "a\udceb\n"):
         assert not is_plain(name)

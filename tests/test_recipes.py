@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+WHOLE = "title = 'a'\nsource = 'b'\ncommands = ['c']\n"
 QUICKSTART = runpy.run_path(str(ROOT / "recipes" / "quickstart.py"))
 COMMANDS = [(path.stem, line) for path in RECIPES for line in command_lines(load_recipe(path))] + [
     ("quickstart", QUICKSTART["arguments_of"](stage.command)) for stage in QUICKSTART["STAGES"]
@@ -50,9 +51,18 @@ def test_command_parses(name, line):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("title = 1 2", "not TOML"),
+        ("title = 1 2", "r.toml: not a recipe: no TOML"),
+        ("a = " + "[" * 100_000, "nested too deeply"),
         ("title = 'a'\nsource = 'b'", "needs commands"),
         ("commands = ['a']", "needs title, source"),
+        (WHOLE.replace("['c']", "'arcface-train'"), "commands must be a list of texts"),
+        (WHOLE.replace("['c']", "['c', 1]"), "commands must be a list of texts"),
+        (WHOLE.replace("['c']", "['c', '#']"), "command 2 is empty"),
+        (WHOLE.replace("['c']", """['c "']"""), "command 1 is no command line: No closing quot"),
+        (WHOLE.replace("'a'", "1"), "title must be text, is 1"),
+        (WHOLE + "x = 1", "'x' is nothing of a recipe, which has title"),
+        (WHOLE + "published = 1", "must be a table of numbers"),
+        (WHOLE + "[measured]\nitems = 1", "'items' is no name of a figure"),
     ],
 )
 def test_bad_recipe(tmp_path, text, message):

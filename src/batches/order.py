@@ -1,9 +1,9 @@
 """In which order images are drawn: batch plans that need nothing but keys.
 
 A plan is a class PLANS[name](setting) with batches_per_epoch, draws(state), an endless
-iterator of Draw, and uses, the options of group "sampling" that it reads.  Each Draw carries
-the state from which draws() goes on after it, and all randomness comes from (seed, epoch,
-...), so that a resumed run draws what it would have drawn.
+iterator of Draw, uses, the options of group "sampling" that it reads, and place, the names in
+the state of a Draw.  Each Draw carries the state from which draws() goes on after it, and all
+randomness comes from (seed, epoch, ...), so that a resumed run draws what it would have drawn.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class Shuffled:
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
+    place: ClassVar[frozenset[str]] = frozenset({"epoch", "batch"})
 
     def __init__(self, setting: Setting):
         self._setting = setting
@@ -121,6 +122,7 @@ class Identities:
     """
 
     uses: ClassVar[frozenset[str]] = frozenset({"images_per_identity"})
+    place: ClassVar[frozenset[str]] = frozenset({"number"})
     default_images: ClassVar[int] = 16  # as published for losses 9 and 10
 
     def __init__(self, setting: Setting):

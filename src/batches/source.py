@@ -142,6 +142,12 @@ class BatchSource:
                     f"{mine}; resume with the same options, or start from its parameters with "
                     "--pretrained"
                 )
+        place = state["place"]
+        if place is not None and set(place) != PLANS[self._plan_name].place:
+            names = ", ".join(sorted(PLANS[self._plan_name].place))
+            raise ValueError(
+                f"the interrupted run's place in its batches must have {names}, not {sorted(place)}"
+            )
         for reading in self._pending:
             reading.cancel()
         self._begin(state["seed"], state["place"])

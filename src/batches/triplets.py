@@ -37,6 +37,7 @@ class Triplets:
         {"images_per_identity", "triplet_bag_size", "triplet_mining", "triplet_max_ap"}
         | {"triplet_dtype"}
     )
+    place: ClassVar[frozenset[str]] = frozenset({"bag", "number", "waiting"})
     default_images: ClassVar[int] = 5  # as published for losses 12 and 13
     batches_per_epoch: ClassVar[None] = None  # how many triplets there are shows in training
 

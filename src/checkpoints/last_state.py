@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..limits import parse_json
 from .load import Params, load_params
 from .names import LAST, params_path
 from .params import named_params, split_params, write_params
@@ -50,6 +51,11 @@ def load_last(prefix: str) -> LastState:
     arrays = load_params(path)
     if RECORD not in arrays:
         raise ValueError(f"{path}: holds parameters but no run to continue")
-    record = json.loads(arrays[RECORD].asnumpy().tobytes())
+    stored = arrays[RECORD].asnumpy()
+    if stored.dtype != np.uint8 or stored.ndim != 1:
+        raise ValueError(f"{path}: {RECORD} must be uint8 of one dimension, is {stored.dtype} "
+                         f"{stored.shape}")  # fmt: skip
+    # Sums of a metric may be NaN.
+    record = parse_json(stored.tobytes(), f"{path}: {RECORD}", "a record of a run", nan=True)
     state = {name[len(STATE) :]: a for name, a in arrays.items() if name.startswith(STATE)}
     return LastState(*split_params(arrays), state, record)

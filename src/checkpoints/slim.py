@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from arcface_mxnet.checkpoints.embedding_part import load_slim
-from arcface_mxnet.checkpoints.load import save_checkpoint
 from arcface_mxnet.cli import run
 
 SLIM_NUMBER = 0
@@ -38,6 +36,10 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def work() -> None:
+        # Here, so that without MXNet run() says what to install.
+        from arcface_mxnet.checkpoints.embedding_part import load_slim
+        from arcface_mxnet.checkpoints.load import save_checkpoint
+
         prefix = args.model.rpartition(",")[0]
         output = args.output or f"{prefix}-slim"
         if Path(output).resolve() == Path(prefix).resolve():

@@ -11,10 +11,12 @@ import re
 
 import numpy as np
 
+from ..text import read_text
 from .images import CROP_PIXELS, decode_rgb, fit_height
 from .ranges import has_ranges, keys_in, read_ranges, runs
 from .records import RecordReader
 
+LARGEST_PROPERTY = 1 << 20  # bytes
 PACK = "pack the folder with face2rec2.py (docs/datasets.md)"
 FIND_BAD = (
     "find all such records with `python -m arcface_mxnet.data.rec check FOLDER` and pack the file "
@@ -142,8 +144,9 @@ def read_property(path: str | os.PathLike) -> tuple[int, tuple[int, int]]:
     It is the last line NUM_CLASSES,HEIGHT,WIDTH; the further lines of later tools (a count,
     "shuffled", a date) are passed over.  Raises ValueError if there is none.
     """
-    text = Path(path).read_text(errors="replace")
-    rows = [re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*", line) for line in text.split("\n")]
+    text = read_text(path, "property", names=True, limit=LARGEST_PROPERTY)
+    number = r"\s*([0-9]{1,9})\s*"
+    rows = [re.fullmatch(",".join([number] * 3), line) for line in text.split("\n")]
     found = [tuple(map(int, row.groups())) for row in rows if row]
     if not found or 0 in found[-1]:
         raise ValueError(

@@ -16,10 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..limits import shown
 from ..paths import inside
+from ..text import finite_number, read_lines, whole_number
 from .folders import folder_images
 
 MAX_FAULTS = 10  # of a list, shown in one message
+MAX_IDENTITY = (1 << 24) - 1  # of the float32 that a record keeps it in
 TRUST = "if you trust the list, give a --root that holds all its images"
 
 
@@ -48,17 +51,14 @@ def read_list(list_path: str | os.PathLike, root: str | os.PathLike | None = Non
     list_path = Path(list_path)
     root = Path(root) if root is not None else list_path.parent
     entries, faults = [], []
-    with list_path.open(encoding="utf-8", errors="surrogateescape") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                entries.append(_parse(line, root, f"{list_path.name} line {number}"))
-            except ValueError as error:
-                faults.append(f"{list_path} line {number}: {error}")
-                if len(faults) == MAX_FAULTS:
-                    faults.append("...")
-                    break
+    for number, line in read_lines(list_path, "list of images"):
+        try:
+            entries.append(_parse(line, root, f"{list_path.name} line {number}"))
+        except ValueError as error:
+            faults.append(f"{list_path} line {number}: {error}")
+            if len(faults) == MAX_FAULTS:
+                faults.append("...")
+                break
     if faults:
         raise ValueError("\n".join(faults))
     if not entries:
@@ -68,23 +68,23 @@ def read_list(list_path: str | os.PathLike, root: str | os.PathLike | None = Non
 
 def _parse(line: str, root: Path, place: str) -> Entry:
     """Return the entry of one line.  Raises ValueError that says what is wrong with it."""
-    fields = line.rstrip("\r\n").split("\t")
+    fields = line.split("\t")
     if len(fields) not in (3, 7, 17):
         raise ValueError(
             f"has {len(fields)} fields separated by TAB; 3, with a box 7, with landmarks 17 are "
             "allowed: aligned, path, identity, 4 box numbers, 10 landmark numbers"
         )
     if fields[0] not in ("0", "1"):
-        raise ValueError(f"begins with {fields[0]!r}; 1 means aligned, 0 not")
+        raise ValueError(f"begins with {shown(fields[0])}; 1 means aligned, 0 not")
     if not fields[1] or "\0" in fields[1]:
         raise ValueError("has no path")
     try:
-        identity = int(fields[2])
-        numbers = np.array([float(field) for field in fields[3:]])
+        identity = whole_number(fields[2].strip(), 0, MAX_IDENTITY)
+        numbers = np.array([finite_number(field.strip()) for field in fields[3:]])
     except ValueError as error:
-        raise ValueError(f"needs numbers after the path: {error}") from None
-    if not 0 <= identity < 1 << 24:
-        raise ValueError(f"identity {identity}: must be from 0 to {(1 << 24) - 1}")
+        raise ValueError(
+            f"needs numbers after the path; an identity must be from 0 to {MAX_IDENTITY}: {error}"
+        ) from None
     landmarks = numbers[4:].reshape(2, 5).T if len(fields) == 17 else None
     path = inside(root, fields[1], cure=TRUST)
     return Entry(path, identity, place, fields[0] == "1", landmarks)

@@ -88,7 +88,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     store_embeddings(
         arguments.features,
         embedding_facts(arguments, arguments.model)
-        | {"list": hashlib.sha256(names.encode()).hexdigest()},
+        | {"list": hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()},
         len(faces.paths),
         lambda start: aligned_faces(faces, start),
         lambda: open_embedder(arguments, arguments.model),

@@ -20,6 +20,7 @@ from scipy.io.matlab import MatReadError
 
 from ..paths import inside
 from ..registry import Registry
+from ..text import BLANKS, read_lines
 from .folder_pairs import ListedPair, folder_pairs
 
 
@@ -41,6 +42,7 @@ class PairList:
 
 
 PAIR_LISTS = Registry("list of pairs")
+IMAGE_NUMBER = re.compile("[0-9]{1,9}")  # of LFW
 
 
 def pair_list(
@@ -67,12 +69,12 @@ def read_lfw(list_path: Path, root: Path) -> list[ListedPair]:
     The first line says how many folds and pairs there are.  Files: name/name_0001.jpg.
     """
     pairs = []
-    for number, fields in _rows(list_path):
-        if number == 1 and len(fields) < 3:
+    for place, (number, fields) in enumerate(_rows(list_path)):
+        if place == 0 and len(fields) < 3:
             continue
         if len(fields) == 3:
             fields = [fields[0], fields[1], fields[0], fields[2]]
-        if len(fields) != 4 or not (fields[1].isdigit() and fields[3].isdigit()):
+        if len(fields) != 4 or not all(IMAGE_NUMBER.fullmatch(text) for text in fields[1::2]):
             raise ValueError(f"{_place(list_path, number)}: expected `name i j` or `name i name j`")
         left, i, right, j = fields
         files = [f"{name}/{name}_{int(k):04d}.jpg" for name, k in ((left, i), (right, j))]
@@ -223,11 +225,9 @@ def draw_folder(
 
 def _rows(list_path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, fields) of each line that is not empty."""
-    with list_path.open(encoding="utf-8", errors="surrogateescape") as file:
-        for number, line in enumerate(file, start=1):
-            line = line.strip()
-            if line:
-                yield number, line.split("\t") if "\t" in line else line.split()
+    for number, line in read_lines(list_path, "list of pairs"):
+        line = line.strip(BLANKS)
+        yield number, line.split("\t") if "\t" in line else re.split(f"[{BLANKS}]+", line)
 
 
 def _place(list_path: Path, number: int) -> str:

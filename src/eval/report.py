@@ -51,7 +51,7 @@ def write_report(path: str | os.PathLike, entries: Sequence[Entry]) -> None:
     page = PAGE.format(
         style=STYLE, version=escape(__version__), date=today, sections="".join(sections)
     )
-    with replace_file(Path(path), "w", encoding="utf-8") as file:
+    with replace_file(Path(path), "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(page)
 
 

@@ -24,6 +24,7 @@ from arcface_mxnet.eval.intervals import wilson
 from arcface_mxnet.eval.protocols import verify_distances
 from arcface_mxnet.limits import shown
 from arcface_mxnet.paths import inside
+from arcface_mxnet.text import read_lines
 import numpy as np
 
 
@@ -63,7 +64,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     store_embeddings(
         arguments.features,
         embedding_facts(arguments, arguments.model)
-        | {"list": hashlib.sha256(listing.encode()).hexdigest()},
+        | {"list": hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()},
         len(paths),
         lambda start: (read_image(path)[..., ::-1] for path in paths[start:]),
         lambda: open_embedder(arguments, arguments.model),
@@ -93,12 +94,10 @@ def unit_features(features_path: str, count: int) -> np.ndarray:
 
 def read_splits(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     """Return (left videos, right videos, is_genuine) of splits2.txt, "name/video" each."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.absolute()}: no such list of video pairs")
     left, right, flags = [], [], []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for place, (number, line) in enumerate(read_lines(path, "list of video pairs")):
         fields = [field.strip() for field in line.split("," if "," in line else None)]
-        if not any(fields) or (number == 1 and not fields[0].isdigit()):
+        if not any(fields) or (place == 0 and not fields[0].isdigit()):
             continue
         videos = fields[2:4]
         if len(fields) < 5 or fields[-1] not in ("0", "1"):
@@ -109,6 +108,8 @@ def read_splits(path: Path) -> tuple[list[str], list[str], np.ndarray]:
         left.append(videos[0])
         right.append(videos[1])
         flags.append(fields[-1] == "1")
+    if not flags:
+        raise ValueError(f"{path}: holds no pair of videos")
     return left, right, np.array(flags, dtype=bool)
 
 

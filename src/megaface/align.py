@@ -22,7 +22,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-import json
 from pathlib import Path
 import sys
 
@@ -33,14 +32,18 @@ from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.images import read_image
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.limits import shown
 from arcface_mxnet.megaface.align_attempts import Hint, crop_with_hint
 from arcface_mxnet.megaface.lists import read_names, read_probe_list
+from arcface_mxnet.text import WRITTEN, finite_number, read_json, read_lines
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 SOME_FAILED = 1
 THRESHOLDS = (0.6, 0.7, 0.7)  # Source: the published MegaFace alignment.
+LARGEST_NOTE = 1 << 20  # bytes
+FARTHEST = 1e6  # pixels
 LANDMARK_KEYS = ("1", "0", "2")  # left eye, right eye, nose, as published
 THERE = "there already"
 
@@ -107,7 +110,7 @@ def align(arguments: argparse.Namespace) -> int:
     with notes.open("ab", buffering=0) as log, ThreadPoolExecutor(arguments.threads) as pool:
 
         def note(photo: Photo, attempt: str) -> None:
-            log.write(f"{photo.crop}\t{attempt}\n".encode())
+            log.write(f"{photo.crop}\t{attempt}\n".encode("utf-8", "surrogateescape"))
 
         done = pool.map(lambda photo: _align_one(detector, photo, out, size, note), photos)
         bar = tqdm(done, total=len(photos), desc=arguments.command, unit="photo", disable=None)
@@ -117,7 +120,7 @@ def align(arguments: argparse.Namespace) -> int:
             pool.shutdown(cancel_futures=True)
             raise
     is_crop = [not attempt.startswith("failed") for attempt in attempts]
-    with replace_file(out / "lst", "w", encoding="utf-8") as file:
+    with replace_file(out / "lst", "w", **WRITTEN) as file:
         file.writelines(
             f"1\t{photo.crop}\t{photo.label}\n"
             for photo, good in zip(photos, is_crop, strict=True)
@@ -154,10 +157,7 @@ def facescrub_photos(folder: Path, number: str) -> Iterator[Photo]:
     probe_list = read_probe_list(folder / "facescrub_uncropped_features_list.json")
     boxes: dict[tuple[str, str], np.ndarray] = {}
     for part in ("actors", "actresses"):
-        path = folder / f"facescrub_{part}.txt"
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such list")
-        boxes |= _read_boxes(path, number)
+        boxes |= _read_boxes(folder / f"facescrub_{part}.txt", number)
     labels = {name: label for label, name in enumerate(sorted(set(probe_list.ids)))}
     for path, one in zip(probe_list.paths, probe_list.ids, strict=True):
         person, _, number_of = Path(path).stem.rpartition("_")
@@ -170,15 +170,16 @@ def facescrub_photos(folder: Path, number: str) -> Iterator[Photo]:
 
 def _read_boxes(path: Path, number: str) -> dict[tuple[str, str], np.ndarray]:
     """Return the boxes (4,) x1, y1, x2, y2 of an actor list by (name with _, number)."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    head = lines[0].split("\t") if lines else []
+    lines = read_lines(path, "list of actors")
+    _, first = next(lines, (1, ""))
+    head = first.split("\t")
     if not {"name", number, "bbox"} <= set(head):
         raise ValueError(f"{path}: first line names no columns name, {number}, bbox")
     boxes = {}
-    for line_number, line in enumerate(lines[1:], start=2):
+    for line_number, line in lines:
         row = dict(zip(head, line.split("\t"), strict=False))
         try:
-            x1, y1, x2, y2 = (float(value) for value in row["bbox"].split(","))
+            x1, y1, x2, y2 = (finite_number(value.strip()) for value in row["bbox"].split(","))
             boxes[row["name"].replace(" ", "_"), row[number]] = np.array([x1, y1, x2, y2])
         except (KeyError, ValueError):
             raise ValueError(
@@ -201,19 +202,27 @@ def _hint_beside(path: Path) -> Hint:
     note = path.with_name(path.name + ".json")
     if not note.is_file():
         return Hint()
+    content = read_json(note, "note beside a photo", limit=LARGEST_NOTE)
     try:
-        content = json.loads(note.read_text(encoding="utf-8"))
         box, points = content.get("bounding_box"), content.get("landmarks")
-        corner = box and np.array([box["x"], box["y"]], float)
-        sides = box and np.array([box["width"], box["height"]], float)
+        corner = box and _finite(box["x"], box["y"])
+        sides = box and _finite(box["width"], box["height"])
         points = points if points and set(LANDMARK_KEYS) <= set(points) else None
-        landmarks = points and np.array(
-            [[points[key]["x"], points[key]["y"]] for key in LANDMARK_KEYS], float
+        landmarks = points and np.stack(
+            [_finite(points[key]["x"], points[key]["y"]) for key in LANDMARK_KEYS]
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{note}: not the box and landmarks of a photo: {error!r}") from None
+        reason = f"there is no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{note}: not the box and landmarks of a photo: {reason}") from None
     return Hint(np.concatenate([corner, corner + sides]) if box else None,
                 landmarks if points else None)  # fmt: skip
+
+
+def _finite(x: object, y: object) -> np.ndarray:
+    """Return two numbers of JSON, float64 (2,).  Raises ValueError if they are something else."""
+    if not all(type(value) in (int, float) and abs(value) <= FARTHEST for value in (x, y)):
+        raise ValueError(f"{shown(x)} and {shown(y)} are no pixels")
+    return np.array([x, y], float)
 
 
 def _align_one(
@@ -249,7 +258,7 @@ def _read_attempts(path: Path) -> dict[str, str]:
     """Return what earlier starts noted, by crop; of several notes the last."""
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = (line for _, line in read_lines(path, "list of attempts", exact=True))
     return dict(line.split("\t", 1) for line in lines if "\t" in line)
 
 
@@ -257,7 +266,7 @@ def _write_attempts(
     path: Path, photos: list[Photo], attempts: list[str], before: dict[str, str]
 ) -> None:
     """Write how every crop was made, in the order of the photos."""
-    with replace_file(path, "w", encoding="utf-8") as file:
+    with replace_file(path, "w", **WRITTEN) as file:
         for photo, attempt in zip(photos, attempts, strict=True):
             told = before.get(photo.crop, attempt) if attempt == THERE else attempt
             file.write(f"{photo.crop}\t{told}\n")

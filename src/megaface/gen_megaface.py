@@ -37,6 +37,7 @@ from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.features import feature_dim, write_feature
 from arcface_mxnet.megaface.lists import algorithm_name, read_names
 from arcface_mxnet.megaface.packed import DTYPES, FeatureStore, StoreWriter
+from arcface_mxnet.text import WRITTEN, read_json
 import numpy as np
 from tqdm import tqdm
 
@@ -47,6 +48,7 @@ ONLY_ZERO = {
     "concat": "was never used; several models are always joined",
     "fsall": "the list says which images are taken",
 }
+LARGEST_NOTE = 1 << 20  # bytes
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -161,7 +163,7 @@ def fill_folder(
                 write_feature(folder / (name + ending), vector)
             bar.update(len(group))
     if faults:
-        with replace_file(listing, "w", encoding="utf-8") as file:
+        with replace_file(listing, "w", **WRITTEN) as file:
             file.writelines(f"{name}\t{fault}\n" for name, fault in faults.items())
         print(f"{folder.name}: {len(faults)} of {len(names)} images failed, see {listing}")
     else:
@@ -240,13 +242,13 @@ def _claim(path: Path, model: Model) -> None:
     """Note what the features of this name are of; raise ValueError if they are of another."""
     described = model.describe()
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path, "note of an earlier start", limit=LARGEST_NOTE)
     except FileNotFoundError:
         with replace_file(path, "w", encoding="utf-8") as file:
             json.dump(described, file, indent=1)
         return
-    except ValueError:
-        raise ValueError(f"{path}: not the note of an earlier start; delete it") from None
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it") from None
     if before != described:
         raise ValueError(
             f"{path}: the features there are of another model or image size; choose another "

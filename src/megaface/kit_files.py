@@ -18,6 +18,7 @@ import numpy as np
 
 from ..embedding.vectors import cosines_of
 from ..files import replace_file
+from ..text import WRITTEN
 from . import measures
 from .experiment import Experiment
 from .lists import DistractorList
@@ -188,5 +189,5 @@ def _write_feature_list(path: Path, paths: Sequence[str], ids: Sequence[str] = (
 
 
 def _write_json(path: Path, content: object, indent: int | str | None = "\t") -> None:
-    with replace_file(path, "w", encoding="utf-8") as file:
+    with replace_file(path, "w", **WRITTEN) as file:
         json.dump(content, file, indent=indent, sort_keys=True)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-import json
 import os
 from pathlib import Path
 
+from ..limits import parse_json, shown
 from ..paths import is_plain
+from ..text import BLANKS, read_text
 
 SIZES = (10, 100, 1000, 10000, 100000, 1000000)  # of the kit
 
@@ -97,7 +98,11 @@ def read_image_list(path: str | os.PathLike) -> list[str]:
 
     Lines of the aligned lists, `1<TAB>path<TAB>label`, give their second field.
     """
-    names = [line.split("\t")[1] if "\t" in line else line for line in _lines(path)]
+    return _image_list(path, _text(path))
+
+
+def _image_list(path: str | os.PathLike, text: str) -> list[str]:
+    names = [line.split("\t")[1] if "\t" in line else line for line in _lines(text)]
     check_paths(path, names)
     if not names:
         raise ValueError(f"{path}: the list is empty")
@@ -108,16 +113,17 @@ def read_names(path: str | os.PathLike) -> list[str]:
     """Return the image names of a JSON list or a text list, whichever the file is."""
     text = _text(path)
     if not text.lstrip().startswith("{"):
-        return read_image_list(path)
-    names = _strings(path, _read_json(path), "path")
+        return _image_list(path, text)
+    names = _strings(path, _object(path, text), "path")
     check_paths(path, names)
     return names
 
 
 def read_noise_list(path: str | os.PathLike) -> set[str]:
     """Return the names of a noise list; '#' lines are comments, a TAB leads to the name."""
-    names = [line.split("\t")[1] if "\t" in line else line for line in _lines(path)]
-    return {name.strip() for name in names if not name.startswith("#")}
+    lines = [line for line in _lines(_text(path)) if not line.startswith("#")]
+    names = (line.split("\t")[1] if "\t" in line else line for line in lines)
+    return {name.strip(BLANKS) for name in names} - {""}
 
 
 def algorithm_name(ending: str) -> str:
@@ -142,12 +148,13 @@ def check_paths(source: str | os.PathLike, paths: Sequence[str]) -> None:
 
 
 def _read_json(path: str | os.PathLike) -> dict:
-    try:
-        content = json.loads(_text(path))
-    except (ValueError, RecursionError) as reason:
-        raise ValueError(f"{path}: not a JSON list: {reason}") from None
+    return _object(path, _text(path))
+
+
+def _object(path: str | os.PathLike, text: str) -> dict:
+    content = parse_json(text, str(path), "a list")
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: a list is an object with the array 'path'")
+        raise ValueError(f"{path}: not a list: it must be an object with the array 'path'")
     return content
 
 
@@ -181,18 +188,13 @@ def _base_name(path: str | os.PathLike) -> str:
     return Path(path).name.split("_")[0].split(".")[0]
 
 
-def _lines(path: str | os.PathLike) -> list[str]:
-    return [line.strip() for line in _text(path).splitlines() if line.strip()]
+def _lines(text: str) -> list[str]:
+    return [line for line in (line.strip(BLANKS) for line in text.split("\n")) if line]
 
 
 def _text(path: str | os.PathLike) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")  # some editors put a mark in front
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such list") from None
-    except UnicodeDecodeError as reason:
-        raise ValueError(f"{path}: not a text list: {reason}") from None
+    return read_text(path, "list", names=True)
 
 
 def _first(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+    return ", ".join(map(shown, names[:5])) + (", ..." if len(names) > 5 else "")

@@ -38,6 +38,7 @@ from arcface_mxnet.megaface.noise_rules import (
     clean_probes,
 )
 from arcface_mxnet.megaface.packed import StoreWriter, batches
+from arcface_mxnet.text import WRITTEN
 import numpy as np
 from tqdm import tqdm
 
@@ -181,7 +182,7 @@ class _Set:
 
     def _drop(self, names: list[str]) -> None:
         """Write the list of those that stay; no file of another stays from an earlier start."""
-        with replace_file(self.out.with_name(f"{self.name}_lst"), "w", encoding="utf-8") as file:
+        with replace_file(self.out.with_name(f"{self.name}_lst"), "w", **WRITTEN) as file:
             file.writelines(f"{name}\n" for name in names)
         for row in np.flatnonzero(self.is_wrong):
             (self.out / (self.names[row] + self.ending)).unlink(missing_ok=True)

@@ -67,7 +67,7 @@ def write_report(
         f"<h2>Worst probes, {summaries[largest]['distractors']:,} distractors</h2>",
         _worst(summaries[largest]["worst_probes"], probe_images, distractor_images),
     ]
-    with replace_file(path, "w", encoding="utf-8") as file:
+    with replace_file(path, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(
             "<!doctype html><html lang=en><meta charset=utf-8>"
             "<meta name=viewport content='width=device-width'>"

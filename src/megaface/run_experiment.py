@@ -26,6 +26,7 @@ from arcface_mxnet.megaface.lists import (
 )
 from arcface_mxnet.megaface.report import write_report
 from arcface_mxnet.megaface.search import BLOCK
+from arcface_mxnet.text import WRITTEN
 
 TEMPLATES = "../templatelists"  # where the kit has them
 SHOWN_FPR = 1e-6
@@ -103,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
             progress=sys.stderr.isatty(),
         )
     except experiment.BadFeatures as error:
-        with replace_file(listing, "w", encoding="utf-8") as file:
+        with replace_file(listing, "w", **WRITTEN) as file:
             file.writelines(f"{path}\t{fault}\n" for path, fault in error.faults.items())
         raise ValueError(f"{error}\nall of them: {listing}") from None
     listing.unlink(missing_ok=True)  # of an earlier start

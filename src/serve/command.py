@@ -8,20 +8,18 @@ import ipaddress
 from pathlib import Path
 import socket
 
-import uvicorn
-
 from ..align.arguments import add_detector_arguments, chosen_detector
 from ..cli import run
 from ..embedding.arguments import add_embedding_arguments, open_embedder
 from ..embedding.face_model import FaceModel
-from .app import MAX_BATCH, Settings, create_app
+from ..text import read_text
 from .gate import Access
 from .limits import Limits
 from .people import People
-from .recognizer import Recognizer
 
 SQUARED_L2 = 1.24  # Source: the published deploy/test.py
 SHORTEST_TOKEN = 16
+LARGEST_TOKEN = 1 << 16  # bytes of its file
 CONNECTIONS = 1024
 LIMIT_HELP = {
     "photo_bytes": "bytes of one encoded photo",
@@ -71,6 +69,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _serve(args: argparse.Namespace) -> None:
+    import uvicorn  # here, so that without it run() says what to install
+
+    from .app import MAX_BATCH, Settings, create_app
+    from .recognizer import Recognizer
+
     access = access_of(args.host, args.token_file, args.allow_host)
     if not 0 < args.threshold < 4:
         raise ValueError(f"--threshold {args.threshold}: a squared L2 distance, between 0 and 4")
@@ -126,7 +129,7 @@ def is_loopback(host: str) -> bool:
 
 def read_token(path: str) -> str:
     """Return the token in a file.  Raises ValueError if it is short or not one printable word."""
-    token = Path(path).read_text(encoding="utf-8").strip()
+    token = read_text(path, "token", names=True, limit=LARGEST_TOKEN).strip()
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
         raise ValueError(
             f"{path}: a token has {SHORTEST_TOKEN} or more printable ASCII characters; make one "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 from dataclasses import dataclass, field
 import json
@@ -10,6 +11,7 @@ from typing import Any
 from ..checkpoints.last_state import LastState, has_last, load_last
 from ..checkpoints.names import LAST, params_path
 from ..config import TrainConfig, flag_of
+from ..limits import shown
 from .schedule import needs_end
 from .validation import Best
 
@@ -37,7 +39,8 @@ class Position:
         """Return the position of a run; on other targets the best is still to come."""
         record = last.record["position"]
         same = last.record["config"]["target"] == list(config.target)
-        best = Best(**record["best"]) if same else Best()
+        best = record["best"]
+        best = Best(best["accuracy"], best["total"]) if same else Best()
         return cls(record["step"], record["verifications"], best)
 
 
@@ -50,6 +53,7 @@ def earlier_run(config: TrainConfig, num_devices: int, fingerprints: list[str]) 
     if not has_last(config.prefix):
         return None
     last = load_last(config.prefix)
+    check_record(last.record, str(params_path(config.prefix, LAST)))
     step = last.record["position"]["step"]
     if not config.resume:
         raise ValueError(
@@ -61,7 +65,7 @@ def earlier_run(config: TrainConfig, num_devices: int, fingerprints: list[str]) 
     was, now = as_record(TrainConfig()) | last.record["config"], as_record(config)
     fixed = {"max_steps", "end_epoch"} if needs_end(config) else set()
     changed = [
-        f"  {flag_of(name)}: was {before}, now {now.get(name)}"
+        f"  {_flag(name)}: was {before}, now {now.get(name)}"
         for name, before in was.items()
         if name not in FREE_TO_CHANGE - fixed and now.get(name) != before
     ]
@@ -76,6 +80,77 @@ def earlier_run(config: TrainConfig, num_devices: int, fingerprints: list[str]) 
             f"{config.prefix},{LAST}:\n" + "\n".join(changed)
         )
     return last
+
+
+def _flag(name: str) -> str:
+    """Return the flag of an option, or the name of one that this version does not know."""
+    return flag_of(name) if hasattr(TrainConfig, name) else shown(name)
+
+
+def check_record(record: Any, source: str) -> None:
+    """Raise ValueError unless a record read from `source` has the fields of Run.last_state(), of
+    their kinds."""
+    for place, is_kind in KINDS.items():
+        value = record
+        for name in place.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if not is_kind(value):
+            raise ValueError(
+                f"{source}: not the record of a run: {place} is {shown(value)}; resume from a copy "
+                "of this file, or start another --prefix from one of its checkpoints with "
+                "--pretrained"
+            )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 53
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_list_of(is_kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(is_kind, value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_two_numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (str, int, float))  # bool is an int
+
+
+def _is_options(value: Any) -> bool:
+    each = value.values() if isinstance(value, dict) else [object()]
+    return all(_is_plain(one) or _is_list_of(_is_plain)(one) for one in each)
+
+
+def _is_place(value: Any) -> bool:
+    each = value.values() if isinstance(value, dict) else [object()]
+    return value is None or all(_is_count(one) or _is_list_of(_is_count)(one) for one in each)
+
+
+KINDS: dict[str, Callable[[Any], bool]] = {
+    "position.step": _is_count,
+    "position.verifications": _is_count,
+    "position.best.accuracy": _is_number,
+    "position.best.total": _is_number,
+    "batches.plan": _is_text,
+    "batches.images_per_batch": _is_count,
+    "batches.seed": _is_count,
+    "batches.place": _is_place,
+    "metric": _is_list_of(_is_two_numbers),
+    "config": _is_options,
+    "config.target": _is_list_of(_is_text),
+    "num_devices": _is_count,
+    "data": _is_list_of(_is_text),
+}
 
 
 def as_record(config: TrainConfig) -> dict[str, Any]:

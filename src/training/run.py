@@ -12,6 +12,7 @@ import numpy as np
 
 from ..batches.source import BatchSource, batches
 from ..checkpoints.last_state import LastState
+from ..checkpoints.names import LAST, params_path
 from ..config import TrainConfig
 from ..ops import fast_graph
 from .imprint import imprint
@@ -61,12 +62,32 @@ class Run:
         self.stepper.restore(earlier.state)
         self.source.restore(earlier.record["batches"])
         sums = earlier.record["metric"]  # since its last progress line
+        if len(sums) != len(self.metric.metrics):
+            raise ValueError(
+                f"it has {len(sums)} sums of metrics, this loss {len(self.metric.metrics)}"
+            )
         for part, (total, count) in zip(self.metric.metrics, sums, strict=True):
             part.sum_metric, part.num_inst = total, count
 
 
 def start_run(plan: Plan, earlier: LastState | None) -> Run:
-    """Return the run of a plan, at its beginning or where an earlier one stopped."""
+    """Return the run of a plan, at its beginning or where an earlier one stopped.
+
+    Raises ValueError if the state of the earlier one does not fit the plan.
+    """
+    if not earlier:
+        return _started(plan, None)
+    try:
+        return _started(plan, earlier)
+    except (ValueError, KeyError, TypeError, mx.MXNetError) as error:
+        path = params_path(plan.config.prefix, LAST)
+        reason = (str(error).strip().splitlines() or [""])[-1]
+        if isinstance(error, KeyError):
+            reason = f"it has no {reason}"
+        raise ValueError(f"{path}: this run cannot go on from it: {reason}") from error
+
+
+def _started(plan: Plan, earlier: LastState | None) -> Run:
     config = plan.config
     mx.random.seed(config.seed)
     parameters = (earlier.arg_params, earlier.aux_params) if earlier else first_parameters(plan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import logging
 from pathlib import Path
 import platform
 import subprocess
@@ -16,8 +17,14 @@ import numpy as np
 from .. import __version__
 from ..config import TrainConfig
 from ..files import replace_file
+from ..limits import read_limited
+from ..text import WRITTEN, read_json, whole_number
 
+LARGEST_LOG = 1 << 30  # bytes
+LARGEST_STEP = 1 << 53
 COLUMNS = ("step", "epoch", "metric", "value")
+
+logger = logging.getLogger(__name__)
 
 
 class RunLog:
@@ -33,15 +40,15 @@ class RunLog:
         self._run = _description(config, facts)
         self._board = _tensorboard(f"{config.prefix}-tensorboard") if config.tensorboard else None
         if resumed_at and self._run_path.is_file():
-            earlier = json.loads(self._run_path.read_text(encoding="utf-8"))
-            self._run["validation"] = _until(earlier.get("validation", []), resumed_at)
-            self._run["resumed_at"] = [*earlier.get("resumed_at", []), resumed_at]
+            validation, resumed = _read_run(self._run_path)
+            self._run["validation"] = [one for one in validation if one["step"] <= resumed_at]
+            self._run["resumed_at"] = [*resumed, resumed_at]
         self._start_csv(resumed_at)
         self._write_run()
 
     def metrics(self, step: int, epoch: int, values: dict[str, float]) -> None:
         """Add one row per value to the table, and to TensorBoard."""
-        with self._csv_path.open("a", newline="", encoding="utf-8") as file:
+        with self._csv_path.open("a", **(WRITTEN | {"newline": ""})) as file:
             csv.writer(file).writerows((step, epoch, name, v) for name, v in values.items())
         if self._board:
             for name, value in values.items():
@@ -61,12 +68,9 @@ class RunLog:
     def _start_csv(self, resumed_at: int) -> None:
         rows = []
         if resumed_at and self._csv_path.is_file():
-            with self._csv_path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.reader(file) if row and row[0].isdigit()]
-        with replace_file(self._csv_path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(
-                [COLUMNS, *(row for row in rows if int(row[0]) <= resumed_at)]
-            )
+            rows = [row for row in _read_rows(self._csv_path) if int(row[0]) <= resumed_at]
+        with replace_file(self._csv_path, "w", **(WRITTEN | {"newline": ""})) as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
 
     def _write_run(self) -> None:
         with replace_file(self._run_path, "w", encoding="utf-8") as file:
@@ -88,8 +92,48 @@ def _description(config: TrainConfig, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _until(results: list[dict[str, Any]], step: int) -> list[dict[str, Any]]:
-    return [result for result in results if result["step"] <= step]
+def _read_run(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the validation results of a run.json, and the steps at which it was resumed.
+
+    Raises ValueError for another file.
+    """
+    run = read_json(path, "log of a run", limit=LARGEST_LOG, nan=True)
+    validation = run.get("validation", []) if isinstance(run, dict) else None
+    resumed = run.get("resumed_at", []) if isinstance(run, dict) else None
+    if not (
+        isinstance(validation, list)
+        and all(isinstance(one, dict) and type(one.get("step")) is int for one in validation)
+        and isinstance(resumed, list)
+        and all(type(step) is int for step in resumed)
+    ):
+        raise ValueError(
+            f"{path}: not the log of a run: it needs validation, a list of results with their "
+            "step, and resumed_at, a list of steps; move it away to go on without it"
+        )
+    return validation, resumed
+
+
+def _read_rows(path: Path) -> list[list[str]]:
+    """Return the rows of a metrics.csv that are whole; a kill or a full disk may tear one."""
+    *lines, torn = read_limited(path, LARGEST_LOG, "table of metrics").split(b"\n")
+    rows = [_row(line) for line in lines[1:]]
+    bad = [number for number, row in enumerate(rows, start=2) if row is None]
+    bad += [len(lines) + 1] if torn else []
+    if bad:
+        logger.warning("%s: left out damaged lines: %d from line %d on", path, len(bad), bad[0])
+    return [row for row in rows if row is not None]
+
+
+def _row(line: bytes) -> list[str] | None:
+    """Return the fields of a line `step,epoch,metric,value`, None for any other."""
+    try:
+        text = line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
+        (row,) = csv.reader([text], strict=True)
+        step, epoch, _, value = row
+        whole_number(step, 0, LARGEST_STEP), whole_number(epoch, 0, LARGEST_STEP), float(value)
+    except (ValueError, csv.Error):
+        return None
+    return row
 
 
 def _git_revision() -> str | None:

@@ -164,7 +164,7 @@ def test_all_lists_of_a_prefix(tmp_path, listed):
         ("2\tphotos/ann/0.png\t0", "begins with '2'; 1 means aligned"),
         ("1\tphotos/ann/0.png\tann", "needs numbers after the path.*'ann'"),
         ("0\tphotos/ann/0.png\t0\t1\t2\t3\tx", "needs numbers"),
-        ("1\tphotos/ann/0.png\t-1", "identity -1: must be from 0 to 16777215"),
+        ("1\tphotos/ann/0.png\t-1", "an identity must be from 0 to 16777215: '-1'"),
         ("1\tphotos/ann/0.png\t16777216", "must be from 0 to"),
         ("1\t\t0", "has no path"),
         ("1\t../other.png\t0", "leaves .*--root"),

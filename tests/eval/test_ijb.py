@@ -1,5 +1,6 @@
 """IJB end to end on a small synthetic benchmark in the published layout."""
 
+import codecs
 import re
 
 from arcface_mxnet.align.crop import align_face
@@ -149,13 +150,22 @@ def test_features_of_another_model_are_refused(benchmark, save_network, tmp_path
     [
         ("face_tid_mid.txt", "a.jpg 1\n", "line 1: 2 fields, expected 3"),
         ("face_tid_mid.txt", "a.jpg 1 2\n", "1 images have templates, 72 landmarks"),
-        ("template_pair_label.txt", "100 101 2\n", "expected lines `template template 0|1`"),
+        ("template_pair_label.txt", "100 101 2\n", "line 1: expected `template template 0|1`"),
+        ("template_pair_label.txt", "1 2 1\n1 2 1.5\n", "line 2: expected `template template 0|1`"),
+        ("template_pair_label.txt", "1 2 1\n1 2\n", "line 2: expected `template template 0|1`"),
+        ("template_pair_label.txt", f"1 2 1\n\n{'9' * 20} 2 1", "line 3: expected `template temp"),
+        ("template_pair_label.txt", "", "holds no pair"),
+        ("face_tid_mid.txt", f"a.jpg 1 {'9' * 20}\n", "line 1: '99999999999999999999' is no whole"),
+        ("name_5pts_score.txt", "a.jpg" + 10 * " 1" + " nan", "line 1: 'nan' is no number"),
+        ("name_5pts_score.txt", "a.jpg" + 10 * " 1e9" + " 1", "line 1: a coordinate or score is"),
         (
             "template_pair_label.txt",
             "100 999 1\n100 101 0\n",
             "1 templates have no images, such as 999",
         ),
-        ("1N_gallery_G1.csv", "T,S\nx,y\n", "expected a header, then template,subject"),
+        ("1N_gallery_G1.csv", "T,S\nx,y\n", "line 2: expected a header, then template"),
+        ("1N_gallery_G1.csv", f"T,S\n1,{'9' * 20}\n", "line 2: expected a header, then template"),
+        ("1N_gallery_G1.csv", "T,S\n", "names no template"),
         ("1N_probe_mixed.csv", "T,S\n1,2\n1,3\n", "a template has two subjects"),
     ],
 )
@@ -165,11 +175,18 @@ def test_faulty_metadata(benchmark, capsys, file, text, message):
     assert message in capsys.readouterr().err
 
 
+def test_large_ids_are_kept(benchmark):
+    path = benchmark[0] / "meta/ijbc_template_pair_label.txt"
+    path.write_bytes(codecs.BOM_UTF16_LE + "8589934593 2 1\r\n".encode("utf-16-le"))
+    left, right, is_genuine = read_template_pairs(benchmark[0], "IJBC")
+    assert (left.tolist(), right.tolist(), is_genuine.tolist()) == ([8589934593], [2], [True])
+
+
 def test_names_stay_in_their_folder_and_lists_agree(benchmark):
     meta = benchmark[0] / "meta"
-    for name, message in (("../x.jpg", "not a file name"), ("other.jpg", "in the other")):
+    for name, message in (("../x.jpg", "not a file name"), ("other.jpg", "the same images")):
         for file in ("face_tid_mid", "name_5pts_score"):
-            if message == "in the other" and file == "name_5pts_score":
+            if message == "the same images" and file == "name_5pts_score":
                 continue
             path = meta / f"ijbc_{file}.txt"
             lines = path.read_text().splitlines()
@@ -211,7 +228,7 @@ def test_missing_files(benchmark, capsys):
     said = capsys.readouterr().err
     assert "no image file" in said and "5.jpg" in said
     (benchmark[0] / "meta/ijbc_1N_probe_mixed.csv").unlink()
-    with pytest.raises(FileNotFoundError, match="no such file of the IJB metadata"):
+    with pytest.raises(FileNotFoundError, match="^no list of templates and subjects of IJB /"):
         read_search_list(benchmark[0], "IJBC", "probe_mixed")
     left, right, flags = read_template_pairs(benchmark[0], "IJBC")
     assert (left[1], right[1], flags[1]) == (100, 103, False)

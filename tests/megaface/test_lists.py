@@ -1,6 +1,8 @@
 """Lists: the kit's forms, and input that must be refused."""
 
+import codecs
 import json
+import os
 
 from arcface_mxnet.megaface.lists import (
     algorithm_name,
@@ -48,8 +50,8 @@ def test_probe_lists_of_facescrub_and_fgnet(tmp_path):
         ({"path": [1], "id": ["a"]}, "text alone"),
         ({"path": ["a"], "id": [None]}, "a name or a number"),
         (["a"], "an object with the array 'path'"),
-        ("{", "not a JSON list"),
-        ("[" * 100000, "not a JSON list"),
+        ("{", "not a list: no JSON"),
+        ("[" * 100000, "not a list: no JSON"),
     ],
 )
 def test_bad_probe_lists(tmp_path, content, message):
@@ -100,11 +102,19 @@ def test_a_size_larger_than_the_list(tmp_path):
 def test_noise_lists(tmp_path):
     path = write(tmp_path / "noises.txt", "#noises\nA_1.png\n\n3\t37/5@N00/4_0.jpg\n")
     assert read_noise_list(path) == {"A_1.png", "37/5@N00/4_0.jpg"}
-    with pytest.raises(FileNotFoundError, match="no such list"):
+    with pytest.raises(FileNotFoundError, match="^no list /"):
         read_noise_list(tmp_path / "x")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="not a text list"):
+    with pytest.raises(ValueError, match="line 1: byte 2 of the file, 0x00, is not UTF-16-LE text"):
         read_noise_list(tmp_path / "binary")
+
+
+def test_lists_of_names_that_are_not_utf8_and_of_windows(tmp_path):
+    path = tmp_path / "list"
+    path.write_bytes(b"a/Zo\xeb.jpg \r\n")
+    assert [os.fsencode(name) for name in read_names(path)] == [b"a/Zo\xeb.jpg"]
+    path.write_bytes(codecs.BOM_UTF16_LE + "a.jpg\t\r\n#b\r\n\r\n".encode("utf-16-le"))
+    assert read_noise_list(path) == {"a.jpg"}
 
 
 def test_image_lists_bare_aligned_and_json(tmp_path):

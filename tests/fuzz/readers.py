@@ -1,0 +1,11 @@
+"""All readers that are tried."""
+
+from tests.fuzz import (  # noqa: F401  (each enters its readers)
+    image_readers,
+    network_readers,
+    record_readers,
+    text_readers,
+)
+from tests.fuzz.table import READERS
+
+__all__ = ["READERS"]

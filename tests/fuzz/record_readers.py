@@ -1,0 +1,229 @@
+"""Readers of datasets, sets of pairs and stored vectors."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+import pickle
+import sqlite3
+import tempfile
+
+from arcface_mxnet.data.dataset import FaceDataset
+from arcface_mxnet.data.lists import Entry
+from arcface_mxnet.data.packing import PackOptions, pack
+from arcface_mxnet.data.records import RecordReader
+from arcface_mxnet.eval import pair_lists
+from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set, write_pair_set
+from arcface_mxnet.megaface.features import feature_bytes, feature_dim, read_feature
+from arcface_mxnet.megaface.packed import FeatureStore, StoreWriter
+import numpy as np
+
+from tests.fuzz.image_readers import PICTURE, encoded
+from tests.fuzz.table import one, reader
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def dataset_files() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "x").mkdir()
+        for number in range(5):
+            (folder / f"x/{number}.png").write_bytes(encoded(".png", PICTURE[:8, :8] + number))
+        entries = [Entry(folder / f"x/{n}.png", n // 2, f"line {n}") for n in range(5)]
+        pack(entries, folder / "train", PackOptions((8, 8)))
+        (folder / "property").write_bytes(b"3,8,8\n")
+        return files_of(folder)
+
+
+def every_sample(folder: Path) -> list:
+    dataset = FaceDataset(folder)
+    try:
+        samples = [dataset.sample(int(key)) for key in dataset.image_keys[:50]]
+        return [*samples, dataset.keys_by_identity and dataset.fingerprint()]
+    finally:
+        dataset.close()
+
+
+def are_samples(values: list) -> bool:
+    return isinstance(values[-1], str) and all(image.dtype == np.uint8 for image, _ in values[:-1])
+
+
+for file in ("train.rec", "train.idx", "property"):
+    reader(f"dataset-{file}", dataset_files, file, every_sample, are_samples,
+           "data.dataset.FaceDataset", "data.records.RecordReader", "data.records.read_index",
+           "data.framing.unframed", "data.ranges.read_ranges")  # fmt: skip
+
+
+def walk(folder: Path) -> list:
+    with RecordReader(folder / "train.rec") as records:
+        return [records.read(int(key)).payload for key in records.keys[:50]]
+
+
+reader("rec-alone", dataset_files, "train.rec", walk,
+       lambda found: all(isinstance(payload, bytes) for payload in found))  # fmt: skip
+
+
+def images() -> list[bytes]:
+    return [encoded(".png", PICTURE[:8, :8] + n) for n in range(4)]
+
+
+def pair_files(protocol: int | None = None, **options) -> dict[str, bytes]:
+    if protocol is not None:
+        return {"lfw.bin": pickle.dumps((images(), [True, False]), protocol=protocol)}
+    with tempfile.TemporaryDirectory() as name:
+        write_pair_set(Path(name, "lfw.bin"), PairSet(images(), np.array([True, False]), **options))
+        return files_of(Path(name))
+
+
+def arrays() -> dict[str, bytes]:
+    stored = [np.frombuffer(image, np.uint8) for image in images()]
+    return {"lfw.bin": pickle.dumps((stored, np.array([True, False])), protocol=2)}
+
+
+def named() -> dict[str, bytes]:
+    return pair_files(identities=["Ann", "Ann", "Bo", "Çé"], paths=["a/1", "a/2", "b/1", "c/1"])
+
+
+def all_images(folder: Path) -> PairSet:
+    pairs = read_pair_set(folder / "lfw.bin")
+    list(pairs.decoded())
+    return pairs
+
+
+def is_pair_set(pairs: PairSet) -> bool:
+    return len(pairs.images) == 2 * len(pairs.is_genuine) > 0 and all(
+        isinstance(image, bytes) for image in pairs.images
+    )
+
+
+PAIR_COVERS = ("eval.pair_bin.read", "eval.pair_pickle.PairSetUnpickler")
+for protocol in (0, 2, 4, 5):
+    reader(f"pairset-{protocol}", lambda protocol=protocol: pair_files(protocol), "lfw.bin",
+           lambda f: read_pair_set(f / "lfw.bin"), is_pair_set, *PAIR_COVERS)  # fmt: skip
+reader("pairset-arrays", arrays, "lfw.bin", lambda f: read_pair_set(f / "lfw.bin"), is_pair_set)
+reader("pairset-decoded", pair_files, "lfw.bin",
+       lambda f: _named_error(all_images, f), is_pair_set)  # fmt: skip
+reader("pairset-names", named, "lfw.pairs.tsv", lambda f: read_pair_set(f / "lfw.bin"),
+       is_pair_set, "eval.pair_sets._read_names")  # fmt: skip
+
+
+def _named_error(read, folder: Path):
+    """Call read; an image of a set is named by its pair, and its file by whoever reads the set."""
+    try:
+        return read(folder)
+    except ValueError as error:
+        if str(error).startswith("pair "):
+            raise ValueError(f"lfw.bin: {error}") from None
+        raise
+
+
+def mat_files() -> dict[str, bytes]:
+    from scipy.io import savemat
+
+    cell = np.empty((2, 3), object)
+    for row in range(2):
+        for column in range(3):
+            cell[row, column] = f"{row}{column}_Name_{column}_m.jpg"
+    splits = np.empty((1, 1), object)
+    splits[0, 0] = cell
+    rows = np.empty((3, 4), object)
+    for row in range(3):
+        rows[row] = [f"Data/Images/00{row}/frontal/01.jpg", "Data/Images/001/profile/02.jpg", 1.0,
+                     float(row % 2)]  # fmt: skip
+    contents = {"agedb.mat": {"splits": splits}, "agedb-z.mat": {"splits": splits},
+                "cfp.mat": {"l": rows}}  # fmt: skip
+    files = {}
+    for name, content in contents.items():
+        file = io.BytesIO()
+        savemat(file, content, do_compression=name == "agedb-z.mat")
+        files[name] = file.getvalue()
+    return files
+
+
+def is_list(pairs) -> bool:
+    return isinstance(pairs, list) and len(pairs) > 0
+
+
+for file, kind in (("agedb.mat", "agedb_30"), ("agedb-z.mat", "agedb_30"), ("cfp.mat", "cfp_ff")):
+    reader(f"mat-{file[:-4]}", mat_files, file,
+           lambda f, file=file, kind=kind: pair_lists.PAIR_LISTS[kind].read(f / file, f), is_list,
+           "eval.pair_lists._load_mat", "eval.pair_lists._mat_rows")  # fmt: skip
+
+VECTOR = np.linspace(-1, 1, 6, dtype=np.float32)
+reader("feature", one("a.bin", feature_bytes(VECTOR)), "a.bin",
+       lambda f: (feature_dim(f / "a.bin"), read_feature(f / "a.bin")),
+       lambda found: found[1].shape == (found[0],) and np.isfinite(found[1]).all(),
+       "megaface.features.read_feature", "megaface.features.feature_dim")  # fmt: skip
+
+
+def store_files() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as name:
+        with StoreWriter(
+            Path(name, "s.npy"), ["a/1.png", "b/2.png"], 6, ending="_r50.bin"
+        ) as store:
+            store.write(np.stack([VECTOR, VECTOR[::-1]]))
+        return files_of(Path(name))
+
+
+def rows(folder: Path):
+    store = FeatureStore(folder / "s.npy")
+    return store.read(store.find(["a/1.png"])), store.ending, store.names
+
+
+for file in store_files():
+    reader(f"store-{file}", store_files, file, rows, lambda found: found[0].ndim == 2,
+           "megaface.packed.FeatureStore", "megaface.packed._read_index",
+           "embedding.npy.open_npy")  # fmt: skip
+
+
+def embedding_files() -> dict[str, bytes]:
+    file = io.BytesIO()
+    np.save(file, np.zeros((2, 2, 4), np.float32))
+    about = b'{"origin": {"model": "m", "list": "x"}, "count": 2, "dimension": 4}'
+    return {"e.npy": file.getvalue(), "e.npy.json": about}
+
+
+def stored(folder: Path) -> list:
+    from arcface_mxnet.embedding.stored_embeddings import read_embeddings, store_embeddings
+
+    store_embeddings(
+        folder / "e.npy", {"model": "m", "list": "x"}, 2, lambda start: [], lambda: None
+    )
+    return list(read_embeddings(folder / "e.npy"))
+
+
+for file in embedding_files():
+    reader(f"embeddings-{file}", embedding_files, file, stored,
+           lambda found: all(plain.shape == flipped.shape for _, plain, flipped in found),
+           "embedding.stored_embeddings.store_embeddings",
+           "embedding.stored_embeddings.read_embeddings")  # fmt: skip
+
+
+def people_files() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as name:
+        _open_people(Path(name)).close()
+        connection = sqlite3.connect(Path(name, "people.sqlite"))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.close()
+        return {"people.sqlite": Path(name, "people.sqlite").read_bytes()}
+
+
+def _open_people(folder: Path):
+    from arcface_mxnet.serve.people import People
+
+    return People(folder / "people.sqlite", VECTOR / np.linalg.norm(VECTOR), 10, "f" * 64)
+
+
+def people(folder: Path) -> bool:
+    for left in ("people.sqlite-wal", "people.sqlite-shm", "people.sqlite-journal"):
+        (folder / left).unlink(missing_ok=True)
+    _open_people(folder).close()
+    return True
+
+
+reader("people", people_files, "people.sqlite", people, bool, "serve.people.People",
+       needs=("fastapi",))  # fmt: skip

@@ -1,0 +1,85 @@
+"""One reader tried with cases: which of them end in what is not allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+import shutil
+import tempfile
+
+from tests.fuzz.mutations import case, num_cuts
+from tests.fuzz.table import Reader, fault_of_error
+from tests.fuzz.workers import Fault, Judge, allow, faults_of
+
+SHM = Path("/dev/shm")  # in memory, where there is one: millions of small files are written
+
+
+def missing(needs: Iterable[str]) -> list[str]:
+    """Return the modules of these that are not installed."""
+    return [name for name in needs if find_spec(name) is None]
+
+
+def prepare(reader: Reader) -> None:
+    """Import what a reader needs, before workers are forked: each would take seconds for it."""
+    for place in reader.covers:
+        import_module(f"arcface_mxnet.{place.rpartition('.')[0]}")
+
+
+def cuts_of(reader: Reader) -> int:
+    """Return how many of the first cases of a reader cut its file."""
+    return num_cuts(reader.files()[reader.damaged])
+
+
+def try_reader(reader: Reader, numbers: Iterable[int]) -> list[Fault]:
+    """Return the faults of a reader among these cases."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=SHM if SHM.is_dir() else None) as folder:
+        return faults_of(lambda: judge_of(reader, Path(folder)), numbers)
+
+
+def judge_of(reader: Reader, folder: Path) -> Judge:
+    """Return what judges the cases of a reader by their number.  folder: where its files lie.
+
+    Raises AssertionError if the reader does not take its seed.
+    """
+    files = reader.files()
+    seed = files[reader.damaged]
+    write(folder, files)
+    assert reader.is_right(reader.read(folder)), f"{reader.name}: refuses its seed"
+    path = folder / reader.damaged
+    names = [Path(name).name for name in files]
+
+    def judge(number: int) -> str:
+        data = case(seed, number, reader.name)
+        path.write_bytes(data)
+        allow(sum(map(len, files.values())) + len(data))
+        try:
+            value = reader.read(folder)
+        except MemoryError:
+            raise
+        except Exception as error:
+            fault = fault_of_error(error, names)
+            if not fault:
+                return ""
+            raise AssertionError(fault) from error
+        return "" if reader.is_right(value) else f"returns what it does not promise: {value!r:.200}"
+
+    return judge
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write the files of a seed below a folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def keep(reader: Reader, number: int, folder: Path) -> Path:
+    """Write the files of one case below a folder, for a look at it; return the damaged one."""
+    files = reader.files()
+    files[reader.damaged] = case(files[reader.damaged], number, reader.name)
+    shutil.rmtree(folder, ignore_errors=True)
+    write(folder, files)
+    return folder / reader.damaged
