@@ -14,8 +14,8 @@ FILES = sorted(SRC.rglob("*.py"))
 # Who may import whom: a layer imports itself and those above it.
 LAYERS = (
     (
-        "registry", "flags", "config", "recipes", "files", "limits", "paths", "text", "errors",
-        "cli", "compiler", "cores", "cuda",
+        "registry", "flags", "config", "recipes", "locks", "files", "limits", "paths", "text",
+        "errors", "cli", "compiler", "cores", "cuda",
     ),
     (
         "data.framing", "data.records", "data.ranges", "data.lists", "data.folders",

@@ -9,10 +9,25 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from ..files import replace_file
-from .graph import read_graph
-from .names import existing_params, params_path, split_checkpoint, symbol_path
-from .params import named_params, read_params, split_params, write_params
+from ..files import marker_path, reading_set, replace_file, replace_set
+from .graph import parse_graph, read_graph
+from .names import (
+    LAST,
+    checkpoint_numbers,
+    existing_params,
+    params_path,
+    split_checkpoint,
+    symbol_path,
+)
+from .network import computes_the_same
+from .params import (
+    named_params,
+    naming_checkpoint,
+    read_params,
+    split_params,
+    write_arrays,
+    write_params,
+)
 
 Params = dict[str, mx.nd.NDArray]
 
@@ -24,8 +39,10 @@ def load_checkpoint(checkpoint: str) -> tuple[mx.sym.Symbol, Params, Params]:
     the numbers that exist if a file is missing.
     """
     path = existing_params(checkpoint)
-    symbol = load_symbol(str(symbol_path(split_checkpoint(checkpoint)[0])))
-    arg_params, aux_params = split_params(load_params(path))
+    symbol_file = symbol_path(split_checkpoint(checkpoint)[0])
+    with reading_set(symbol_file, path):
+        symbol = load_symbol(str(symbol_file))
+        arg_params, aux_params = split_params(load_params(path))
     return symbol, arg_params, aux_params
 
 
@@ -70,14 +87,63 @@ def _check_outputs(path: str, written: dict) -> None:
 def save_checkpoint(
     prefix: str, number: int | str, symbol: mx.sym.Symbol, arg_params: Params, aux_params: Params
 ) -> Path:
-    """Write symbol and parameters, each complete or not at all; return the parameter file."""
-    save_symbol(prefix, symbol)
-    path = params_path(prefix, number)
-    write_params(path, named_params(arg_params, aux_params))
+    """Write symbol and parameters, both or neither; return the parameter file.
+
+    Raises ValueError if other checkpoints of the prefix are of another network: they share the
+    symbol.
+    """
+    path, text = params_path(prefix, number), symbol.tojson()
+    arrays = named_params(arg_params, aux_params)
+    if _is_stored(prefix, text):
+        write_params(path, arrays)
+        return path
+    _refuse_another(prefix, text, path)
+    with naming_checkpoint(path), replace_set(symbol_path(prefix), path) as files:
+        files.open(symbol_path(prefix), "w", encoding="utf-8").write(text)
+        write_arrays(files.open(path), arrays, path)
     return path
 
 
 def save_symbol(prefix: str, symbol: mx.sym.Symbol) -> None:
-    """Write PREFIX-symbol.json, complete or not at all."""
+    """Write PREFIX-symbol.json, complete or not at all.
+
+    Raises ValueError if the prefix holds checkpoints of another network.
+    """
+    text = symbol.tojson()
+    if _is_stored(prefix, text):
+        return
+    _refuse_another(prefix, text)
     with replace_file(symbol_path(prefix), "w", encoding="utf-8") as file:
-        file.write(symbol.tojson())
+        file.write(text)
+
+
+def _is_stored(prefix: str, text: str) -> bool:
+    """Return whether this symbol is there already, and no writing of it was interrupted."""
+    path = symbol_path(prefix)
+    try:
+        return path.read_bytes() == text.encode() and not marker_path(path).exists()
+    except OSError:
+        return False
+
+
+def _refuse_another(prefix: str, text: str, replaced: Path | None = None) -> None:
+    """Raise ValueError if checkpoints besides `replaced` would get the symbol of another network.
+
+    What was killed before its first checkpoint leaves a symbol alone, which anything may replace.
+    """
+    path = symbol_path(prefix)
+    numbers = [*checkpoint_numbers(prefix), LAST]
+    paths = [params_path(prefix, number) for number in numbers]
+    others = [other.name for other in paths if other != replaced and other.is_file()]
+    if not others or not path.is_file():
+        return
+    try:
+        is_same = computes_the_same(read_graph(path), parse_graph(text, "the symbol"))
+    except ValueError:
+        is_same = False
+    if not is_same:
+        raise ValueError(
+            f"{path}: is of another network than the one to save, and {', '.join(others[:5])} "
+            f"need it{' (and more)' if len(others) > 5 else ''}; choose another prefix, or delete "
+            "them"
+        )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 import hashlib
 import json
+import operator
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..files import reading_set
 from .graph import Graph, embedding_part, parse_graph, read_graph, without_casts, without_labels
 from .names import existing_params, split_checkpoint, symbol_path
-from .nodes import HARMLESS
+from .nodes import HARMLESS, Node
 from .params import read_params, split_params
 
 DATA = "data"
@@ -76,6 +78,18 @@ def read_whole(checkpoint: str) -> StoredNetwork:
     return _network(without_casts(without_labels(graph)), arg_params, aux_params)
 
 
+def computes_the_same(one: Graph, other: Graph) -> bool:
+    """Return whether two graphs give the same from the same parameters, however they were saved.
+
+    Names of operators do not count: MXNet numbers those that were given none.
+    """
+    return _canonical(one, _parameter_name) == _canonical(other, _parameter_name)
+
+
+def _parameter_name(node: Node) -> str:
+    return node.name if node.is_variable else ""
+
+
 def checkpoint_fingerprint(checkpoint: str) -> str:
     """Return the fingerprint of read_network().  Raises what it does."""
     return read_network(checkpoint).fingerprint
@@ -104,8 +118,9 @@ def file_fingerprint(path: str | os.PathLike) -> str:
 
 def _read(checkpoint: str) -> tuple[Graph, dict[str, np.ndarray], dict[str, np.ndarray]]:
     path = existing_params(checkpoint)
-    graph = read_graph(symbol_path(split_checkpoint(checkpoint)[0]))
-    return graph, *split_params(read_params(path))
+    symbol = symbol_path(split_checkpoint(checkpoint)[0])
+    with reading_set(symbol, path):
+        return read_graph(symbol), *split_params(read_params(path))
 
 
 def _network(
@@ -134,8 +149,11 @@ def _single(name: str, array: Any) -> np.ndarray:
     return value.astype(np.float32, copy=False)
 
 
-def _canonical(graph: Graph) -> str:
-    """Return a graph as text that is the same for equal networks, however they were saved."""
+def _canonical(graph: Graph, name: Callable[[Node], str] = operator.attrgetter("name")) -> str:
+    """Return a graph as text that is the same for equal networks, however they were saved.
+
+    name: what of a node's name counts.
+    """
     graph = graph.ending_in(graph.outputs)
     nodes = []
     for node in graph.nodes:
@@ -145,5 +163,5 @@ def _canonical(graph: Graph) -> str:
             for key, value in sorted(options.items())
             if not key.startswith("__") and key not in HARMLESS
         }
-        nodes.append([node.operator, node.name, kept, node.inputs])
+        nodes.append([node.operator, name(node), kept, node.inputs])
     return json.dumps([nodes, graph.outputs])

@@ -18,7 +18,8 @@ length that it finds and takes a second to be imported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 import io
 import os
 from pathlib import Path
@@ -67,29 +68,42 @@ def write_params(path: str | os.PathLike, arrays: Mapping[str, Any]) -> None:
     then stays as it was.
     """
     path = Path(path)
+    with naming_checkpoint(path), replace_file(path) as file:
+        write_arrays(file, arrays, path)
+
+
+@contextmanager
+def naming_checkpoint(path: Path) -> Iterator[None]:
+    """Let an OSError of the block say which checkpoint could not be written."""
     try:
-        with replace_file(path) as file:
-            file.write(struct.pack("<QQQ", LIST_MAGIC, 0, len(arrays)))
-            for name, array in arrays.items():
-                values = array.asnumpy() if hasattr(array, "asnumpy") else array
-                if values.dtype.name not in TYPES or not values.ndim:
-                    raise ValueError(
-                        f"{path}: {name} is {values.dtype.name} of shape {values.shape}; the file "
-                        f"can hold {', '.join(TYPES)} with at least one dimension"
-                    )
-                file.write(_array_header(values))
-                file.write(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
-            file.write(struct.pack("<Q", len(arrays)))
-            for name in arrays:
-                raw = name.encode()
-                file.write(struct.pack("<Q", len(raw)) + raw)
+        yield
     except OSError as error:
+        if error.errno is None:  # not the system's: it says what to do
+            raise
         raise OSError(
             error.errno,
             f"cannot write checkpoint ({error.strerror}); what was saved before is untouched; "
             "free space or choose another --prefix",
             str(path),
         ) from None
+
+
+def write_arrays(file: BinaryIO, arrays: Mapping[str, Any], path: Path) -> None:
+    """Write named arrays to an open file.  path: its name, for messages."""
+    file.write(struct.pack("<QQQ", LIST_MAGIC, 0, len(arrays)))
+    for name, array in arrays.items():
+        values = array.asnumpy() if hasattr(array, "asnumpy") else array
+        if values.dtype.name not in TYPES or not values.ndim:
+            raise ValueError(
+                f"{path}: {name} is {values.dtype.name} of shape {values.shape}; the file "
+                f"can hold {', '.join(TYPES)} with at least one dimension"
+            )
+        file.write(_array_header(values))
+        file.write(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
+    file.write(struct.pack("<Q", len(arrays)))
+    for name in arrays:
+        raw = name.encode()
+        file.write(struct.pack("<Q", len(raw)) + raw)
 
 
 def split_params(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

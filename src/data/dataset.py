@@ -11,6 +11,7 @@ import re
 
 import numpy as np
 
+from ..files import reading_set
 from ..text import read_text
 from .images import CROP_PIXELS, decode_rgb, fit_height
 from .ranges import has_ranges, keys_in, read_ranges, runs
@@ -37,7 +38,7 @@ class FaceDataset:
         the order of the file; a list grouped by identity gives one run per identity
 
     Raises FileNotFoundError for a missing folder or file, ValueError with the cure for a file
-    that is damaged, cut off, or does not fit the others.
+    that is damaged, cut off, or does not fit the others, or where packing was interrupted.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class FaceDataset:
         for name in ("property", "train.rec", "train.idx"):
             if not (self.folder / name).is_file():
                 raise FileNotFoundError(f"{self.folder.absolute()} has no file {name}; {PACK}")
-        self.num_classes, self.image_shape = read_property(self.folder / "property")
+        rec, idx = self.folder / "train.rec", self.folder / "train.idx"
+        with reading_set(rec, idx, self.folder / "property"):
+            self.num_classes, self.image_shape = read_property(self.folder / "property")
+            self.records = RecordReader(rec, idx)
         if image_size:
             self.image_shape = (int(image_size[0]), int(image_size[1]))
-        self.records = RecordReader(self.folder / "train.rec", self.folder / "train.idx")
         self.has_ranges = has_ranges(self.records)
         if self.has_ranges:
             self.identity_ranges = read_ranges(self.records)

@@ -117,20 +117,26 @@ def _work(arguments: argparse.Namespace) -> None:
         size, arguments.fit, arguments.color, arguments.encoding, arguments.quality,
         arguments.num_thread, arguments.skip_bad,
     )  # fmt: skip
-    num_classes = 0
+    num_classes, property_path = 0, folder / "property"
     for stem, entries, names in _sources(arguments, prefix, folder):
-        packed = pack(entries, stem, options, progress=sys.stderr.isatty())
-        if names:
-            with replace_file(f"{stem}.names", "w", encoding="utf-8") as file:
-                file.writelines(f"{number}\t{name}\n" for number, name in enumerate(names))
-        print("\n".join(_statement(stem, packed)))
+        beside = {Path(f"{stem}.names"): lambda _, names=names: _names_text(names)}
         if is_new or stem.name == "train":  # another file beside train.rec changes no classes
             num_classes = max(num_classes, 1 + max(entry.identity for entry in entries))
-    if num_classes:
         text = f"{num_classes},{size[0]},{size[1]}\n"
-        with replace_file(folder / "property", "w") as file:
-            file.write(text)
-        print(f"wrote {folder / 'property'}: {text.strip()} (identities, height, width)")
+        if stem.name == "train":
+            beside[property_path] = lambda _, text=text: text
+        packed = pack(entries, stem, options, beside=beside, progress=sys.stderr.isatty())
+        print("\n".join(_statement(stem, packed)))
+    if num_classes:
+        if stem.name != "train":
+            with replace_file(property_path, "w") as file:
+                file.write(text)
+        print(f"wrote {property_path}: {text.strip()} (identities, height, width)")
+
+
+def _names_text(names: list[str]) -> str | None:
+    """Return what NAME.names holds; none is there where the numbers are the list's own."""
+    return "".join(f"{number}\t{name}\n" for number, name in enumerate(names)) or None
 
 
 def _sources(
@@ -162,7 +168,8 @@ def _sources(
         if was_moved:
             log.warning("%s: was not grouped by identity; packed in the order of identities", path)
         sources.append((path.with_suffix(""), entries, names))
-    return sources
+    # train last: property counts the classes of all, and becomes valid together with train.rec.
+    return sorted(sources, key=lambda source: source[0].name == "train")
 
 
 def _statement(stem: Path, packed: Packed) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 import os
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -59,10 +60,13 @@ def pack(
     stem: str | os.PathLike,
     options: PackOptions,
     *,
+    beside: Mapping[Path, Callable[[Packed], str | None]] = MappingProxyType({}),
     progress: bool = False,
 ) -> Packed:
-    """Write STEM.rec and STEM.idx from entries grouped by identity; both or neither appear.
+    """Write STEM.rec and STEM.idx from entries grouped by identity, and what belongs beside.
 
+    beside: text of a further file, from what was packed; None for one that shall not be there.
+    All of them appear together or none.
     The result does not depend on the number of threads.  Raises ValueError that names the
     first image that cannot be packed, unless options.skip_bad; OSError when the disk is full.
     """
@@ -73,7 +77,7 @@ def pack(
     key, before = 1, None
     with (
         ThreadPoolExecutor(options.num_threads) as pool,
-        RecordWriter(rec, f"{stem}.idx") as writer,
+        RecordWriter(rec, f"{stem}.idx", beside) as writer,
         tqdm(total=len(kept), unit=" images", desc=rec.name, disable=not progress) as bar,
     ):
         payloads = _in_order(pool, kept, options)
@@ -95,15 +99,19 @@ def pack(
         _write_range(writer, 0, key, key + len(starts))
         for number, (first, past_last) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
             _write_range(writer, key + number, first, past_last)
-    counts = np.diff(edges)
-    return Packed(
-        num_images=key - 1,
-        num_identities=len(starts),
-        smallest=int(counts.min()),
-        largest=int(counts.max()),
-        num_left_out=len(entries) - len(kept),
-        faults=tuple(faults),
-    )
+        counts = np.diff(edges)
+        packed = Packed(
+            num_images=key - 1,
+            num_identities=len(starts),
+            smallest=int(counts.min()),
+            largest=int(counts.max()),
+            num_left_out=len(entries) - len(kept),
+            faults=tuple(faults),
+        )
+        for path, text_of in beside.items():
+            if (text := text_of(packed)) is not None:
+                writer.write_beside(path, text)
+    return packed
 
 
 def _write_range(writer: RecordWriter, key: int, first: int, past_last: int) -> None:

@@ -11,8 +11,7 @@ The format is that of mxnet.recordio, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 import mmap
 import os
@@ -22,7 +21,7 @@ import warnings
 
 import numpy as np
 
-from ..files import replace_file
+from ..files import reading_set, replace_set
 from .framing import MAGIC, MAX_LENGTH, REBUILD, framed, unframed
 
 _HEADER = struct.Struct("<IfQQ")
@@ -56,11 +55,15 @@ class RecordReader:
     (their order, from 0, where ids repeat).  keys, offsets (bytes): int64 (N,) in the order
     of the index.
     Raises FileNotFoundError; ValueError if the file is empty or cut off, if its size does not
-    fit the index, or if a record is damaged.
+    fit the index, if a record is damaged, or if writing the two was interrupted.
     """
 
     def __init__(self, rec_path: str | os.PathLike, idx_path: str | os.PathLike | None = None):
         self.rec_path = Path(rec_path)
+        with reading_set(rec_path, *([] if idx_path is None else [idx_path])):
+            self._open(idx_path)
+
+    def _open(self, idx_path: str | os.PathLike | None) -> None:
         with self.rec_path.open("rb") as file:
             self._size = os.fstat(file.fileno()).st_size
             if self._size == 0:
@@ -181,34 +184,34 @@ class RecordReader:
 class RecordWriter:
     """Writes a .rec file and its .idx, with the bytes of mxnet.recordio.MXIndexedRecordIO.
 
-    Both appear under their names when the block ends well; if it raises, a full disk
-    included, neither does and older files stay.
+    beside: further files that belong to them, see write_beside().  All appear under their names
+    together when the block ends well; if it raises, a full disk included, none does and older
+    files stay (files.replace_set).
     """
 
-    def __init__(self, rec_path: str | os.PathLike, idx_path: str | os.PathLike):
+    def __init__(
+        self,
+        rec_path: str | os.PathLike,
+        idx_path: str | os.PathLike,
+        beside: Iterable[str | os.PathLike] = (),
+    ):
         self.rec_path, self.idx_path = Path(rec_path), Path(idx_path)
+        self._beside = tuple(beside)
         self._keys: set[int] = set()
 
     def __enter__(self) -> RecordWriter:
-        self._files = contextlib.ExitStack()
-        # Left in reverse order: the .rec gets its name first, then the .idx.
-        self._idx = self._files.enter_context(replace_file(self.idx_path, "w", newline="\n"))
-        self._rec = self._files.enter_context(replace_file(self.rec_path))
-        self._files.push(self._flush_index)
+        self._set = replace_set(self.rec_path, self.idx_path, *self._beside)
+        self._files = self._set.__enter__()
+        self._rec = self._files.open(self.rec_path)
+        self._idx = self._files.open(self.idx_path, "w", newline="\n")
         self._offset = 0
         return self
 
     def __exit__(self, *exception: object) -> None:
         try:
-            self._files.__exit__(*exception)
+            self._set.__exit__(*exception)
         except OSError as error:
             raise self._failed(error) from error
-
-    def _flush_index(self, *exception: object) -> None:
-        """Let a full disk show before the .rec gets its name."""
-        if exception[0] is None:
-            self._idx.flush()
-            os.fsync(self._idx.fileno())
 
     def write(
         self, key: int, label: float | Sequence[float], payload: bytes = b"", *, id2: int = 0
@@ -236,7 +239,17 @@ class RecordWriter:
             raise self._failed(error) from error
         self._offset += len(frames)
 
+    def write_beside(self, path: str | os.PathLike, text: str) -> None:
+        """Write one of the files beside; one that is not written is not there afterwards.
+
+        Its encoding is UTF-8; what the system gave as names goes out as it came in.
+        """
+        options = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+        self._files.open(path, "w", **options).write(text)
+
     def _failed(self, error: OSError) -> OSError:
+        if error.errno is None:  # not the system's: it says what to do
+            return error
         advice = "nothing was left behind, make room and run it again"
         text = f"{error.strerror} after {self._offset} bytes; {advice}"
         return OSError(error.errno, text, str(self.rec_path))

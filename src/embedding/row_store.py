@@ -1,7 +1,8 @@
 """A store: rows of one shape in one .npy file, which appears when all of them are there.
 
 NAME.npy.partial grows row by row, after the header of the whole array: what it holds is always
-the first rows, so a writer that was killed goes on where it stopped.  It is read by npy.py.
+the first rows, so a writer that was killed goes on where it stopped.  One process writes it at
+a time: it holds a lock on it.  It is read by npy.py.
 """
 
 from __future__ import annotations
@@ -13,25 +14,53 @@ from pathlib import Path
 
 import numpy as np
 
+from ..locks import is_at, try_lock
+
 
 def partial_path(path: str | os.PathLike) -> Path:
     """Return where the rows of a store lie while they are not all there."""
     return Path(f"{os.fspath(path)}.partial")
 
 
+def has_rows(path: str | os.PathLike) -> bool:
+    """Return whether a store's partial file holds more than the header of a .npy file."""
+    part = partial_path(path)
+    if not part.is_file():
+        return False
+    with part.open("rb") as file:
+        length = int.from_bytes(file.read(10)[8:], "little")
+        return file.seek(0, os.SEEK_END) > 10 + length
+
+
+def how_far(path: str | os.PathLike) -> str:
+    """Return words for a message about a store that is absent: whether its writing was begun."""
+    part = partial_path(path)
+    if not part.is_file():
+        return ""
+    return f"; writing it was interrupted ({part.name} is there), run what wrote it again"
+
+
 class RowWriter:
     """Writes a store of `shape`, rows first, or goes on with its partial file.
 
-    done: how many rows are written.  Raises ValueError if the partial file is of another shape
-    or type.
+    anew: throw away what a partial file holds.  done: how many rows are written.
+    Raises ValueError if the partial file is of another shape or type, or while another process
+    writes it.
     """
 
-    def __init__(self, path: str | os.PathLike, shape: Sequence[int], dtype: str | np.dtype):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        shape: Sequence[int],
+        dtype: str | np.dtype,
+        *,
+        anew: bool = False,
+    ):
         self.path, self._part = Path(path), partial_path(path)
         self.shape, self.dtype = tuple(shape), np.dtype(dtype).newbyteorder("<")
         self._row_bytes = int(np.prod(self.shape[1:])) * self.dtype.itemsize
         self._header = _npy_header(self.shape, self.dtype)
-        self._file = self._open()
+        self._file = self._open(anew)
 
     @property
     def done(self) -> int:
@@ -59,9 +88,14 @@ class RowWriter:
         """Give the file its name if every row is there; else leave it for the next start."""
         is_complete = self.done == self.shape[0]
         self.sync()
-        self._file.close()
         if is_complete:
             self._part.replace(self.path)
+        self._file.close()
+
+    def discard(self) -> None:
+        """Remove the partial file."""
+        self._part.unlink()
+        self._file.close()
 
     def __enter__(self) -> RowWriter:
         return self
@@ -69,8 +103,17 @@ class RowWriter:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _open(self) -> io.BufferedRandom:
-        file = self._part.open("r+b" if self._part.exists() else "w+b")
+    def _open(self, anew: bool) -> io.BufferedRandom:
+        self._part.parent.mkdir(parents=True, exist_ok=True)
+        file = os.fdopen(os.open(self._part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        if try_lock(file.fileno()) is False or not is_at(file.fileno(), self._part):
+            file.close()
+            raise ValueError(
+                f"{self.path}: another process is writing it, or has just written it; wait until "
+                "it ends"
+            )
+        if anew:
+            file.truncate()
         begin = file.read(len(self._header))
         if len(begin) < len(self._header):
             file.seek(0)

@@ -20,7 +20,7 @@ from ..files import replace_file
 from ..limits import parse_json, read_limited, shown
 from .image_embedder import ImageEmbedder
 from .npy import open_npy
-from .row_store import RowWriter, partial_path
+from .row_store import RowWriter, has_rows
 
 IMAGES_AT_ONCE = 2048
 LARGEST_FACTS = 1 << 20  # bytes
@@ -43,7 +43,8 @@ def store_embeddings(
     Raises ValueError for a file of another origin or a wrong number of images.
     """
     path, about = Path(path), Path(f"{path}.json")
-    known = _read_facts(about) if about.is_file() else None
+    is_begun = path.is_file() or has_rows(path)
+    known = _read_facts(about) if is_begun and about.is_file() else None
     if known and (known["origin"] != origin or known["count"] != count):
         raise ValueError(
             f"{path}: holds features of another model or list ({_facts_shown(known['origin'])}); "
@@ -55,11 +56,9 @@ def store_embeddings(
                 f"{path}: no {about.name} says of what model and list it is; remove it"
             )
         return
-    if not known:
-        partial_path(path).unlink(missing_ok=True)
     with ExitStack() as stack:
         writer = None
-        if partial_path(path).is_file():
+        if known:
             writer = stack.enter_context(_writer(path, count, known["dimension"]))
         done = writer.done if writer else 0
         network = embed()
@@ -72,9 +71,9 @@ def store_embeddings(
             embeddings = np.stack(network.plain_and_flipped(block), axis=1)  # (n, 2, D)
             if writer is None:
                 dimension = embeddings.shape[2]
+                writer = stack.enter_context(_writer(path, count, dimension, anew=True))
                 with replace_file(about, "w") as file:
                     json.dump({"origin": origin, "count": count, "dimension": dimension}, file)
-                writer = stack.enter_context(_writer(path, count, dimension))
             writer.write(embeddings)
             writer.sync()
             done += len(block)
@@ -102,9 +101,8 @@ def _facts_shown(origin: dict) -> str:
     return ", ".join(f"{key} {shown(value)}" for key, value in list(origin.items())[:10])
 
 
-def _writer(path: Path, count: int, dimension: int) -> RowWriter:
-    return RowWriter(path, (count, 2, dimension), np.float32)
-
+def _writer(path: Path, count: int, dimension: int, *, anew: bool = False) -> RowWriter:
+    return RowWriter(path, (count, 2, dimension), np.float32, anew=anew)
 
 def read_embeddings(
     path: str | os.PathLike, count: int | None = None

@@ -1,22 +1,27 @@
 """Pair sets: the published NAME.bin, and other containers (pair_containers.py), read and written.
 
 NAME.pairs.tsv beside it is ours and may be absent: a line `identity <TAB> path` for each of the
-2P images, so that results can name people and files.
+2P images, so that results can name people and files.  A name that a line cannot hold, with a TAB
+or a line break in it, or one that begins with a quotation mark, is written as a JSON string.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 
 from ..data.images import CROP_PIXELS, decode_rgb, fit_height
-from ..files import replace_file
+from ..files import reading_set, replace_set
 from . import pair_bin  # noqa: F401  (registers itself)
 from .pair_containers import container_of
+
+# Names of files need not be UTF-8.
+NAMES_TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 @dataclass(frozen=True)
@@ -101,9 +106,11 @@ def read_pair_set(path: str | os.PathLike) -> PairSet:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such pair set")
-    images, flags = container_of(path).read(path)
+    with reading_set(path, names_path(path)):
+        images, flags = container_of(path).read(path)
+        names = _names_text(path)
     try:
-        return PairSet(images, flags, *_read_names(path, len(images)))
+        return PairSet(images, flags, *_parse_names(names, path, len(images)))
     except ValueError as error:
         raise ValueError(f"{path}: not a pair set: {error}") from None
 
@@ -112,14 +119,15 @@ def write_pair_set(path: str | os.PathLike, pair_set: PairSet) -> None:
     """Write a pair set, a NAME.bin as every published reader reads it unless the ending names
     another container, and NAME.pairs.tsv if names are known."""
     path = Path(path)
-    with replace_file(path) as file:
-        container_of(path).write(file, pair_set.images, pair_set.is_genuine)
-    names_path(path).unlink(missing_ok=True)
-    if pair_set.identities or pair_set.paths:
-        empty = [""] * len(pair_set.images)
-        rows = zip(pair_set.identities or empty, pair_set.paths or empty, strict=True)
-        with replace_file(names_path(path), "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{identity}\t{image}\n" for identity, image in rows)
+    with replace_set(path, names_path(path)) as files:
+        container_of(path).write(files.open(path), pair_set.images, pair_set.is_genuine)
+        if pair_set.identities or pair_set.paths:
+            empty = [""] * len(pair_set.images)
+            rows = zip(pair_set.identities or empty, pair_set.paths or empty, strict=True)
+            text = files.open(names_path(path), "w", newline="\n", **NAMES_TEXT)
+            text.writelines(
+                f"{_written(identity)}\t{_written(image)}\n" for identity, image in rows
+            )
 
 
 def names_path(path: Path) -> Path:
@@ -127,15 +135,35 @@ def names_path(path: Path) -> Path:
     return path.with_suffix(".pairs.tsv")
 
 
-def _read_names(path: Path, num_images: int) -> tuple[list[str], list[str]]:
+def _names_text(path: Path) -> str | None:
     names = names_path(path)
-    if not names.is_file():
+    return names.read_text(**NAMES_TEXT) if names.is_file() else None
+
+
+def _parse_names(text: str | None, path: Path, num_images: int) -> tuple[list[str], list[str]]:
+    if text is None:
         return [], []
-    rows = [line.split("\t") for line in names.read_text(encoding="utf-8").splitlines()]
+    rows = [line.split("\t") for line in text.removesuffix("\n").split("\n")]
     if len(rows) != num_images or any(len(row) != 2 for row in rows):
         raise ValueError(
-            f"{names.name} must have {num_images} lines of identity and path, tab separated; "
-            f"it has {len(rows)}; remove it if it belongs to another pair set"
+            f"{names_path(path).name} must have {num_images} lines of identity and path, tab "
+            f"separated; it has {len(rows)}; remove it if it belongs to another pair set"
         )
-    identities, paths = [row[0] for row in rows], [row[1] for row in rows]
+    identities, paths = ([_read(row[column]) for row in rows] for column in (0, 1))
     return (identities if any(identities) else []), (paths if any(paths) else [])
+
+
+def _written(name: str) -> str:
+    """Return a name as it stands in a line.  splitlines knows more line breaks than the newline,
+    and so do other readers of the file."""
+    is_plain = "\t" not in name and name.splitlines() == [name] * bool(name)
+    return name if is_plain and not name.startswith('"') else json.dumps(name)
+
+
+def _read(field: str) -> str:
+    if not field.startswith('"'):
+        return field
+    try:
+        return json.loads(field)
+    except ValueError:
+        return field  # written before names were quoted

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ..embedding.npy import open_npy
-from ..embedding.row_store import RowWriter, partial_path
-from ..files import replace_file
+from ..embedding.row_store import RowWriter, how_far, partial_path
+from ..files import reading_set, replace_file
 from ..limits import parse_json, read_limited, shown
 from ..paths import is_plain
 from .features import vector_faults
@@ -42,9 +42,11 @@ class FeatureStore:
         if not self.path.is_file() or not index_path.is_file():
             raise FileNotFoundError(
                 f"{self.path}: no complete store (needs {self.path.name} and {index_path.name})"
+                f"{how_far(self.path)}"
             )
-        self.ending, self.names, wanted = _read_index(index_path)
-        self.vectors = open_npy(self.path, ndim=2, dtypes=DTYPES)
+        with reading_set(self.path, index_path):
+            self.ending, self.names, wanted = _read_index(index_path)
+            self.vectors = open_npy(self.path, ndim=2, dtypes=DTYPES)
         found = (*self.vectors.shape, self.vectors.dtype.name)
         if found != wanted:
             raise ValueError(f"{self.path}: holds {found}, its index says {wanted}")
@@ -95,8 +97,16 @@ class StoreWriter(RowWriter):
         check_ending(path, ending)
         index = {"format": FORMAT, "ending": ending, "count": len(names)}
         index |= {"dim": dim, "dtype": dtype}
-        _take_index(Path(path), json.dumps(index) + "\n" + "".join(f"{name}\n" for name in names))
+        text = json.dumps(index) + "\n" + "".join(f"{name}\n" for name in names)
         super().__init__(path, (len(names), dim), dtype)
+        try:
+            _take_index(Path(path), text, is_begun=self.done > 0)
+        except BaseException:
+            if self.done:
+                self.close()
+            else:
+                self.discard()
+            raise
 
     def stored(self, rows: np.ndarray) -> np.ndarray:
         """Return vectors, float (n, D), in the type of the store.
@@ -113,20 +123,23 @@ class StoreWriter(RowWriter):
         return stored
 
 
-def _take_index(path: Path, text: str) -> None:
-    """Write the index, or find the same one left by an earlier start of the same job."""
+def _take_index(path: Path, text: str, *, is_begun: bool) -> None:
+    """Write the index, or find the same one left by an earlier start of the same job.
+
+    It is there before the first row, and no complete store is: the two belong together whenever
+    both are there.
+    """
     index_path, part = path.with_suffix(".names"), partial_path(path)
-    if part.exists():
-        if not index_path.exists() or index_path.read_text(encoding="utf-8") != text:
-            raise ValueError(
-                f"{part}: left by another job (other list, dimension or type); "
-                "delete it or choose another name"
-            )
-        return
     if path.exists():
         raise ValueError(f"{path}: a complete store is there; delete it to write anew")
-    with replace_file(index_path, "w", encoding="utf-8") as file:
-        file.write(text)
+    if not is_begun:
+        with replace_file(index_path, "w", encoding="utf-8") as file:
+            file.write(text)
+    elif not index_path.exists() or index_path.read_text(encoding="utf-8") != text:
+        raise ValueError(
+            f"{part}: left by another job (other list, dimension or type); "
+            "delete it or choose another name"
+        )
 
 
 def check_ending(path: str | os.PathLike, ending: str) -> None:

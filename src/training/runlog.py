@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import __version__
 from ..config import TrainConfig
-from ..files import replace_file
+from ..files import replace_file, replace_set
 from ..limits import read_limited
 from ..text import WRITTEN, read_json, whole_number
 
@@ -43,8 +43,11 @@ class RunLog:
             validation, resumed = _read_run(self._run_path)
             self._run["validation"] = [one for one in validation if one["step"] <= resumed_at]
             self._run["resumed_at"] = [*resumed, resumed_at]
-        self._start_csv(resumed_at)
-        self._write_run()
+        rows = self._rows_until(resumed_at)
+        with replace_set(self._run_path, self._csv_path) as files:
+            json.dump(self._run, files.open(self._run_path, "w", encoding="utf-8"), indent=1)
+            table = files.open(self._csv_path, "w", **(WRITTEN | {"newline": ""}))
+            csv.writer(table).writerows([COLUMNS, *rows])
 
     def metrics(self, step: int, epoch: int, values: dict[str, float]) -> None:
         """Add one row per value to the table, and to TensorBoard."""
@@ -65,12 +68,11 @@ class RunLog:
         if self._board:
             self._board.close()
 
-    def _start_csv(self, resumed_at: int) -> None:
-        rows = []
-        if resumed_at and self._csv_path.is_file():
-            rows = [row for row in _read_rows(self._csv_path) if int(row[0]) <= resumed_at]
-        with replace_file(self._csv_path, "w", **(WRITTEN | {"newline": ""})) as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
+    def _rows_until(self, step: int) -> list[list[str]]:
+        """Return the rows of an earlier run up to a step."""
+        if not step or not self._csv_path.is_file():
+            return []
+        return [row for row in _read_rows(self._csv_path) if int(row[0]) <= step]
 
     def _write_run(self) -> None:
         with replace_file(self._run_path, "w", encoding="utf-8") as file:

@@ -203,3 +203,24 @@ def test_equal_images_are_told_once():
     assert numbers.tolist() == [0, 1, 2]
     assert rows.tolist() == [0, 1, 2, 0, 1, 1]
     assert [pairs.images[numbers[row]] for row in rows] == list(pairs.images)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a\tb", "a\nb", "a\rb", "a\u2028b", "a\x85b", '"a"', '"', "a\\tb", "\udcff", "", " a ", "ü"],
+)
+def test_every_name_comes_back(tmp_path, name):
+    paths = [name, "1.png", "2.png", name]
+    images = [jpeg(number) for number in range(4)]
+    write_pair_set(tmp_path / "a.bin", PairSet(images, np.array([True, False]), (), paths))
+    assert read_pair_set(tmp_path / "a.bin").paths == paths
+    text = (tmp_path / "a.pairs.tsv").read_bytes().decode("utf-8", "surrogateescape")
+    assert len(text.splitlines()) == 4
+
+
+def test_names_of_earlier_versions_come_back(tmp_path):
+    write_pair_set(tmp_path / "a.bin", PairSet([jpeg(0), jpeg(1)], np.array([True])))
+    (tmp_path / "a.pairs.tsv").write_text('"Bob\t0.png\nann\ta\u2028b\\n.png\n')
+    found = read_pair_set(tmp_path / "a.bin")
+    assert found.identities == ['"Bob', "ann"]
+    assert found.paths == ["0.png", "a\u2028b\\n.png"]
