@@ -18,7 +18,9 @@ LAYERS = (
         "errors", "cli", "compiler", "cores", "cuda",
     ),
     (
-        "data.framing", "data.records", "data.ranges", "data.lists", "data.folders",
+        "data.framing", "data.headers", "data.labels", "data.offsets", "data.walk", "data.scan",
+        "data.roles", "data.contradictions", "data.opening", "data.identity_lists",
+        "data.records", "data.ranges", "data.lists", "data.folders",
         "checkpoints.params",
         "checkpoints.names", "checkpoints.aliases", "checkpoints.nodes", "checkpoints.parts",
         "checkpoints.graph", "checkpoints.network", "eval.scores", "eval.protocols",

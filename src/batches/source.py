@@ -174,12 +174,6 @@ class BatchSource:
             for place in range(begin, min(begin + CHUNK, size)):
                 dataset = self._datasets[draw.sources[place]]
                 image, identity = dataset.sample(int(draw.keys[place]))
-                if not 0 <= identity < dataset.num_classes:
-                    raise ValueError(
-                        f"{dataset.records.rec_path}: record {draw.keys[place]} has identity "
-                        f"{identity}, but property says {dataset.num_classes}; correct its "
-                        "first number, or pack again with labels from 0"
-                    )
                 labels[place] = identity
                 if augmentation.is_random:
                     seed = [self._seed, _AUGMENT, draw.number, offset + place]

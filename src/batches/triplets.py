@@ -131,7 +131,7 @@ class Triplets:
             "gives one embedding to everyone: lower --lr or start from better --pretrained "
             "parameters. If not, it separates these identities already: enlarge the bag, raise "
             "--triplet-alpha, lift --triplet-max-ap, or stop here. Identities with a single image "
-            "give no pair (`python -m arcface_mxnet.data.rec info FOLDER` counts them)"
+            "give no pair (`arcface-rec info FOLDER` counts them)"
         )
 
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 import hashlib
+import logging
 import os
 from pathlib import Path
 import re
 
 import numpy as np
+from tqdm import tqdm
 
 from ..files import reading_set
 from ..text import read_text
+from .contradictions import Cures, Faults, label_faults, property_notes, range_label_faults
 from .images import CROP_PIXELS, decode_rgb, fit_height
-from .ranges import has_ranges, keys_in, read_ranges, runs
+from .labels import refuse_too_many, whole_numbers
+from .opening import key_faults, opening_faults
+from .ranges import keys_in, layout_of, read_ranges, runs
 from .records import RecordReader
 
 LARGEST_PROPERTY = 1 << 20  # bytes
-PACK = "pack the folder with face2rec2.py (docs/datasets.md)"
-FIND_BAD = (
-    "find all such records with `python -m arcface_mxnet.data.rec check FOLDER` and pack the file "
-    "again without them"
-)
+PACK = "pack photos with face2rec2.py (docs/datasets.md)"
+AT_ONCE = 100_000  # labels that are read between two steps of a progress bar
+
+log = logging.getLogger(__name__)
 
 
 class FaceDataset:
@@ -34,11 +38,12 @@ class FaceDataset:
     num_classes: identities that the classifier has, from property
     image_shape: (height, width) of every sample
     image_keys: int64 (N,) keys of the images
-    identity_ranges: int64 (K, 2), first and past last key of each run of one identity, in
-        the order of the file; a list grouped by identity gives one run per identity
 
-    Raises FileNotFoundError for a missing folder or file, ValueError with the cure for a file
-    that is damaged, cut off, or does not fit the others, or where packing was interrupted.
+    What the index, record 0, the identity records and property say is compared with the labels
+    of the images: all of them in a small file, 10,000 in a large one (`arcface-rec check` takes
+    all).  Raises FileNotFoundError for a missing folder or file, ValueError with the cure for
+    a file that is damaged, cut off, or contradicts itself or the others, or where packing was
+    interrupted.
     """
 
     def __init__(
@@ -49,27 +54,42 @@ class FaceDataset:
         images_filter: int = 0,
     ):
         self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise FileNotFoundError(f"no dataset folder {self.folder.absolute()}; {PACK}")
-        for name in ("property", "train.rec", "train.idx"):
-            if not (self.folder / name).is_file():
-                raise FileNotFoundError(f"{self.folder.absolute()} has no file {name}; {PACK}")
+        check_files(self.folder)
+        self._cures = Cures(self.folder)
         rec, idx = self.folder / "train.rec", self.folder / "train.idx"
         with reading_set(rec, idx, self.folder / "property"):
             self.num_classes, self.image_shape = read_property(self.folder / "property")
+            refuse_too_many(self.num_classes, self.folder / "property")
             self.records = RecordReader(rec, idx)
         if image_size:
             self.image_shape = (int(image_size[0]), int(image_size[1]))
-        self.has_ranges = has_ranges(self.records)
-        if self.has_ranges:
-            self.identity_ranges = read_ranges(self.records)
-            self.image_keys = keys_in(self.identity_ranges)
-            self._check_classes(np.unique(self.identity_ranges[[0, -1], 0]))
-        else:  # a plain im2rec file: every record is an image
-            self.image_keys = np.sort(self.records.keys)
-            self.identity_ranges = self._ranges_of_plain()
+        try:
+            self._open()
+        except BaseException:
+            self.records.close()
+            raise
         if images_filter > 0:
             self._filter(images_filter)
+
+    def _open(self) -> None:
+        self.layout = layout_of(self.records)
+        self._refuse(key_faults(self.records, self.layout, self._cures))
+        ranges = read_ranges(self.records, self.layout) if self.layout.kind == "ranges" else None
+        self._ranges = ranges
+        faults = opening_faults(self.records, self.layout, ranges, self.num_classes, self._cures)
+        self._refuse(faults)
+        found = None if ranges is None else len(ranges)
+        declared = self.layout.declared
+        for note in property_notes(self.num_classes, found, declared, None, self._cures):
+            log.warning("%s", note)
+        if self.layout.kind == "plain":
+            self.image_keys = self.records.sorted_keys
+        else:
+            self.image_keys = np.arange(1, self.layout.num_images + 1)
+
+    def _refuse(self, faults: Faults) -> None:
+        if faults:
+            raise ValueError(f"{self.records.rec_path} contradicts itself:\n{faults}")
 
     def close(self) -> None:
         """Release the files."""
@@ -82,12 +102,65 @@ class FaceDataset:
         """
         record = self.records.read(key)
         name = f"{self.records.rec_path}: record {key}"
-        rgb = decode_rgb(record.payload, name, cure=FIND_BAD, max_pixels=CROP_PIXELS)
-        return fit_height(rgb, self.image_shape, name), int(record.first_label)
+        label = record.first_label
+        if not (0 <= label < self.num_classes and label == int(label)):
+            self._refuse(self._label_faults(np.array([key]), np.float32([label])))
+        cure = f"`arcface-rec check {self.folder}` finds all such; {self._cures.skip}"
+        rgb = decode_rgb(record.payload, name, cure=cure, max_pixels=CROP_PIXELS)
+        return fit_height(rgb, self.image_shape, name), int(label)
 
     def identities(self, keys: np.ndarray) -> np.ndarray:
-        """Return the identity of each image key, int64 (N,), without touching the images."""
-        return self.records.headers(keys)["labels"][:, 0].astype(np.int64)
+        """Return the identity of each image key, int64 (N,), without touching the images.
+
+        Raises ValueError that names the keys of labels that are no identity of property.
+        """
+        keys = np.asarray(keys, np.int64)
+        parts = [np.zeros(0, np.float32)]
+        for begin in tqdm(
+            range(0, len(keys), AT_ONCE), desc="labels", unit="00,000", leave=False,
+            disable=len(keys) < 10 * AT_ONCE or None,
+        ):  # fmt: skip
+            headers = self.records.headers(keys[begin : begin + AT_ONCE])
+            parts.append(headers["labels"][:, 0].copy())
+        labels = np.concatenate(parts)
+        self._refuse(self._label_faults(keys, labels))
+        return whole_numbers(labels)[0]
+
+    def _label_faults(self, keys: np.ndarray, labels: np.ndarray) -> Faults:
+        faults = Faults()
+        label_faults(faults, keys, labels, self.num_classes, self._cures)
+        return faults
+
+    @cached_property
+    def identity_ranges(self) -> np.ndarray:
+        """First and past last key of each run of one identity, int64 (K, 2), in the order of the
+        keys; a list grouped by identity gives one run per identity.
+
+        From the identity records, whose ends are compared with the labels; without such records
+        from the labels of all images, which reads through the file once.
+        """
+        if self._ranges is None:
+            found = self._runs(self.image_keys, self.identities(self.image_keys))
+            return np.stack([self.image_keys[found[:, 0]], self.image_keys[found[:, 1] - 1] + 1], 1)
+        ranges = self._ranges[np.argsort(self._ranges[:, 0], kind="stable")]
+        ends = np.stack([ranges[:, 0], ranges[:, 1] - 1], axis=1)
+        identities = self.identities(ends.ravel())
+        faults = Faults()
+        range_label_faults(
+            faults, self._ranges, self.layout.start, ends.ravel(), identities.astype(np.float32),
+            self._cures,
+        )  # fmt: skip
+        self._refuse(faults)
+        found = runs(identities[::2])  # neighbours of one label are one person
+        return np.stack([ranges[found[:, 0], 0], ranges[found[:, 1] - 1, 1]], axis=1)
+
+    @staticmethod
+    def _runs(keys: np.ndarray, identities: np.ndarray) -> np.ndarray:
+        """Return begin and end of the runs of one identity over keys that follow each other; a
+        gap between keys ends a run, as a change of identity does."""
+        step = np.diff(keys, prepend=keys[0]) != 1
+        change = np.diff(identities, prepend=identities[0]) != 0
+        return runs(np.cumsum(step | change))
 
     @cached_property
     def keys_by_identity(self) -> list[np.ndarray]:
@@ -107,26 +180,6 @@ class FaceDataset:
         digest.update(str(self.records.rec_path.stat().st_size).encode())
         return digest.hexdigest()[:16]
 
-    def _ranges_of_plain(self) -> np.ndarray:
-        """Return the runs of one identity over keys that follow each other, int64 (K, 2)."""
-        identities = self.identities(self.image_keys)
-        self._check_classes(self.image_keys[[int(identities.argmax()), int(identities.argmin())]])
-        # A gap between keys ends a run, as a change of identity does.
-        step = np.diff(self.image_keys, prepend=self.image_keys[0]) != 1
-        change = np.diff(identities, prepend=identities[0]) != 0
-        found = runs(np.cumsum(step | change))
-        return np.stack([self.image_keys[found[:, 0]], self.image_keys[found[:, 1] - 1] + 1], 1)
-
-    def _check_classes(self, keys: np.ndarray) -> None:
-        """Raise ValueError if an image among keys has an identity outside 0..num_classes-1."""
-        for key, identity in zip(keys, self.identities(keys), strict=True):
-            if not 0 <= identity < self.num_classes:
-                raise ValueError(
-                    f"{self.records.rec_path}: record {key} has identity {identity}, but "
-                    f"{self.folder / 'property'} says {self.num_classes} identities, numbered "
-                    "from 0; correct its first number, or pack again with labels from 0"
-                )
-
     def _filter(self, least: int) -> None:
         groups = [keys for keys in self.keys_by_identity if len(keys) >= least]
         if not groups:
@@ -139,6 +192,18 @@ class FaceDataset:
         self.image_keys = np.sort(np.concatenate(groups))
         kept = np.isin(self.identity_ranges[:, 0], self.image_keys)
         self.identity_ranges = self.identity_ranges[kept]
+
+
+def check_files(folder: Path) -> None:
+    """Raise FileNotFoundError that names a missing file of a dataset, and what makes it."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no dataset folder {folder.absolute()}; {PACK}")
+    for name in ("train.rec", "train.idx", "property"):
+        if not (folder / name).is_file():
+            cure = PACK
+            if (folder / "train.rec").is_file():
+                cure = f"`arcface-rec repair {folder}` makes it from train.rec"
+            raise FileNotFoundError(f"{folder.absolute()} has no file {name}; {cure}")
 
 
 def read_property(path: str | os.PathLike) -> tuple[int, tuple[int, int]]:

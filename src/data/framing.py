@@ -15,7 +15,7 @@ import struct
 
 MAGIC = 0xCED7230A
 MAX_LENGTH = (1 << 29) - 1
-REBUILD = "rebuild the index with `python -m arcface_mxnet.data.rec index REC`"
+REBUILD = "rebuild the index with `arcface-rec index REC`"
 
 _MAGIC_BYTES = struct.pack("<I", MAGIC)
 _PART = struct.Struct("<II")
@@ -57,7 +57,8 @@ def unframed(buffer: bytes, offset: int, file: object, name: str) -> tuple[bytes
         if magic != MAGIC or part not in expected:
             raise ValueError(
                 f"{file}: no record begins at byte {at}, where {name} should be; the index "
-                f"belongs to another .rec or that is damaged; {REBUILD} or fetch it again"
+                f"belongs to another .rec or that is damaged; {REBUILD}, or fetch it again, or "
+                "leave such records out: `arcface-rec copy FOLDER NEW --skip-bad`"
             )
         if end > len(buffer):
             raise ValueError(_cut_off(buffer, file, name, end))
@@ -68,8 +69,24 @@ def unframed(buffer: bytes, offset: int, file: object, name: str) -> tuple[bytes
         expected = (_MIDDLE, _END)
 
 
+def is_cut_off(buffer: bytes, at: int) -> bool:
+    """Tell whether a record begins at byte `at` that the end of the buffer cuts off."""
+    expected = (_WHOLE, _BEGIN)
+    while at + _PART.size <= len(buffer):
+        magic, word = _PART.unpack_from(buffer, at)
+        if magic != MAGIC or word >> 29 not in expected:
+            return False
+        at += _PART.size + (word & MAX_LENGTH)
+        if at <= len(buffer) and word >> 29 in (_WHOLE, _END):
+            return at + -at % 4 > len(buffer)
+        at += -at % 4
+        expected = (_MIDDLE, _END)
+    return at >= len(buffer) or buffer[at : at + 4] == _MAGIC_BYTES[: len(buffer) - at]
+
+
 def _cut_off(buffer: bytes, file: object, name: str, needed: int) -> str:
     return (
         f"{file}: has {len(buffer)} bytes, but {name} reaches to byte {needed}; the file is cut "
-        "off or the index belongs to another .rec; fetch or pack it again"
+        "off or the index belongs to another .rec; fetch or pack it again, or keep what is whole: "
+        "`arcface-rec index REC`"
     )

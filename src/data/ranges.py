@@ -8,11 +8,14 @@ and without that (files of other tools) they are recomputed from the images' lab
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .records import RecordReader
+if TYPE_CHECKING:
+    from .records import RecordReader
 
 EXACT = 1 << 24  # every whole number up to here is a float32
 log = logging.getLogger(__name__)
@@ -24,40 +27,67 @@ def range_record(first: int, past_last: int) -> tuple[list[float], int]:
     return [float(first), float(past_last)], id2
 
 
-def has_ranges(reader: RecordReader) -> bool:
-    """Return whether record 0 is a header of ranges, not an image or absent (plain im2rec)."""
-    if 0 not in reader:
-        return False
-    header = reader.headers([0])[0]
-    return bool(header["flag"] == 2 and header["size"] == 0)
+@dataclass(frozen=True)
+class Layout:
+    """What the keys of a file mean.
 
-
-def read_ranges(reader: RecordReader) -> np.ndarray:
-    """Return the key ranges of the identities, int64 (K, 2): first and past last image key.
-
-    Raises ValueError if the ranges do not fit the records.
+    kind: "ranges" has images 1..num_images and identity records start <= key < end; "count" the
+    images, and a record 0 of other writers that says [N + 1, number of identities], with or
+    without a payload; "plain" (im2rec) has no record 0 of this kind, every record is an image.
+    declared: the number of identities that record 0 of kind "count" says, else None.
     """
-    headers = reader.headers([0])
-    start, end = _exact(headers)[0] if headers["id2"][0] else _repair_header(reader, headers[0])
-    if not 1 <= start < end or end - 1 not in reader or start not in reader:
-        raise ValueError(
-            f"{reader.rec_path}: record 0 says that identities have the keys {start} to "
-            f"{end - 1}, but the keys go from {reader.keys.min()} to {reader.keys.max()}; "
-            "the file is damaged or packing was interrupted, pack it again"
-        )
-    headers = reader.headers(np.arange(start, end))
-    ranges = _exact(headers)
+
+    kind: str
+    num_images: int
+    start: int = 0
+    end: int = 0
+    declared: int | None = None
+
+
+def layout_of(reader: RecordReader) -> Layout:
+    """Return what record 0 and the keys say.  Raises ValueError if they contradict each other."""
+    plain = Layout("plain", len(reader))
+    if 0 not in reader:
+        return plain
+    header, top = reader.headers([0])[0], int(reader.sorted_keys[-1])
+    if header["flag"] != 2:
+        return plain
+    labels = header["labels"]
+    if labels[0] == np.float32(top + 1) and not header["id2"] and _is_image(reader, top):
+        # Some of them write the end of the identity records, and then none.
+        given = int(labels[1]) if np.isfinite(labels[1]) else 0
+        return Layout("count", top, top + 1, top + 1, given - top - 1 if given > top else given)
+    if np.isfinite(labels).all():
+        start, end = ranges_in(header[None])[0] if header["id2"] else _repair_header(reader, header)
+        if 1 <= start < end == top + 1:
+            return Layout("ranges", int(start) - 1, int(start), int(end))
+    if header["size"] > 0:
+        return plain
+    raise ValueError(
+        f"{reader.rec_path}: record 0 says that identities have the keys {labels[0]:.0f} to "
+        f"{labels[1] - 1:.0f}, but the keys go from {reader.sorted_keys[0]} to {top}; "
+        f"`arcface-rec repair {reader.rec_path.parent}` writes it anew from the labels"
+    )
+
+
+def _is_image(reader: RecordReader, key: int) -> bool:
+    """Tell whether a record is no identity record, where float32 leaves its number open."""
+    header = reader.headers([key])
+    first, second = ranges_in(header)[0]
+    return key > 0 and not (header["flag"][0] == 2 and 1 <= first < second)
+
+
+def read_ranges(reader: RecordReader, layout: Layout) -> np.ndarray:
+    """Return the key ranges that the identity records hold, int64 (K, 2): first and past last
+    image key, those that float32 rounded from the labels of the images.
+
+    Raises ValueError if rounded ranges do not fit the labels.
+    """
+    headers = reader.headers(np.arange(layout.start, layout.end))
+    ranges = ranges_in(headers)
     inexact = (ranges[:, 1] > EXACT) & (headers["id2"] == 0)
     if inexact.any():
-        ranges = _repair(reader, ranges, int(inexact.argmax()), start)
-    bad = (ranges[:, 0] < 1) | (ranges[:, 0] >= ranges[:, 1]) | (ranges[:, 1] > start)
-    if bad.any():
-        place = int(bad.argmax())
-        raise ValueError(
-            f"{reader.rec_path}: record {start + place} says that identity {place} has the images "
-            f"{ranges[place, 0]} to {ranges[place, 1] - 1} of {start - 1}; the file is damaged, "
-            "pack it again"
-        )
+        ranges = _repair(reader, ranges, int(inexact.argmax()), layout.start)
     return ranges
 
 
@@ -74,11 +104,12 @@ def runs(labels: np.ndarray) -> np.ndarray:
     return np.stack([edges[:-1], edges[1:]], axis=1).astype(np.int64)
 
 
-def _exact(headers: np.ndarray) -> np.ndarray:
+def ranges_in(headers: np.ndarray) -> np.ndarray:
     """Return the ranges in the headers, from id2 where it is given, int64 (K, 2)."""
     id2 = headers["id2"]
     given = np.stack([id2 >> np.uint64(32), id2 & np.uint64(0xFFFFFFFF)], axis=1)
-    return np.where(id2[:, None] > 0, given.astype(np.int64), headers["labels"].astype(np.int64))
+    labels = np.nan_to_num(headers["labels"].astype(np.float64), nan=-1, posinf=-1, neginf=-1)
+    return np.where(id2[:, None] > 0, given.astype(np.int64), labels.astype(np.int64))
 
 
 def _repair_header(reader: RecordReader, header: np.void) -> tuple[int, int]:
@@ -86,11 +117,12 @@ def _repair_header(reader: RecordReader, header: np.void) -> tuple[int, int]:
     start, end = (int(value) for value in header["labels"])
     if end <= EXACT:
         return start, end
-    end = int(reader.keys.max()) + 1
+    end = int(reader.sorted_keys[-1]) + 1
     spacing = int(np.spacing(header["labels"][0]))
-    near = np.arange(start - spacing, min(start + spacing + 1, end))
+    near = np.arange(max(start - spacing, 1), min(start + spacing + 1, end))
+    near = near[np.isin(near, reader.sorted_keys)]
     empty = reader.headers(near)["size"] == 0
-    return int(near[empty.argmax()]), end
+    return (int(near[empty.argmax()]) if empty.any() else start), end
 
 
 def _repair(reader: RecordReader, ranges: np.ndarray, place: int, end: int) -> np.ndarray:
@@ -99,12 +131,12 @@ def _repair(reader: RecordReader, ranges: np.ndarray, place: int, end: int) -> n
     labels = reader.headers(np.arange(begin, end))["labels"][:, 0]
     found = begin + runs(labels)
     given = ranges[place:]
-    if len(found) != len(given) or not np.array_equal(
-        found.astype(np.float32), given.astype(np.float32)
-    ):
+    # Neighbouring ranges of one label are one run, so that there may be more of them.
+    if not np.isin(found.astype(np.float32), given.astype(np.float32)).all():
         raise ValueError(
             f"{reader.rec_path}: keys above {EXACT} are rounded in the identity records and do "
-            "not fit the labels of the images; pack it again with face2rec2.py"
+            f"not fit the labels of the images; `arcface-rec repair {reader.rec_path.parent}` "
+            "writes them anew from the labels"
         )
     log.info("%s: recomputed %d ranges rounded above %d", reader.rec_path, len(found), EXACT)
     return np.concatenate([ranges[:place], found])

@@ -1,157 +1,156 @@
-"""Look into the records of a dataset: what is there, whether it is whole, the images.
+"""Look into the records of a dataset, and mend, copy, merge or split them.
 
-python rec.py info DATASET             what the dataset holds
-python rec.py check DATASET            reads and decodes every record, names the bad ones
-python rec.py extract DATASET FOLDER   writes the images as FOLDER/IDENTITY/KEY.jpg
-python rec.py index FILE.rec           writes FILE.idx anew from the .rec itself
+arcface-rec info D                 what the dataset holds
+arcface-rec check D                reads all, compares what is said twice, decodes every image
+arcface-rec extract D FOLDER       writes the images as FOLDER/IDENTITY/KEY.jpg
+arcface-rec index FILE.rec         writes FILE.idx anew from the .rec itself
+arcface-rec repair D               index, property, header and ranges anew from the labels
+arcface-rec copy D NEW             the same again, or without bad or some images
+arcface-rec merge NEW D D ...      several datasets in one
+arcface-rec split D FIRST SECOND   some identities into SECOND, the others into FIRST
+arcface-rec relabel D NEW          identities numbered 0, 1, ... without gaps
+arcface-rec shuffle D NEW          the images in random order in the file
+arcface-rec sample D NEW           some identities, some images of each
+
+D is a folder with train.rec, train.idx and property.  Datasets are streamed: memory is 100 bytes
+for each image and some blocks of 16 MiB; each is read twice.  What appears under its name is whole.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-import os
-from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import run
-from arcface_mxnet.data.dataset import FaceDataset
-from arcface_mxnet.data.records import RecordReader
-from arcface_mxnet.files import replace_file
-import numpy as np
-from tqdm import tqdm
+from arcface_mxnet.data.inspecting import check, extract, info
+from arcface_mxnet.data.remaking import copy, merge, relabel, sample, shuffle, split
+from arcface_mxnet.data.repair import index_anew, repair
 
-FAULTY = 1  # exit code of check when something is wrong
-SHOWN_FAULTS = 20
-CHUNK = 64  # images that a thread takes at once
-ENDINGS = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"P5": ".pgm", b"RI": ".webp"}
+INSPECTING = {"info": info, "check": check, "extract": extract}
+REMAKING = {
+    "copy": copy, "merge": merge, "split": split, "relabel": relabel, "shuffle": shuffle,
+    "sample": sample,
+}  # fmt: skip
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="rec.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="arcface-rec",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    info = commands.add_parser("info", help="print what a dataset folder holds")
-    check = commands.add_parser("check", help="read and decode every record")
-    extract = commands.add_parser("extract", help="write the images as files")
+    _add_inspecting(commands)
     index = commands.add_parser("index", help="write the .idx of a .rec anew")
+    index.add_argument("rec", help="the .rec file; cut off: up to its last whole record")
+    mend = commands.add_parser("repair", help="write anew what contradicts the images' labels")
+    mend.add_argument("dataset", help="folder with train.rec; written only where it is wrong")
+    _add_remaking(commands)
+    return parser
+
+
+def _add_inspecting(commands: argparse._SubParsersAction) -> None:
+    info = commands.add_parser("info", help="print what a dataset folder holds")
+    check = commands.add_parser("check", help="read, compare and decode every record")
+    extract = commands.add_parser("extract", help="write the images as files")
     for command in (info, check, extract):
         command.add_argument("dataset", help="folder with train.rec, train.idx and property")
     check.add_argument(
-        "--sample", type=int, default=0, help="check this many records, spread evenly (0: all)"
+        "--sample", type=int, default=0, metavar="N", help="decode only this many images, spread "
+        "evenly, and compare as training does when it opens the dataset (default: 0, all)",
+    )  # fmt: skip
+    check.add_argument(
+        "--no-decode", action="store_true", help="compare everything, but do not decode the images"
     )
     extract.add_argument("folder", help="where to write; made if it is absent")
-    extract.add_argument(
-        "--identities", default="", help="write only these numbers, comma separated (empty: all)"
+    _add_identities(extract, "write only these")
+    _add_overwrite(extract, "write into a folder that is not empty")
+
+
+def _add_remaking(commands: argparse._SubParsersAction) -> None:
+    copy = _command(commands, "copy", "copy a dataset, or a part; identities keep their numbers")
+    copy.add_argument(
+        "--skip-bad", action="store_true", help="decode every image, and leave out those that do "
+        "not, those without an identity, and damaged bytes",
+    )  # fmt: skip
+    _add_identities(copy, "copy only these")
+    copy.add_argument(
+        "--images-filter", type=int, default=0, metavar="N", help="leave out identities with "
+        "fewer than N images (default: 0, none)",
+    )  # fmt: skip
+    merge = commands.add_parser(
+        "merge", help="put datasets one after the other; no identity is taken for another"
     )
-    index.add_argument("rec", help="the .rec file")
-    return parser
+    merge.add_argument("new", help="folder to write; made if it is absent")
+    merge.add_argument(
+        "datasets", nargs="+", help="folders; the identities of each are numbered on from the one "
+        "before; train.names says which was which",
+    )  # fmt: skip
+    split = commands.add_parser("split", help="split a dataset by identity, both numbered anew")
+    split.add_argument("dataset", help="folder with train.rec, train.idx and property")
+    split.add_argument("first", help="folder for what SECOND does not get; made if it is absent")
+    split.add_argument("second", help="folder for the chosen identities; made if it is absent")
+    _add_identities(split, "what SECOND gets")
+    sample = _command(commands, "sample", "draw identities and images; identities numbered anew")
+    for command, what in ((split, "SECOND gets so many identities"), (sample, "so many")):
+        command.add_argument(
+            "--count", type=int, default=0, metavar="N", help=f"{what}, drawn by --seed "
+            "(default: 0, not drawn)",
+        )  # fmt: skip
+    sample.add_argument(
+        "--images", type=int, default=0, metavar="N", help="at most so many images of each "
+        "identity, drawn by --seed (default: 0, all)",
+    )  # fmt: skip
+    _command(commands, "relabel", "number the identities 0, 1, ... without gaps")
+    shuffle = _command(commands, "shuffle", "write the images in random order")
+    shuffle.add_argument(
+        "--plain", action="store_true", help="only the images, keys from 0, labels as one number, "
+        "as readers want it that read from beginning to end (MXNet's ImageRecordIter)",
+    )  # fmt: skip
+    for command in (split, sample, shuffle):
+        command.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+    for command in (merge, split):
+        _add_overwrite(command)
+
+
+def _command(
+    commands: argparse._SubParsersAction, name: str, text: str
+) -> argparse.ArgumentParser:  # fmt: skip
+    command = commands.add_parser(name, help=text, description=text)
+    command.add_argument("dataset", help="folder with train.rec, train.idx and property")
+    command.add_argument("new", help="folder to write; made if it is absent")
+    _add_overwrite(command)
+    return command
+
+
+def _add_identities(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument(
+        "--identities", default="", metavar="NUMBERS", help=f"{what}, such as 0,5,10-19 "
+        "(default: empty, all)",
+    )  # fmt: skip
+
+
+def _add_overwrite(
+    command: argparse.ArgumentParser, what: str = "replace a dataset that is there"
+) -> None:
+    command.add_argument("--overwrite", action="store_true", help=what)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = build_parser().parse_args(argv)
-    commands = {"info": _info, "check": _check, "extract": _extract, "index": _index}
-    return run(lambda: commands[arguments.command](arguments))
+    return run(lambda: _work(arguments))
 
 
-def _info(arguments: argparse.Namespace) -> None:
-    dataset = FaceDataset(arguments.dataset)
-    counts = np.array([len(keys) for keys in dataset.keys_by_identity])
-    size = dataset.records.rec_path.stat().st_size
-    height, width = dataset.image_shape
-    print(f"images      {len(dataset.image_keys)}, {height} high and {width} wide")
-    print(f"identities  {len(counts)} with images, {dataset.num_classes} in property")
-    print(
-        f"per person  {counts.min()} to {counts.max()}, median {np.median(counts):g}, "
-        f"{(counts == 1).sum()} with a single image"
-    )
-    others = len(dataset.records) - len(dataset.image_keys)
-    kind = "1 header + identity records" if dataset.has_ranges else "plain im2rec file, no header"
-    print(f"records     {len(dataset.records)} = images + {others} ({kind})")
-    if len(dataset.identity_ranges) > len(counts):
-        print(
-            f"            {len(dataset.identity_ranges)} runs for {len(counts)} identities: the "
-            "list was not grouped; training does not mind"
-        )
-    print(f"bytes       {size} in train.rec, {size / len(dataset.image_keys):.0f} per image")
-    print(f"fingerprint {dataset.fingerprint()}")
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    dataset = FaceDataset(arguments.dataset)
-    keys = dataset.records.keys
-    if 0 < arguments.sample < len(keys):
-        keys = np.sort(keys)[np.linspace(0, len(keys) - 1, arguments.sample).astype(int)]
-    images = set(dataset.image_keys.tolist())
-
-    def faults_of(chunk: np.ndarray) -> list[str]:
-        return [fault for key in chunk.tolist() if (fault := _fault(dataset, key, key in images))]
-
-    chunks = [keys[begin : begin + CHUNK] for begin in range(0, len(keys), CHUNK)]
-    faults: list[str] = []
-    with (
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
-        tqdm(total=len(keys), unit=" records", disable=not sys.stderr.isatty()) as bar,
-    ):
-        for chunk, found in zip(chunks, pool.map(faults_of, chunks), strict=True):
-            faults += found
-            bar.update(len(chunk))
-    for fault in faults[:SHOWN_FAULTS]:
-        print(fault)
-    if len(faults) > SHOWN_FAULTS:
-        print(f"... and {len(faults) - SHOWN_FAULTS} more")
-    print(f"{len(keys)} of {len(dataset.records)} records read, {len(faults)} faults")
-    return FAULTY if faults else 0
-
-
-def _fault(dataset: FaceDataset, key: int, is_image: bool) -> str | None:
-    """Return what is wrong with a record, or None."""
-    try:
-        if not is_image:
-            dataset.records.read(key)
-            return None
-        _, identity = dataset.sample(key)
-    except ValueError as error:
-        return str(error)
-    if not 0 <= identity < dataset.num_classes:
-        return f"record {key}: identity {identity}, but property says {dataset.num_classes}"
-    return None
-
-
-def _extract(arguments: argparse.Namespace) -> None:
-    dataset, out = FaceDataset(arguments.dataset), Path(arguments.folder)
-    wanted = {int(part) for part in arguments.identities.split(",") if part.strip()}
-    count = 0
-    for key in tqdm(_keys_of(dataset, wanted), unit=" images", disable=not sys.stderr.isatty()):
-        record = dataset.records.read(key)
-        ending = ENDINGS.get(record.payload[:2], ".img")
-        with replace_file(out / f"{int(record.first_label):06d}" / f"{key:08d}{ending}") as file:
-            file.write(record.payload)
-        count += 1
-    print(f"wrote {count} images to {out}")
-
-
-def _keys_of(dataset: FaceDataset, wanted: set[int]) -> Iterator[int]:
-    keys = iter(dataset.image_keys.tolist())
-    while chunk := list(islice(keys, 10_000)):
-        identities = dataset.identities(np.array(chunk)).tolist()
-        yield from (k for k, i in zip(chunk, identities, strict=True) if not wanted or i in wanted)
-
-
-def _index(arguments: argparse.Namespace) -> None:
-    rec = Path(arguments.rec)
-    with RecordReader(rec) as reader:
-        offsets, keys = reader.offsets, reader.keys
-    path = rec.with_suffix(".idx")
-    with replace_file(path, "w", newline="\n") as file:
-        pairs = zip(keys.tolist(), offsets.tolist(), strict=True)
-        file.writelines(f"{key}\t{offset}\n" for key, offset in pairs)
-    print(f"wrote {path}: {len(keys)} records")
+def _work(arguments: argparse.Namespace) -> int | None:
+    if arguments.command in REMAKING:
+        return REMAKING[arguments.command](arguments)
+    if arguments.command in INSPECTING:
+        return INSPECTING[arguments.command](arguments)
+    mend, path = (index_anew, "rec") if arguments.command == "index" else (repair, "dataset")
+    print("\n".join(mend(getattr(arguments, path), progress=sys.stderr.isatty())))
+    return 0
 
 
 if __name__ == "__main__":

@@ -13,23 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+import logging
 import mmap
 import os
 from pathlib import Path
-import struct
 import warnings
 
 import numpy as np
 
 from ..files import reading_set, replace_set
-from .framing import MAGIC, MAX_LENGTH, REBUILD, framed, unframed
+from .framing import REBUILD, framed, is_cut_off, unframed
+from .headers import HEADER, Names, fields_of, headers_at
+from .offsets import check_offsets
+from .roles import own_keys, roles_of
+from .scan import scan
 
-_HEADER = struct.Struct("<IfQQ")
-# What a record in one piece begins with.
-_FIXED = np.dtype("<u4, <u4, <u4, <f4, <u8, <u8, (2,)<f4")
-_FIXED.names = ("magic", "word", "flag", "label", "id", "id2", "labels")
-_SUMMARY = np.dtype("<u4, <u8, <u8, (2,)<f4, <i8")
-_SUMMARY.names = ("flag", "id", "id2", "labels", "size")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,12 @@ class RecordReader:
     """Records of a .rec file by key.  Reading is safe from several threads at once.
 
     Without idx_path the whole file is walked instead, and the keys are the records' ids
-    (their order, from 0, where ids repeat).  keys, offsets (bytes): int64 (N,) in the order
-    of the index.
+    (their order where ids repeat or contradict record 0).  keys, offsets (bytes): int64 (N,) in
+    the order of the index; sorted_keys: the keys, ascending.
+    A file that ends inside a record that the index does not name is taken, with a warning.
     Raises FileNotFoundError; ValueError if the file is empty or cut off, if its size does not
-    fit the index, if a record is damaged, or if writing the two was interrupted.
+    fit the index, if two keys have one record, if a record is damaged, or if writing the two was
+    interrupted.
     """
 
     def __init__(self, rec_path: str | os.PathLike, idx_path: str | os.PathLike | None = None):
@@ -77,9 +78,10 @@ class RecordReader:
                 self.keys, self.offsets = read_index(idx_path)
                 self._check_ends(Path(idx_path))
             self._by_key = np.argsort(self.keys, kind="stable")
-            self._sorted_keys = self.keys[self._by_key]
-            if (np.diff(self._sorted_keys) == 0).any():
+            self.sorted_keys = self.keys[self._by_key]
+            if (np.diff(self.sorted_keys) == 0).any():
                 raise ValueError(f"{idx_path or self.rec_path}: a key stands twice; {REBUILD}")
+            check_offsets(self.keys, self.offsets, idx_path or self.rec_path)
         except BaseException:
             self.close()
             raise
@@ -94,8 +96,8 @@ class RecordReader:
         return len(self.keys)
 
     def __contains__(self, key: int) -> bool:
-        place = np.searchsorted(self._sorted_keys, key)
-        return bool(place < len(self._sorted_keys) and self._sorted_keys[place] == key)
+        place = np.searchsorted(self.sorted_keys, key)
+        return bool(place < len(self.sorted_keys) and self.sorted_keys[place] == key)
 
     def close(self) -> None:
         """Release the file.  Nothing can be read afterwards."""
@@ -104,56 +106,47 @@ class RecordReader:
 
     def read(self, key: int) -> Record:
         """Return a record.  Raises ValueError if it is absent or damaged."""
-        return self._unpack(int(self._offsets_of(np.array([key]))[0]), f"record {key}")
+        return self._unpack(int(self.offsets_of(np.array([key]))[0]), f"record {key}")
 
-    def headers(self, keys: Sequence[int] | np.ndarray) -> np.ndarray:
+    def headers(
+        self, keys: Sequence[int] | np.ndarray, faults: dict[int, str] | None = None
+    ) -> np.ndarray:
         """Return the headers of many records, structured (K,): flag, id, id2, labels (the
-        first two, 0 where there are fewer), size of the payload in bytes.
+        first two, 0 where there are fewer), size of the payload and span of the record in bytes.
 
-        Much faster than reading each.
+        Much faster than reading each.  faults takes what is wrong with damaged records, by
+        place; their size is -1.  Without it a ValueError is raised for the first.
         """
-        offsets = self._offsets_of(np.asarray(keys, np.int64))
-        out = np.zeros(len(offsets), _SUMMARY)
-        fast = offsets + _FIXED.itemsize <= self._size
-        fixed = self._bytes[offsets[fast, None] + np.arange(_FIXED.itemsize)].view(_FIXED)[:, 0]
-        length = fixed["word"].astype(np.int64)  # the part number above it is 0 in whole records
-        simple = (fixed["magic"] == MAGIC) & (_HEADER.size <= length) & (length <= MAX_LENGTH)
-        fast[fast], fixed, length = simple, fixed[simple], length[simple]
-        for name in ("flag", "id", "id2"):
-            out[name][fast] = fixed[name]
-        labels = np.where(fixed["flag"][:, None] > np.arange(2), fixed["labels"], 0)
-        alone = fixed["flag"] == 0
-        labels[alone, 0] = fixed["label"][alone]
-        out["labels"][fast] = labels
-        out["size"][fast] = length - _HEADER.size - 4 * fixed["flag"].astype(np.int64)
-        for place in np.flatnonzero(~fast):
-            record = self._unpack(int(offsets[place]), f"record {keys[place]}")
-            labels = np.resize(np.append(np.ravel(record.label)[:2], 0), 2)
-            out[place] = record.flag, record.id, record.id2, labels, len(record.payload)
-        return out
+        keys = np.asarray(keys, np.int64)
+        found, wrong = headers_at(self._bytes, self.offsets_of(keys), self.rec_path, Names(keys))
+        if faults is not None:
+            faults |= wrong
+        elif wrong:
+            raise ValueError(next(iter(wrong.values())))
+        return found
 
-    def _offsets_of(self, keys: np.ndarray) -> np.ndarray:
-        places = np.searchsorted(self._sorted_keys, keys)
-        inside = np.minimum(places, len(self._sorted_keys) - 1)
-        absent = self._sorted_keys[inside] != keys
+    def read_ahead(self, offsets: np.ndarray) -> None:
+        """Let the system fetch what stands at offsets, all at once instead of one by one."""
+        if hasattr(mmap, "MADV_WILLNEED"):
+            for page in np.unique(offsets // mmap.PAGESIZE).tolist():
+                self._map.madvise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, mmap.PAGESIZE)
+
+    def offsets_of(self, keys: np.ndarray) -> np.ndarray:
+        """Return where the records of keys begin, int64 (K,).  Raises ValueError for others."""
+        places = np.searchsorted(self.sorted_keys, keys)
+        inside = np.minimum(places, len(self.sorted_keys) - 1)
+        absent = self.sorted_keys[inside] != keys
         if absent.any():
             raise ValueError(
                 f"{self.rec_path}: no record with key {keys[absent][0]}; keys go from "
-                f"{self._sorted_keys[0]} to {self._sorted_keys[-1]}"
+                f"{self.sorted_keys[0]} to {self.sorted_keys[-1]}"
             )
         return self.offsets[self._by_key[inside]]
 
     def _unpack(self, offset: int, name: str) -> Record:
         content, _ = self._content(offset, name)
-        if len(content) < _HEADER.size:
-            raise ValueError(f"{self.rec_path}: {name} is too short for a header")
-        flag, label, id_, id2 = _HEADER.unpack_from(content)
-        start = _HEADER.size + 4 * flag
-        if start > len(content):
-            raise ValueError(f"{self.rec_path}: {name} is too short for its {flag} labels")
-        if flag:
-            label = np.frombuffer(content, "<f4", flag, _HEADER.size)
-        return Record(label, content[start:], flag, id_, id2)
+        flag, labels, id_, id2, start = fields_of(content, self.rec_path, name)
+        return Record(labels if flag else float(labels[0]), content[start:], flag, id_, id2)
 
     def _content(self, offset: int, name: str) -> tuple[bytes, int]:
         """Return a record's content, and where it ends."""
@@ -163,7 +156,12 @@ class RecordReader:
         """Raise ValueError unless the index begins and ends where the .rec does."""
         last = int(self.offsets.argmax())
         _, end = self._content(int(self.offsets[last]), f"record {self.keys[last]}")
-        if end != self._size or self.offsets.min() != 0:
+        if self.offsets.min() == 0 and end < self._size and is_cut_off(self._map, end):
+            log.warning(
+                "%s: ends inside a record, %d bytes after the last whole one, which are left out",
+                self.rec_path, self._size - end,
+            )  # fmt: skip
+        elif end != self._size or self.offsets.min() != 0:
             raise ValueError(
                 f"{idx_path}: covers bytes {self.offsets.min()} to {end}, but {self.rec_path} "
                 f"has {self._size}; the index belongs to another .rec or is cut off; {REBUILD}"
@@ -171,14 +169,16 @@ class RecordReader:
 
     def _scan(self) -> tuple[np.ndarray, np.ndarray]:
         """Return keys and offsets by walking the whole file."""
-        offsets, ids, at = [], [], 0
-        while at < self._size:
-            offsets.append(at)
-            content, at = self._content(at, f"record number {len(ids)}")
-            ids.append(_HEADER.unpack_from(content)[2] if len(content) >= _HEADER.size else 0)
-        if len(set(ids)) != len(ids):
-            ids = range(len(offsets))
-        return np.array(ids, np.int64), np.array(offsets, np.int64)
+        table = scan(self.rec_path)
+        for damage in table.damage:
+            what = "is cut off in the record at byte" if damage.is_cut_off else "is damaged at byte"
+            raise ValueError(
+                f"{self.rec_path}: {what} {damage.begin}; fetch or pack it again, or "
+                f"`arcface-rec repair {self.rec_path.parent}` keeps what is whole"
+            )
+        if table.faults:
+            raise ValueError(next(iter(table.faults.values())))
+        return own_keys(table.headers, roles_of(table.headers)), table.offsets
 
 
 class RecordWriter:
@@ -224,10 +224,10 @@ class RecordWriter:
             raise ValueError(f"{self.rec_path}: key {key} is written twice")
         self._keys.add(key)
         if np.ndim(label) == 0:
-            content = _HEADER.pack(0, float(label), key, id2) + payload
+            content = HEADER.pack(0, float(label), key, id2) + payload
         else:
             labels = np.asarray(label, "<f4")
-            content = _HEADER.pack(labels.size, 0.0, key, id2) + labels.tobytes() + payload
+            content = HEADER.pack(labels.size, 0.0, key, id2) + labels.tobytes() + payload
         try:
             frames = framed(content)
         except ValueError as error:

@@ -143,7 +143,8 @@ def test_an_image_that_does_not_decode_ends_the_run_with_its_key(tmp_path, encod
         take(drawn, 2)
 
 
-def test_an_identity_beyond_property_in_the_middle_is_found(tmp_path, make_dataset):
+def test_an_identity_beyond_property_in_the_middle_is_found(tmp_path, make_dataset, monkeypatch):
+    monkeypatch.setattr("arcface_mxnet.data.opening.SAMPLE", 2)
     make_dataset(tmp_path, [0, 0, 7, 7, 1, 1])
     (tmp_path / "property").write_text("2,16,16")
     drawn = source(FaceDataset(tmp_path), per_batch_size=6)

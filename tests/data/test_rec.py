@@ -35,7 +35,7 @@ def test_check_of_a_whole_file(folder, capsys):
     assert main(["check", str(folder)]) == 0
     assert "10 of 10 records read, 0 faults" in capsys.readouterr().out
     assert main(["check", str(folder), "--sample", "4"]) == 0
-    assert "4 of 10 records read, 0 faults" in capsys.readouterr().out
+    assert "4 of 6 images decoded, 0 faults" in capsys.readouterr().out
 
 
 def damage(folder, key, at, byte):
@@ -56,9 +56,11 @@ def test_check_names_every_bad_record(folder, capsys):
     said = capsys.readouterr().out
     assert "where record 2 should be" in said
     assert "record 4: " in said and "no image" in said
-    assert "record 5: identity 32, but property says 3" in said
+    assert "record 5 has identity 32, but " in said and "property says 3 identities" in said
     assert "record 8 is too short for its 9 labels" in said
-    assert "10 of 10 records read, 4 faults" in said
+    assert "9 of 10 records read, 4 faults; 5 images decoded" in said
+    assert main(["check", str(folder), "--no-decode"]) == 1
+    assert "9 of 10 records read, 3 faults; 5 images not decoded" in capsys.readouterr().out
 
 
 def test_extract_gives_the_files_back(folder, tmp_path, capsys, encode, image_of):
@@ -75,18 +77,33 @@ def test_extract_gives_the_files_back(folder, tmp_path, capsys, encode, image_of
 def test_index_is_made_anew(folder, capsys):
     before = (folder / "train.idx").read_bytes()
     (folder / "train.idx").write_text("1\t4\n")
-    assert main(["check", str(folder)]) == 2
+    assert main(["check", str(folder)]) == 1
+    said = capsys.readouterr().out
+    assert "key 1 of the index is at byte 4, where no record begins" in said
+    assert "cure: `arcface-rec repair" in said
+    assert main(["info", str(folder)]) == 2
     assert "rec index" in capsys.readouterr().err
     assert main(["index", str(folder / "train.rec")]) == 0
     assert (folder / "train.idx").read_bytes() == before
     assert main(["check", str(folder)]) == 0
 
 
-def test_index_of_a_cut_off_file_is_refused(folder, capsys):
-    rec = folder / "train.rec"
-    rec.write_bytes(rec.read_bytes()[:-8])
-    assert main(["index", str(rec)]) == 2
+def test_index_of_a_cut_off_file_goes_up_to_its_last_whole_record(folder, capsys, caplog):
+    rec, idx = folder / "train.rec", folder / "train.idx"
+    lines = idx.read_text().splitlines(keepends=True)
+    rec.write_bytes(rec.read_bytes()[: int(lines[4].split()[1]) + 100])
+    assert main(["info", str(folder)]) == 2
     assert "cut off" in capsys.readouterr().err
+    assert main(["index", str(rec)]) == 0
+    said = capsys.readouterr().out
+    assert "train.idx: 4 records" in said
+    assert "a record that the end of the file cuts off" in said
+    assert idx.read_text() == "".join(lines[:4])
+    assert main(["info", str(folder)]) == 0
+    assert "images      4" in capsys.readouterr().out
+    assert "ends inside a record, 100 bytes" in caplog.text
+    with RecordReader(rec, idx) as reader:
+        assert list(reader.keys) == [1, 2, 3, 4]
 
 
 def test_the_original_records(shared_data, capsys):
