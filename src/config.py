@@ -70,6 +70,12 @@ class ModelConfig(Options):
     network: str = option("r50", "network name, as `python -m arcface_mxnet.networks` lists them")
     loss_type: str = option("4", "loss by published number or by name")
     pretrained: str = option("", "start from the parameters of checkpoint PREFIX,NUMBER")
+    new_head: int = option(
+        0,
+        "1: of --pretrained take all but the head, which is drawn: for another --version-output "
+        "or --emb-size; 0: the networks must be the same",
+        choices=(0, 1),
+    )
     freeze_bn: int = option(
         0,
         "1: batch normalisation keeps the statistics of --pretrained, as fine-tuning on few "

@@ -146,6 +146,7 @@ class Identities:
         self._stride = setting.num_devices * setting.num_workers
         self.batches_per_epoch = max(shares // self._stride, 1)
         self._shares_per_pass = shares
+        self._order_of = -1  # the pass whose order of identities is at hand
 
     def draws(self, state: dict[str, Any] | None = None) -> Iterator[Draw]:
         number = state["number"] if state else 0
@@ -160,8 +161,10 @@ class Identities:
     def _share_keys(self, share: int) -> np.ndarray:
         """Return the keys of one share, counted from the beginning of training."""
         a_pass, place = divmod(share, self._shares_per_pass)
-        order = self._setting.rng(a_pass).permutation(len(self._groups))
-        chosen = order[place * self._share : (place + 1) * self._share]
+        if self._order_of != a_pass:
+            self._order = self._setting.rng(a_pass).permutation(len(self._groups))
+            self._order_of = a_pass
+        chosen = self._order[place * self._share : (place + 1) * self._share]
         rng = self._setting.rng(a_pass, place)
         return np.concatenate([wrapped(self._groups[i], self._each, rng) for i in chosen])
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .grouped import GroupedOrder
 from .mining import Mined, mine
 from .order import PLANS, Draw, Setting
 
@@ -51,7 +52,8 @@ class Triplets:
             raise ValueError("triplets are mined from embeddings: give embed")
         self._setting = setting
         self._each = config.images_per_identity or self.default_images
-        self._orders = [_Order(d.keys_by_identity, self._each) for d in setting.datasets]
+        self._orders = [GroupedOrder(d.keys_by_identity, self._each) for d in setting.datasets]
+        self._rounds = [-1] * len(self._orders)  # which of its rounds each is in
         self._sizes = [min(config.triplet_bag_size, order.length) for order in self._orders]
         for dataset, size in zip(setting.datasets, self._sizes, strict=True):
             if size < config.triplet_bag_size:
@@ -100,9 +102,11 @@ class Triplets:
         config, worker = self._setting.config, self._setting.worker
         turn, source = divmod(bag, len(self._orders))
         a_round, place = divmod(turn, self._bags_per_order(source))
-        rng = self._setting.rng(_ORDER, worker, source, a_round)
+        if self._rounds[source] != a_round:
+            self._orders[source].start(self._setting.rng(_ORDER, worker, source, a_round))
+            self._rounds[source] = a_round
         size = self._sizes[source]
-        keys, owners = self._orders[source].draw(rng, place * size, (place + 1) * size)
+        keys, owners = self._orders[source].part(place * size, (place + 1) * size)
         embeddings = self._setting.embed_keys(source, keys)
         embeddings.wait_to_read()
         embedded = time.perf_counter()
@@ -149,24 +153,3 @@ def _report(bag: int, mined: Mined, training: float, embedding: float, mining: f
         mining,
         training,
     )
-
-
-class _Order:
-    """Random orders of a dataset in which each identity's images stand together."""
-
-    def __init__(self, keys_by_identity: list[np.ndarray], each: int):
-        counts = np.array([len(keys) for keys in keys_by_identity])
-        self._keys = np.concatenate(keys_by_identity)
-        self._owners = np.repeat(np.arange(len(counts)), counts)
-        self._counts, self._each = counts, each
-        self.length = int(np.minimum(counts, each).sum())
-
-    def draw(self, rng: np.random.Generator, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return keys and identity numbers of places begin..end of the order that rng makes."""
-        places = rng.permutation(len(self._counts))  # of the identities
-        order = np.lexsort((rng.random(len(self._keys)), places[self._owners]))
-        counts = np.empty_like(self._counts)
-        counts[places] = self._counts
-        within = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-        chosen = order[within < self._each][begin:end]
-        return self._keys[chosen], self._owners[chosen]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-import hashlib
 import logging
 import os
 from pathlib import Path
@@ -173,9 +172,13 @@ class FaceDataset:
             for begin, end in runs(identities[order])
         ]
 
+    def count_identities(self) -> int:
+        """Return how many identities have images; num_classes counts the others too."""
+        return len(np.unique(self.identities(self.identity_ranges[:, 0])))
+
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that change with the index, property or file size."""
-        digest = hashlib.sha256((self.folder / "train.idx").read_bytes())
+        digest = self.records.index_digest.copy()
         digest.update((self.folder / "property").read_bytes())
         digest.update(str(self.records.rec_path.stat().st_size).encode())
         return digest.hexdigest()[:16]

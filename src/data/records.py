@@ -17,13 +17,14 @@ import logging
 import mmap
 import os
 from pathlib import Path
-import warnings
 
 import numpy as np
 
 from ..files import reading_set, replace_set
 from .framing import REBUILD, framed, is_cut_off, unframed
 from .headers import HEADER, Names, fields_of, headers_at
+from .index import read_hashed_index
+from .index import read_index as read_index  # its public place
 from .offsets import check_offsets
 from .roles import own_keys, roles_of
 from .scan import scan
@@ -52,7 +53,8 @@ class RecordReader:
 
     Without idx_path the whole file is walked instead, and the keys are the records' ids
     (their order where ids repeat or contradict record 0).  keys, offsets (bytes): int64 (N,) in
-    the order of the index; sorted_keys: the keys, ascending.
+    the order of the index; sorted_keys: the keys, ascending.  index_digest: SHA-256 over the
+    bytes of the index, if there is one.
     A file that ends inside a record that the index does not name is taken, with a warning.
     Raises FileNotFoundError; ValueError if the file is empty or cut off, if its size does not
     fit the index, if two keys have one record, if a record is damaged, or if writing the two was
@@ -75,11 +77,10 @@ class RecordReader:
             if idx_path is None:
                 self.keys, self.offsets = self._scan()
             else:
-                self.keys, self.offsets = read_index(idx_path)
+                self.keys, self.offsets, self.index_digest = read_hashed_index(idx_path)
                 self._check_ends(Path(idx_path))
-            self._by_key = np.argsort(self.keys, kind="stable")
-            self.sorted_keys = self.keys[self._by_key]
-            if (np.diff(self.sorted_keys) == 0).any():
+            self.sorted_keys, self._sorted_offsets = _ascending(self.keys, self.offsets)
+            if (self.sorted_keys[1:] == self.sorted_keys[:-1]).any():
                 raise ValueError(f"{idx_path or self.rec_path}: a key stands twice; {REBUILD}")
             check_offsets(self.keys, self.offsets, idx_path or self.rec_path)
         except BaseException:
@@ -141,7 +142,7 @@ class RecordReader:
                 f"{self.rec_path}: no record with key {keys[absent][0]}; keys go from "
                 f"{self.sorted_keys[0]} to {self.sorted_keys[-1]}"
             )
-        return self.offsets[self._by_key[inside]]
+        return self._sorted_offsets[inside]
 
     def _unpack(self, offset: int, name: str) -> Record:
         content, _ = self._content(offset, name)
@@ -179,6 +180,14 @@ class RecordReader:
         if table.faults:
             raise ValueError(next(iter(table.faults.values())))
         return own_keys(table.headers, roles_of(table.headers)), table.offsets
+
+
+def _ascending(keys: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return keys and offsets, int64 (N,), by ascending key; the same arrays if they do already."""
+    if (keys[1:] > keys[:-1]).all():
+        return keys, offsets
+    order = np.argsort(keys, kind="stable")
+    return keys[order], offsets[order]
 
 
 class RecordWriter:
@@ -253,20 +262,3 @@ class RecordWriter:
         advice = "nothing was left behind, make room and run it again"
         text = f"{error.strerror} after {self._offset} bytes; {advice}"
         return OSError(error.errno, text, str(self.rec_path))
-
-
-def read_index(idx_path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return keys and byte offsets of an .idx file, both int64 (N,), in its order.
-
-    Raises FileNotFoundError; ValueError if it is empty or not KEY<TAB>OFFSET lines.
-    """
-    text = Path(idx_path).read_bytes()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # numpy only warns about text that is no number
-        try:
-            numbers = np.fromstring(text, np.int64, sep=" ")
-        except (DeprecationWarning, ValueError):
-            numbers = np.zeros(1)
-    if len(numbers) == 0 or len(numbers) != 2 * len(text.strip().splitlines()):
-        raise ValueError(f"{idx_path}: is not an index of lines KEY<TAB>OFFSET; {REBUILD}")
-    return numbers[0::2].copy(), numbers[1::2].copy()

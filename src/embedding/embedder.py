@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..checkpoints.network import StoredNetwork, read_network
+from ..checkpoints.pixels import tell_of_raw_pixels
 from ..engines.cache import ConversionCache
 from ..engines.choice import Engine, choose_engine
 from .image_embedder import ImageEmbedder
@@ -56,6 +57,7 @@ class Embedder(ImageEmbedder):
             return
         network = read_network(checkpoint)
         self.fingerprint = network.fingerprint
+        tell_of_raw_pixels(f"checkpoint {checkpoint!r}", network.graph)
         load = _once_then(network, checkpoint)
         name = f"checkpoint {checkpoint!r}"
         self._runner = _runner(load, self.engine, batch_size, ConversionCache(), name=name)

@@ -19,10 +19,11 @@ import logging
 from pathlib import Path
 import tempfile
 
-from arcface_mxnet.checkpoints.network import DATA
+from arcface_mxnet.checkpoints.network import DATA, read_network
+from arcface_mxnet.checkpoints.pixels import tell_of_raw_pixels
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.embedding.embedder import Embedder
-from arcface_mxnet.engines.conversion import checkpoint_to_onnx
+from arcface_mxnet.engines.conversion import convert
 from arcface_mxnet.eval.pair_embeddings import verification_scores
 from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
@@ -122,7 +123,9 @@ def _quantize_and_compare(args: argparse.Namespace) -> None:
         Embedder(args.model)  # refuses what is not ours
         model, stem = onnx.load(args.model), args.model.removesuffix(".onnx")
     else:
-        model, stem = checkpoint_to_onnx(args.model, size), args.model.rpartition(",")[0]
+        network = read_network(args.model)
+        tell_of_raw_pixels(f"checkpoint {args.model!r}", network.graph)
+        model, stem = convert(network, size), args.model.rpartition(",")[0]
     logging.getLogger().setLevel(logging.WARNING)  # onnxruntime tells of every node
     quantized = quantize(model, crops[::2]).SerializeToString()
     output = args.output or f"{stem}-int8.onnx"

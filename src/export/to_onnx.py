@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 from arcface_mxnet.checkpoints.network import StoredNetwork, read_network
+from arcface_mxnet.checkpoints.pixels import tell_of_raw_pixels
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.engines.conversion import convert, write_model
 from arcface_mxnet.engines.packages import has_mxnet
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         size = parse_size(args.image_size)
         output = args.output or f"{args.model.rpartition(',')[0]}.onnx"
         network = read_network(args.model)
+        tell_of_raw_pixels(f"checkpoint {args.model!r}", network.graph)
         model = convert(network, size, fold=not args.no_fold)
         crops = read_crops(args.check, size, limit=64) if args.check else _random_images(size)
         against = "not compared, MXNet is not installed"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 import logging
 
 import mxnet as mx
@@ -18,28 +20,30 @@ def mean_of(output: str, name: str = "") -> mx.metric.EvalMetric:
 class LineEvery(mx.metric.EvalMetric):
     """Logs a line about some outputs every so many steps; adds no number to the metrics.
 
-    A step's outputs arrive once per device; line(arrays) gets each output of the whole step.
+    begin(step) comes before the outputs of a step, which arrive once for each batch and device,
+    and end() after them; line(arrays) gets each output of the whole step.
     """
 
     def __init__(self, every: int, *outputs: str):
         super().__init__("", output_names=[f"{name}_output" for name in outputs])
         self._every = every
-        self._steps = 0
-        self._first_device = None
+        self._is_wanted = False
         self._parts: list[list[np.ndarray]] = []
 
     def line(self, arrays: list[np.ndarray]) -> str:
         raise NotImplementedError
 
+    def begin(self, step: int) -> None:
+        """Take the outputs that come, if a line is due for this step, counted from 1."""
+        self._is_wanted = step % self._every == 0
+        self._parts = []
+
     def update(self, labels: list[mx.nd.NDArray], preds: list[mx.nd.NDArray]) -> None:
-        if self._first_device in (None, preds[0].context):  # a new step begins
-            self._first_device = preds[0].context
-            self._tell()
-            self._steps += 1
-        if self._steps % self._every == 0:
+        if self._is_wanted:
             self._parts.append([pred.asnumpy().ravel() for pred in preds])
 
-    def _tell(self) -> None:
+    def end(self) -> None:
+        """Log the line of the step, if it is due."""
         if self._parts:
             arrays = [np.concatenate(parts) for parts in zip(*self._parts, strict=True)]
             logger.info("%s", self.line(arrays))
@@ -47,6 +51,17 @@ class LineEvery(mx.metric.EvalMetric):
 
     def get(self) -> tuple[list[str], list[float]]:
         return [], []
+
+
+@contextmanager
+def step_of(metric: mx.metric.CompositeEvalMetric, step: int) -> Iterator[None]:
+    """Yield while the outputs of a step, counted from 1, are added to a loss's metric."""
+    lines = [part for part in metric.metrics if isinstance(part, LineEvery)]
+    for line in lines:
+        line.begin(step)
+    yield
+    for line in lines:
+        line.end()
 
 
 class AnglesEvery(LineEvery):

@@ -9,6 +9,7 @@ and every parameter keeps its published one.
 from __future__ import annotations
 
 from collections.abc import Callable
+import functools
 
 import mxnet as mx
 
@@ -41,6 +42,22 @@ def add_head(body: mx.sym.Symbol, options: NetworkOptions, channels: int) -> mx.
     it cannot give.
     """
     return HEADS[options.output](body, options, channels)
+
+
+@functools.cache
+def head_parameters() -> frozenset[str]:
+    """Return the names of all parameters and statistics that any head has."""
+    names: set[str] = set()
+    for key in HEADS.names():
+        for channels in (8, 16, 32):  # fewer than, as many as, and more than the embedding has
+            for size in (16, channels, channels * FEATURE_SIZE**2):
+                options = NetworkOptions(emb_size=size, output=key, act="prelu")
+                try:
+                    symbol = add_head(mx.sym.Variable("body"), options, channels)
+                except ValueError:  # not a size that this head gives
+                    continue
+                names.update(symbol.list_arguments(), symbol.list_auxiliary_states())
+    return frozenset(names - {"body"})
 
 
 def _bn1(body: mx.sym.Symbol) -> mx.sym.Symbol:

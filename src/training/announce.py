@@ -18,11 +18,13 @@ def announce(
 ) -> None:
     """Log data, geometry, memory, schedule and end."""
     config = plan.config
-    for dataset in plan.datasets:
+    for dataset, count in zip(plan.datasets, plan.num_identities, strict=True):
+        without = f" ({count} of them with images)" if count < dataset.num_classes else ""
         logger.info(
-            "data: %s, %d identities, %d images of %dx%d",
+            "data: %s, %d identities%s, %d images of %dx%d",
             dataset.folder,
             dataset.num_classes,
+            without,
             len(dataset.image_keys),
             *dataset.image_shape,
         )
@@ -61,10 +63,11 @@ def run_facts(plan: Plan) -> dict[str, Any]:
             {
                 "folder": str(dataset.folder),
                 "identities": dataset.num_classes,
+                "identities_with_images": count,
                 "images": len(dataset.image_keys),
                 "fingerprint": dataset.fingerprint(),
             }
-            for dataset in plan.datasets
+            for dataset, count in zip(plan.datasets, plan.num_identities, strict=True)
         ],
         "devices": [str(context) for context in plan.ctx],
         "images_per_step": plan.images_per_step,

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-import logging
 
 import mxnet as mx
 
-from ..checkpoints.load import Params, load_checkpoint
-from ..networks.published import renamed_parameters
-
-logger = logging.getLogger(__name__)
-
-
-# A classifier belongs to its dataset; everything else to the network.
-CLASSIFIER_PREFIX = "fc7"
+from ..checkpoints.load import Params
+from .pretrained import take_pretrained
 
 
 def initial_params(
@@ -22,16 +15,20 @@ def initial_params(
     shapes: Mapping[str, tuple[int, ...]],
     initializer: mx.init.Initializer,
     pretrained: str = "",
+    *,
+    new_head: bool = False,
 ) -> tuple[Params, Params]:
     """Return (arg_params, aux_params) of a training symbol, in CPU memory.
 
     Drawn by the initializer; those of the checkpoint "prefix,number" replace them by name.
-    What was taken, drawn and left over is logged.  Raises ValueError if a network parameter
-    of the checkpoint has another shape; a classifier of another shape is drawn anew.
+    The network's must be its, one for one and of the same shapes, save those of the head with
+    new_head, which stay as drawn.  The classifier belongs to its dataset: where it does not fit
+    it is drawn, or left over.  Which were taken, drawn and left over is logged.
+    Raises ValueError naming what of the network is missing, left over or of another shape.
     """
     arg_params, aux_params = _drawn(symbol, shapes, initializer)
     if pretrained:
-        _take(pretrained, symbol, arg_params, aux_params)
+        take_pretrained(pretrained, symbol, arg_params, aux_params, new_head=new_head)
     return arg_params, aux_params
 
 
@@ -52,49 +49,3 @@ def _drawn(
         {name: draw(name, shape) for name, shape in arguments if name not in shapes},
         {name: draw(name, shape) for name, shape in states},
     )
-
-
-def _take(checkpoint: str, symbol: mx.sym.Symbol, arg_params: Params, aux_params: Params) -> None:
-    _, given_args, given_aux = load_checkpoint(checkpoint)
-    given_args, renamed = renamed_parameters(given_args, symbol)
-    given = given_args | given_aux
-    taken, redrawn, wrong = [], [], []
-    for params in (arg_params, aux_params):
-        for name, array in params.items():
-            if name not in given:
-                continue
-            if given[name].shape == array.shape:
-                params[name] = given[name].astype(array.dtype)
-                taken.append(name)
-            elif name.startswith(CLASSIFIER_PREFIX):
-                redrawn.append(f"{name} (there {given[name].shape}, here {array.shape})")
-            else:
-                wrong.append(f"  {name}: there {given[name].shape}, here {array.shape}")
-    if wrong:
-        raise ValueError(
-            f"--pretrained {checkpoint}: {len(wrong)} parameters have another shape; choose the "
-            "--network, --emb-size and --version-* that the checkpoint was trained with:\n"
-            + "\n".join(wrong[:5])
-            + ("\n  ..." if len(wrong) > 5 else "")
-        )
-    drawn = [name for name in arg_params | aux_params if name not in taken]
-    ignored = [name for name in given if name not in arg_params | aux_params]
-    if not taken:
-        raise ValueError(
-            f"--pretrained {checkpoint}: not one of its {len(given)} parameters belongs to this "
-            "network; choose the --network that it was trained with"
-        )
-    for message in renamed:
-        logger.warning("pretrained: %s", message)
-    logger.info("pretrained: took %d parameters of %s", len(taken), checkpoint)
-    if drawn:
-        logger.warning("pretrained: initialised %d: %s", len(drawn), _some(drawn))
-    if redrawn:
-        logger.warning("pretrained: of another shape, so initialised: %s", _some(redrawn))
-    if ignored:
-        logger.info("pretrained: ignored %d: %s", len(ignored), _some(ignored))
-
-
-def _some(names: list[str], limit: int = 8) -> str:
-    shown = ", ".join(names[:limit])
-    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

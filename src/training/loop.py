@@ -12,6 +12,7 @@ import mxnet as mx
 
 from ..checkpoints.names import LAST
 from ..config import TrainConfig
+from ..losses.reports import step_of
 from .divergence import DivergedError, refuse_divergence
 from .memory import estimate_memory, refuse_excess
 from .plan import make_plan
@@ -68,11 +69,12 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
             step = position.step + 1
             extra = plan.loss.step_inputs(step)
             mx.random.seed((config.seed * SEED_STRIDE + step) % SEED_LIMIT)
-            for _ in range(config.accumulate):
-                batch = next(run.source)
-                stepper.forward_backward(inputs_of(batch, extra, plan.images_per_batch))
-                refuse_divergence(stepper.first_bad_output(), step, config)
-                update_metric(run.metric, stepper, batch.label[0])
+            with step_of(run.metric, step):
+                for _ in range(config.accumulate):
+                    batch = next(run.source)
+                    stepper.forward_backward(inputs_of(batch, extra, plan.images_per_batch))
+                    refuse_divergence(stepper.first_bad_output(), step, config)
+                    update_metric(run.metric, stepper, batch.label[0])
             lr = learning_rate(step, config.lr, run.schedule, config.lr_warmup)
             stepper.update(lr)
             position.step = step

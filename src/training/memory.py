@@ -10,11 +10,14 @@ the figure for GPUs is MXNet's plan without cuDNN's choices, unmeasured.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import json
 import math
 
+from ..losses import build_loss
 from ..ops import fast_graph
+from .few_images import LEAST, norms_of_few
+from .loss_scale import LOSS_SCALE
 from .optimizer import make_optimizer
 from .plan import Plan
 
@@ -65,7 +68,7 @@ def estimate_memory(plan: Plan) -> MemoryEstimate:
     weights = activations = logits = 0
     for name, shape in zip(internals.list_outputs(), shapes, strict=True):
         size = math.prod(shape) * BYTES
-        if name in plan.shapes or name in states:
+        if name in plan.shapes or name in states or name == LOSS_SCALE:
             continue
         if name in arguments:
             weights += size
@@ -99,16 +102,38 @@ def refuse_excess(estimate: MemoryEstimate, limit_gb: float, plan: Plan) -> None
     """Raise ValueError with advice if the estimate exceeds a limit in GB; 0 is no limit."""
     if not limit_gb or estimate.total <= limit_gb * GB:
         return
-    config = plan.config
     fixed = estimate.total - estimate.activations - estimate.logits
-    per_image = (estimate.activations + estimate.logits) / config.per_batch_size
-    fitting = int((limit_gb * GB - fixed) / per_image)
-    advice = (
-        f"--per-batch-size {fitting} would fit; --accumulate {-(-plan.images_per_step // fitting)} "
-        "with it keeps the images per step"
-        if fitting > 0
-        else "even one image does not fit: choose a smaller --network, or fewer identities"
-    )
+    per_image = (estimate.activations + estimate.logits) / plan.config.per_batch_size
     raise ValueError(
-        f"this run takes {estimate}, more than --memory-limit {limit_gb:g} GB; {advice}"
+        f"this run takes {estimate}, more than --memory-limit {limit_gb:g} GB; "
+        + _advice(plan, int((limit_gb * GB - fixed) / per_image))
     )
+
+
+def _advice(plan: Plan, fitting: int) -> str:
+    """Return what to do where so many images would fit on a device."""
+    smaller = "choose a smaller --network, or fewer identities"
+    if fitting < 1:
+        return f"even one image does not fit: {smaller}"
+    images = next((n for n in range(fitting, 0, -1) if _can_learn(plan, n)), 0)
+    if not images:
+        return f"{fitting} would fit, too few for this loss and network to learn from: {smaller}"
+    together = images * len(plan.ctx) * plan.num_workers
+    batches = -(-plan.images_per_step // together)
+    effect = "keeps the images per step"
+    if batches * together != plan.images_per_step:
+        effect = f"makes {batches * together} images per step of {plan.images_per_step}"
+    return f"--per-batch-size {images} would fit; --accumulate {batches} with it {effect}"
+
+
+def _can_learn(plan: Plan, images: int) -> bool:
+    """Return whether a run with so many images per device is neither refused nor warned of."""
+    config = replace(plan.config, per_batch_size=images)
+    try:
+        build_loss(config.loss_type, config, plan.datasets[0].num_classes)
+    except ValueError:
+        return False
+    if images >= LEAST:
+        return True
+    shapes = {name: (images, *shape[1:]) for name, shape in plan.shapes.items()}
+    return not norms_of_few(plan.symbol, shapes, LEAST - 1)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import mxnet as mx
 
 from ..checkpoints.load import Params
+from .loss_scale import LOSS_SCALE, LossScale, all_finite, scaled_parameters
 from .optimizer import Rule
 from .stepper import Stepper
 
@@ -42,13 +43,16 @@ class MxnetStepper(Stepper):
     ):
         self.ctx = list(ctx)
         self.shapes = dict(shapes)
-        self.param_names = [n for n in symbol.list_arguments() if n not in self.shapes]
+        scaled = scaled_parameters(symbol)
+        self._scale = LossScale() if scaled else None
+        inputs = {*self.shapes, LOSS_SCALE}
+        self.param_names = [n for n in symbol.list_arguments() if n not in inputs]
         self.changes = 0  # of parameters and statistics, for those who hold copies
         self._accumulate = accumulate
         self._kvstore = kvstore
         num_workers = kvstore.num_workers if kvstore else 1
         grad_req = dict.fromkeys(self.param_names, "add" if accumulate > 1 else "write")
-        grad_req |= dict.fromkeys(self.shapes, "null")
+        grad_req |= dict.fromkeys(inputs & set(symbol.list_arguments()), "null")
         self._executors = [
             symbol.simple_bind(context, grad_req=grad_req, **self.shapes) for context in self.ctx
         ]
@@ -58,6 +62,7 @@ class MxnetStepper(Stepper):
                 {name: executor.arg_dict[name] for name in self.param_names},
                 {name: executor.grad_dict[name] for name in self.param_names},
                 rescale_grad=1.0 / (len(self.ctx) * num_workers * accumulate),
+                scaled=scaled,
             )
             for executor in self._executors
         ]
@@ -81,6 +86,8 @@ class MxnetStepper(Stepper):
     def forward_backward(self, inputs: Mapping[str, mx.nd.NDArray]) -> None:
         """Run one batch: inputs by name, (len(ctx) * per-device, ...)."""
         for device, executor in enumerate(self._executors):
+            if self._scale:
+                executor.arg_dict[LOSS_SCALE][:] = self._scale.scale
             for name, shape in self.shapes.items():
                 share = inputs[name][device * shape[0] : (device + 1) * shape[0]]
                 share.copyto(executor.arg_dict[name])
@@ -90,19 +97,32 @@ class MxnetStepper(Stepper):
         self.changes += 1
 
     def update(self, lr: float) -> None:
-        """Apply the gradients of the last `accumulate` batches together."""
+        """Apply the gradients of the last `accumulate` batches together.
+
+        In half precision those that overflow are dropped, and the loss scale changes.
+        """
         if self._kvstore:
             for priority, name in enumerate(self.param_names):
                 gradients = [executor.grad_dict[name] for executor in self._executors]
                 self._kvstore.push(name, gradients, priority=-priority)
                 self._kvstore.pull(name, out=gradients, priority=-priority)
-        for optimizer in self._optimizers:
-            optimizer.update(lr)
+        scale, is_finite = self.loss_scale or 1.0, True
+        if self._scale:
+            # Summed, they are the same on all devices and machines, and so is what follows.
+            is_finite = all_finite(self._executors[0].grad_dict[n] for n in self.param_names)
+            self._scale.take(is_finite)
+        if is_finite:
+            for optimizer in self._optimizers:
+                optimizer.update(lr, scale)
         self.changes += 1
         if self._accumulate > 1:
             for executor in self._executors:
                 for name in self.param_names:
                     executor.grad_dict[name][:] = 0
+
+    @property
+    def loss_scale(self) -> float | None:
+        return self._scale.scale if self._scale else None
 
     def outputs(self) -> list[list[mx.nd.NDArray]]:
         """Return the outputs of the last batch, device by device."""
@@ -142,10 +162,12 @@ class MxnetStepper(Stepper):
     def state(self) -> Params:
         """Return what a resumed run needs besides the parameters, by name, in CPU memory.
 
-        The optimizer's own states, and each further device's own statistics.
+        The optimizer's own states, the loss scale's, and each device's own statistics.
         """
         mx.nd.waitall()  # as in params()
         state = {k: v.copyto(mx.cpu()) for k, v in self._optimizers[0].states.items()}
+        if self._scale:
+            state[LOSS_SCALE] = mx.nd.array(self._scale.state(), mx.cpu(), dtype="float64")
         for device, executor in enumerate(self._executors):
             for name, array in executor.aux_dict.items():
                 state[f"aux{device}:{name}"] = array.copyto(mx.cpu())
@@ -154,6 +176,9 @@ class MxnetStepper(Stepper):
     def restore(self, state: Params) -> None:
         """Continue from state(); the number of devices must be the same."""
         self.changes += 1
+        if self._scale and LOSS_SCALE in state:  # else it is of an older version
+            state = dict(state)
+            self._scale.restore(state.pop(LOSS_SCALE).asnumpy())
         statistics = {key for key in state if key.startswith("aux")}
         for optimizer in self._optimizers:
             optimizer.set_states({k: state[k] for k in state.keys() - statistics})

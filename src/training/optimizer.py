@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+import math
 from typing import ClassVar
 
 import mxnet as mx
@@ -20,6 +21,7 @@ import numpy as np
 from ..checkpoints.load import Params
 from ..config import OptimizerConfig, TrainConfig, ignored_options
 from ..registry import Registry
+from .clipping import joint_norm
 
 Arrays = Sequence[mx.nd.NDArray]
 Attributes = Mapping[str, Mapping[str, str]]
@@ -59,9 +61,19 @@ class Rule:
             float(given.get("__wd_mult__", 0.0 if spared else 1.0)),
         )
 
-    def bound(self, weights: Params, gradients: Params, *, rescale_grad: float) -> Optimizer:
-        """Return the optimizer of one device's weights and gradients."""
-        return Optimizer(self, weights, gradients, rescale_grad)
+    def bound(
+        self,
+        weights: Params,
+        gradients: Params,
+        *,
+        rescale_grad: float,
+        scaled: frozenset[str] = frozenset(),
+    ) -> Optimizer:
+        """Return the optimizer of one device's weights and gradients.
+
+        scaled: names of those whose gradients come multiplied by the loss scale.
+        """
+        return Optimizer(self, weights, gradients, rescale_grad, scaled)
 
     def update(self, arrays: Arrays, lr: float, wd: float, rescale: float, count: int) -> None:
         """Update arrays[0], the weight, by arrays[1], the gradient times rescale.
@@ -177,9 +189,16 @@ class Optimizer:
     weights behind those in float16.
     """
 
-    def __init__(self, rule: Rule, weights: Params, gradients: Params, rescale_grad: float):
+    def __init__(
+        self,
+        rule: Rule,
+        weights: Params,
+        gradients: Params,
+        rescale_grad: float,
+        scaled: frozenset[str],
+    ):
         self._rule = rule
-        self._rescale_grad = rescale_grad
+        self._rescale_grad, self._scaled = rescale_grad, scaled
         self._weights, self._gradients = weights, gradients
         self._multipliers = {name: rule.multipliers(name) for name in weights}
         self.masters = {n: w.astype("float32") for n, w in weights.items() if is_half(w)}
@@ -206,9 +225,9 @@ class Optimizer:
         for name, state in states.items():
             state.copyto(self.states[name])
 
-    def update(self, lr: float) -> None:
+    def update(self, lr: float, loss_scale: float = 1.0) -> None:
         """Make one step at this learning rate."""
-        rescale, count = self._rescale_grad * self._clip_factor(), 0
+        rescale, count = self._rescale_grad * self._clip_factor(loss_scale), 0
         if self._rule.counts:
             self.states[COUNT] += 1
             count = int(self.states[COUNT].asscalar())
@@ -217,14 +236,15 @@ class Optimizer:
             arrays = [weight, self._gradients[name]]
             arrays += [self.states[f"{moment}:{name}"] for moment in self._rule.moments]
             arrays += [self.masters[name]] if name in self.masters else []
-            self._rule.update(arrays, lr * lr_mult, self._rule.wd * wd_mult, rescale, count)
+            own = rescale / loss_scale if name in self._scaled else rescale
+            self._rule.update(arrays, lr * lr_mult, self._rule.wd * wd_mult, own, count)
 
-    def _clip_factor(self) -> float:
+    def _clip_factor(self, loss_scale: float) -> float:
         if not self._rule.grad_clip:
             return 1.0
-        gradients = list(self._gradients.values())
-        squares = mx.nd.multi_sum_sq(*gradients, num_arrays=len(gradients))
-        norm = float(squares.sum().asscalar()) ** 0.5 * self._rescale_grad
+        scaled = [g for name, g in self._gradients.items() if name in self._scaled]
+        others = [g for name, g in self._gradients.items() if name not in self._scaled]
+        norm = math.hypot(joint_norm(scaled) / loss_scale, joint_norm(others)) * self._rescale_grad
         return min(1.0, self._rule.grad_clip / norm) if norm else 1.0
 
 

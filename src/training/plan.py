@@ -18,6 +18,7 @@ from ..engines.session import fastest_dtype
 from ..losses import Loss, build_loss
 from ..networks import Network, NetworkOptions, build_network
 from ..networks.base import find_network
+from .few_images import refuse_few_images
 from .frozen import frozen_statistics
 from .half import half_precision
 from .imprint import CLASSIFIER
@@ -40,6 +41,7 @@ class Plan:
     drops: tuple[int, ...]
     num_workers: int  # machines that train together
     fingerprints: list[str]  # of the datasets
+    num_identities: list[int]  # of the datasets: those that have images
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -69,6 +71,7 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
         FaceDataset(folder, image_size=config.image_size, images_filter=config.images_filter)
         for folder in config.data_dir.split(",")
     ]
+    num_identities = [count_identities(dataset, config.images_filter) for dataset in datasets]
     loss = build_loss(config.loss_type, config, datasets[0].num_classes)
     if loss.batch_plan == "triplets" and config.triplet_dtype == "auto":
         # Recorded as what it is, so that no run goes on in another precision unnoticed.
@@ -83,20 +86,19 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
     choose_engine("", "auto", devices, config.triplet_dtype if is_mining else "float32")
     label = mx.sym.Variable("softmax_label")
     published = symbol = loss.symbol(embedding, label)
+    check_pretrained_options(config)
     if config.freeze_bn:
-        if not (config.pretrained or (config.resume and has_last(config.prefix))):
-            raise ValueError("--freeze-bn 1 needs --pretrained: there are no statistics to keep")
         embedding = frozen_statistics(embedding)
         symbol = loss.symbol(embedding, label)
     if config.dtype == "float16":
-        if devices[0].device_type == "cpu":
-            raise ValueError("--dtype float16 needs a GPU; on a CPU leave it out")
+        refuse_half_on_a_cpu(devices)
         embedding = half_precision(embedding)
         symbol = loss.symbol(embedding, label)
     batch = config.per_batch_size
     shapes = {"data": (batch, 3, *datasets[0].image_shape), "softmax_label": (batch,)}
     shapes |= {name: (batch,) for name, _ in loss.step_inputs(1)}
     check_image_size(config, published, shapes)
+    refuse_few_images(symbol, shapes)
     if config.fc7_init == "imprint":
         check_imprinting(config, published, shapes, datasets[0].num_classes)
     num_workers = count_machines(config.kvstore)
@@ -107,14 +109,52 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
     fingerprints = [dataset.fingerprint() for dataset in datasets]
     return Plan(
         config, devices, datasets, network, loss, symbol, published, shapes, drops,
-        num_workers, fingerprints,
+        num_workers, fingerprints, num_identities,
     )  # fmt: skip
+
+
+def count_identities(dataset: FaceDataset, images_filter: int) -> int:
+    """Return how many identities have images.  Raises ValueError if there are not two."""
+    count = dataset.count_identities()
+    if count < 2:
+        left = f" after --images-filter {images_filter}" if images_filter else ""
+        raise ValueError(
+            f"--data-dir {dataset.folder}: images of {count} identity{left}, though property says "
+            f"{dataset.num_classes}; two or more are needed, or there is nothing to tell apart"
+        )
+    return count
 
 
 def check_prefix(prefix: str) -> None:
     """Raise ValueError for a prefix that names no file."""
     if not prefix or prefix.endswith(("/", os.sep)):
         raise ValueError(f"--prefix {prefix!r}: give FOLDER/NAME, such as ../model/r50")
+
+
+def check_pretrained_options(config: TrainConfig) -> None:
+    """Raise ValueError for what needs --pretrained, or all of it, and does not have it."""
+    faults = []
+    if not (config.pretrained or (config.resume and has_last(config.prefix))):
+        if config.freeze_bn:
+            faults.append("--freeze-bn 1 needs --pretrained: there are no statistics to keep")
+        if config.new_head:
+            faults.append("--new-head 1 needs --pretrained: every other head is drawn anyway")
+        if config.fc7_init == "imprint":
+            faults.append(
+                "--fc7-init imprint needs --pretrained: an untrained network knows no one"
+            )
+    if config.new_head and config.freeze_bn:
+        faults.append("--new-head 1 --freeze-bn 1: a head that is drawn has no statistics to keep")
+    if config.new_head and config.fc7_init == "imprint":
+        faults.append("--new-head 1 --fc7-init imprint: a head that is drawn knows no one")
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def refuse_half_on_a_cpu(devices: Sequence[mx.Context]) -> None:
+    """Raise ValueError if these devices do not multiply float16."""
+    if devices[0].device_type == "cpu":
+        raise ValueError("--dtype float16 needs a GPU; on a CPU leave it out")
 
 
 def check_image_size(config: TrainConfig, symbol: mx.sym.Symbol, shapes: dict) -> None:
@@ -133,9 +173,7 @@ def check_image_size(config: TrainConfig, symbol: mx.sym.Symbol, shapes: dict) -
 def check_imprinting(
     config: TrainConfig, symbol: mx.sym.Symbol, shapes: dict, num_classes: int
 ) -> None:
-    """Raise ValueError if there is nothing to imprint with, or no classifier to be imprinted."""
-    if not (config.pretrained or (config.resume and has_last(config.prefix))):
-        raise ValueError("--fc7-init imprint needs --pretrained: an untrained network knows no one")
+    """Raise ValueError if there is no classifier to be imprinted."""
     sizes = dict(zip(symbol.list_arguments(), symbol.infer_shape(**shapes)[0], strict=True))
     if sizes.get(CLASSIFIER) != (num_classes, config.emb_size):
         raise ValueError(

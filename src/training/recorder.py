@@ -83,6 +83,8 @@ class Recorder(NoRecorder):
         run = self._run
         values = dict(run.metric.get_name_value())
         run.metric.reset()
+        if run.stepper.loss_scale is not None:
+            values["loss_scale"] = run.stepper.loss_scale
         self._log.metrics(step, run.source.epoch, values | {"lr": lr})
         shown = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
         line = self._progress.line(step, run.source.wait_seconds)

@@ -18,7 +18,8 @@ from .validation import Best
 # What may change when a run goes on; everything else decides which numbers come out.
 FREE_TO_CHANGE = frozenset(
     {"max_steps", "end_epoch", "verbose", "frequent", "ckpt", "target", "num_threads"}
-    | {"resume", "tensorboard", "gpus", "pretrained", "prefix", "data_dir", "memory_limit"}
+    | {"resume", "tensorboard", "gpus", "pretrained", "new_head", "prefix", "data_dir"}
+    | {"memory_limit"}
 )
 
 

@@ -120,7 +120,13 @@ def _started(plan: Plan, earlier: LastState | None) -> Run:
 def first_parameters(plan: Plan) -> tuple[dict, dict]:
     """Return (arg_params, aux_params): drawn, from --pretrained, the classifier imprinted."""
     initializer, config = plan.network.initializer(), plan.config
-    parameters = initial_params(plan.published, plan.shapes, initializer, config.pretrained)
+    parameters = initial_params(
+        plan.published,
+        plan.shapes,
+        initializer,
+        config.pretrained,
+        new_head=bool(config.new_head),
+    )
     if config.fc7_init == "imprint":
         imprint(plan.published, *parameters, plan.ctx, plan.datasets[0], plan.images_per_batch)
     return parameters

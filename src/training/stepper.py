@@ -32,7 +32,15 @@ class Stepper(ABC):
 
     @abstractmethod
     def update(self, lr: float) -> None:
-        """Apply the gradients of the batches since the last update together."""
+        """Apply the gradients of the batches since the last update together.
+
+        Raises DivergedError in half precision if they overflow at every loss scale.
+        """
+
+    @property
+    def loss_scale(self) -> float | None:
+        """By what gradients are multiplied until the update, None outside half precision."""
+        return None
 
     @abstractmethod
     def outputs(self) -> list[list[Any]]:

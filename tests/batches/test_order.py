@@ -127,3 +127,16 @@ def test_wrapped_repeats_only_when_there_are_too_few():
     assert sorted(wrapped(np.arange(5), 5, rng)) == [0, 1, 2, 3, 4]
     assert len(set(wrapped(np.arange(9), 5, rng))) == 5
     assert sorted(wrapped(np.array([7, 8]), 4, rng)) == [7, 7, 8, 8]
+
+
+def test_the_identities_are_drawn_once_a_pass(monkeypatch):
+    passes = []
+    rng = Setting.rng
+
+    def spy(self, *place):
+        passes.extend([place] if len(place) == 1 else [])
+        return rng(self, *place)
+
+    monkeypatch.setattr(Setting, "rng", spy)
+    take("identities", 9, [4] * 6, 4, images_per_identity=2)  # three shares make a pass
+    assert passes == [(0,), (1,), (2,)]

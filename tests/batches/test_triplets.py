@@ -5,6 +5,7 @@ import logging
 import re
 
 from arcface_mxnet.batches import mining
+from arcface_mxnet.batches.grouped import GroupedOrder
 from arcface_mxnet.batches.order import PLANS
 from arcface_mxnet.batches.source import batches
 from arcface_mxnet.config import TrainConfig
@@ -232,3 +233,16 @@ def test_mining_modes_reach_the_miner(dataset):
         )
     ]
     assert states[0] != states[1] != states[2] != states[0]
+
+
+def test_the_order_is_drawn_once_a_round(dataset, monkeypatch):
+    started = []
+    start = GroupedOrder.start
+    monkeypatch.setattr(
+        GroupedOrder, "start", lambda self, rng: (started.append(1), start(self, rng))[1]
+    )
+    drawn = source(dataset, Embedding(), triplet_bag_size=9)
+    plan = drawn._draws.gi_frame.f_locals["self"]
+    for bag in range(9):  # 28 images: three bags make a round
+        plan._bag(bag)
+        assert len(started) == bag // 3 + 1

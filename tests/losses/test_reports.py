@@ -2,7 +2,7 @@
 
 import logging
 
-from arcface_mxnet.losses.reports import AnglesEvery, DecilesEvery
+from arcface_mxnet.losses.reports import AnglesEvery, DecilesEvery, step_of
 import mxnet as mx
 import numpy as np
 import pytest
@@ -32,32 +32,53 @@ def test_cross_entropy_of_a_hopeless_sample_is_finite(build, run):
     assert result.outputs["ce_loss"][0] == pytest.approx(wanted, rel=1e-5)
 
 
-def feed(metric, *outputs, devices=1):
-    for device in range(devices):
-        arrays = [mx.nd.array(part, ctx=mx.cpu(device)) for part in outputs]
-        metric.update([], arrays)
+def feed(metric, step, *outputs, devices=1, batches=1):
+    """Give the outputs of a step as the loop does."""
+    with step_of(mx.metric.CompositeEvalMetric([metric]), step):
+        for _ in range(batches):
+            for device in range(devices):
+                metric.update([], [mx.nd.array(part, ctx=mx.cpu(device)) for part in outputs])
 
 
-def test_a_line_every_third_step_over_all_devices(caplog):
+LINES = [
+    "target probability: lowest tenth 3.0000, highest tenth 3.9000",
+    "target probability: lowest tenth 6.0000, highest tenth 6.9000",
+]
+
+
+@pytest.mark.parametrize(("devices", "batches"), [(1, 1), (2, 1), (1, 3), (2, 2)])
+def test_a_line_every_third_step_over_all_devices_and_batches(caplog, devices, batches):
     caplog.set_level(logging.INFO)
     metric = DecilesEvery(3, "target_probability")
-    for step in range(1, 8):
-        feed(metric, np.arange(10) / 10 + step, devices=2)
-        metric.reset()  # the loop does so when it reports; the count goes on
-    lines = [record.getMessage() for record in caplog.records]
-    assert lines == [
-        "target probability: lowest tenth 3.0000, highest tenth 3.9000",
-        "target probability: lowest tenth 6.0000, highest tenth 6.9000",
-    ]
+    for step in range(1, 7):
+        feed(metric, step, np.arange(10) / 10 + step, devices=devices, batches=batches)
+        metric.reset()  # the loop does so when it reports
+    assert caplog.messages == LINES, "the last one at once"
     assert metric.get() == ([], [])
+
+
+def test_the_lines_are_those_of_the_steps_after_a_resumption_too(caplog):
+    caplog.set_level(logging.INFO)
+    metric = DecilesEvery(3, "target_probability")
+    for step in range(5, 8):
+        feed(metric, step, np.arange(10) / 10 + step)
+    assert caplog.messages == LINES[1:]
+
+
+def test_a_line_counts_every_batch_of_its_step(caplog):
+    caplog.set_level(logging.INFO)
+    metric = DecilesEvery(1, "target_probability")
+    with step_of(mx.metric.CompositeEvalMetric([metric]), 1):
+        for value in (0.25, 0.75):
+            metric.update([], [mx.nd.full((5,), value)])
+    assert caplog.messages == ["target probability: lowest tenth 0.2500, highest tenth 0.7500"]
 
 
 def test_angles_are_told_before_and_after_the_margin(caplog):
     caplog.set_level(logging.INFO)
     metric = AnglesEvery(1, "target_cosine", "margin_cosine")
     before, after = np.radians([20, 40]), np.radians([50, 70])
-    feed(metric, np.cos(before), np.cos(after))
-    feed(metric, np.cos(before), np.cos(after))
+    feed(metric, 1, np.cos(before), np.cos(after))
     assert "target angle 30.00 degrees, with margin 60.00" in caplog.text
 
 

@@ -4,6 +4,7 @@ from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.networks import NetworkOptions, build_network
 from arcface_mxnet.training.half import half_precision
 from arcface_mxnet.training.loop import train
+from arcface_mxnet.training.loss_scale import LOSS_SCALE, scaled_parameters
 from arcface_mxnet.training.optimizer import SGD
 import mxnet as mx
 import numpy as np
@@ -20,7 +21,10 @@ def test_types_of_the_graph(name):
     assert all(t == np.float16 for n, t in by_name.items() if "conv" in n and n.endswith("weight"))
     assert all(t == np.float32 for n, t in by_name.items() if n.endswith("_beta"))
     assert set(states) == {np.float32}
-    assert by_name.keys() == set(build_network(name, NetworkOptions()).list_arguments())
+    plain = set(build_network(name, NetworkOptions()).list_arguments())
+    assert by_name.keys() == plain | {LOSS_SCALE}
+    assert by_name[LOSS_SCALE] == np.float32
+    assert scaled_parameters(symbol) == plain - {"data"}
 
 
 def test_a_cpu_is_refused(options):
