@@ -1,0 +1,53 @@
+"""What the commands are run on: small drawn photos of invented people, packed by the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from arcface_mxnet.data import face2rec2
+from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
+import cv2
+import numpy as np
+
+from tests.end_to_end.commands import run
+
+SIDE = 16  # pixels
+IMAGES = (5, 5, 5, 5, 5, 5, 2, 4)  # of each identity that is trained on
+PAIRS = 80  # of people that are not
+
+
+def face(identity: int, number: int, noise: float = 60.0) -> bytes:
+    """Return a PNG: a coarse pattern of the identity, with noise of the image."""
+    pattern = np.random.default_rng(identity).integers(30, 226, (4, 4, 3))
+    pattern = pattern.repeat(SIDE // 4, 0).repeat(SIDE // 4, 1)
+    drawn = np.random.default_rng((identity, number)).normal(0, noise, pattern.shape)
+    return cv2.imencode(".png", np.clip(pattern + drawn, 0, 255).astype(np.uint8))[1].tobytes()
+
+
+def write_photos(folder: Path, counts: tuple[int, ...] = IMAGES, first: int = 0) -> Path:
+    """Write FOLDER/IDENTITY/NUMBER.png."""
+    for identity, count in enumerate(counts):
+        for number in range(count):
+            path = folder / f"p{identity}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(face(first + identity, number))
+    return folder
+
+
+def write_pairs(path: Path, first: int = 100, names: bool = False) -> None:
+    """Write a pair set of invented people, half of the pairs genuine."""
+    people = [(first + i, first + i + 1 - (i % 2)) for i in range(PAIRS)]
+    images = [face(one, side, 90) for pair in people for side, one in enumerate(pair)]
+    identities = [f"p{one % 7}" for pair in people for one in pair]
+    flags = np.array([left == right for left, right in people])
+    write_pair_set(path, PairSet(images, flags, identities if names else ()))
+
+
+def write_dataset(folder: Path, counts: tuple[int, ...] = IMAGES, first: int = 0) -> Path:
+    """Pack a dataset folder with arcface-face2rec, and the pair sets held and other."""
+    photos = write_photos(folder / "photos", counts, first)
+    size = ["--image-size", f"{SIDE},{SIDE}"]
+    assert run(face2rec2.main, [folder, "--folder", photos, *size]).code == 0
+    write_pairs(folder / "held.bin")
+    write_pairs(folder / "other.bin", first=300, names=True)
+    return folder

@@ -1,0 +1,242 @@
+"""arcface-train: sampling, augmentation, files, devices and what is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import re
+
+import numpy as np
+
+from tests.end_to_end.results import assert_same, assert_same_end
+from tests.end_to_end.rows.train import PRETRAINED, TRAIN
+from tests.end_to_end.triplet_keys import Bag
+from tests.end_to_end.updates import assert_updates
+
+TRIPLETS = (
+    "--loss-type", "12", "--margin-s", "64", "--pretrained", PRETRAINED, "--max-steps", "1",
+    "--triplet-dtype", "float32", "--per-batch-size", "60",
+)  # fmt: skip
+
+
+def refused(run, *words):
+    """Assert that a command ended in one line with these words."""
+    assert run.code == 2
+    assert all(word in run.err for word in words), run.err
+    assert "Traceback" not in run.err
+
+
+def blocks(run, each):
+    """Return the identities of one share, assuming blocks of `each` images of one identity."""
+    rows = run.labels[:12].reshape(-1, each)
+    assert (rows == rows[:, :1]).all()
+    return rows[:, 0].tolist()
+
+
+@TRAIN.row("--images-per-identity", value="3", on=(
+    "--loss-type", "9", "--margin-s", "64", "--images-per-identity", "6"))  # fmt: skip
+def draws_blocks_of_so_many(base, given):
+    for run, each in ((base, 6), (given, 3)):
+        assert len(set(blocks(run, each))) == 12 // each
+        assert_updates(run)
+
+
+def first_bag(run):
+    """Return (triplets, pairs) of the line about the first bag."""
+    found = [re.match(r"bag 0: found triplets (\d+) from .* of (\d+) pairs", t) for t in run.log]
+    return next(tuple(map(int, match.groups())) for match in found if match)
+
+
+@TRAIN.row("--triplet-bag-size", value="20", on=TRIPLETS)
+def mines_from_so_many(base, given):
+    assert first_bag(base)[1] == 6 * 10 + 1 + 6  # pairs of 6 x 5, 2 and 4 images
+    assert first_bag(given)[1] <= 4 * 10
+    assert "36 images with at most 5 per identity: a bag holds them all" in base.said
+
+
+def judged(run):
+    """Return the bag of --pretrained, the first step's triplets and their distances."""
+    bag = Bag(Path(run.config.data_dir), run.config.pretrained)
+    triplets = bag.triplets(run.steps[0])
+    return bag, triplets, *bag.distances(triplets)
+
+
+@TRAIN.row("--triplet-mining", value="hardest", on=TRIPLETS)
+def takes_the_nearest(base, given):
+    def are_nearest(run):
+        bag, triplets, _, far = judged(run)
+        for (anchor, _, _), d in zip(triplets, far, strict=True):
+            others = np.flatnonzero(bag.identities != bag.identities[anchor])
+            each = np.array([[anchor, anchor, other] for other in others])
+            yield d <= bag.distances(each)[1].min() + 1e-4
+
+    assert all(are_nearest(given)) and not all(are_nearest(base))
+
+
+@TRAIN.row("--triplet-mining", value="random", on=TRIPLETS)
+def takes_any_that_violates(base, given):
+    _, _, near, far = judged(base)
+    assert (far > near - 1e-4).all()
+    _, _, near, far = judged(given)
+    assert (far < near).any() and (far < near + 0.3 + 1e-4).all()
+
+
+@TRAIN.row("--triplet-max-ap", value="0.8", on=TRIPLETS)
+def leaves_out_far_pairs(base, given):
+    near = [judged(run)[2] for run in (base, given)]
+    assert near[0].max() > 0.9 and near[1].max() < 0.8 + 1e-4
+    assert first_bag(given)[0] < first_bag(base)[0]
+
+
+@TRAIN.row("--triplet-dtype", value="bfloat16", on=TRIPLETS)
+def embeds_bags_in(base, given):
+    assert "bags are embedded in float32" in base.said
+    if given.code:  # a processor that does not multiply it
+        refused(given, "bfloat16")
+    else:
+        assert "bags are embedded in bfloat16" in given.said
+        assert given.record["config"]["triplet_dtype"] == "bfloat16"
+
+
+def of_samples(run):
+    """Return for each trained image whether it, or its mirror image, is one of the dataset."""
+    from arcface_mxnet.data.dataset import FaceDataset
+
+    dataset = FaceDataset(run.config.data_dir)
+    known = {dataset.sample(key)[0].tobytes() for key in dataset.image_keys}
+    as_stored = run.images.transpose(0, 2, 3, 1)
+    return [
+        tuple(
+            np.ascontiguousarray(image[:, ::step]).astype(np.uint8).tobytes() in known
+            for step in (1, -1)
+        )
+        for image in as_stored
+    ]
+
+
+@TRAIN.row("--rand-mirror", value="1")
+def mirrors_half(base, given):
+    assert set(of_samples(base)) == {(True, False)}
+    assert set(of_samples(given)) == {(True, False), (False, True)}
+
+
+@TRAIN.row("--rand-shift", value="2")
+def shifts(base, given):
+    """Inside, away from repeated edges, every image is the base's moved by up to 2 pixels."""
+    moves = set()
+    for image, moved in zip(base.images, given.images, strict=True):
+        found = [
+            (y, x)
+            for y in range(-2, 3)
+            for x in range(-2, 3)
+            if np.array_equal(np.roll(image, (y, x), (1, 2))[:, 2:-2, 2:-2], moved[:, 2:-2, 2:-2])
+        ]
+        assert len(found) == 1
+        moves.update(found)
+    assert len(moves) > 8
+
+
+@TRAIN.row("--color", value="1")
+def jitters(base, given):
+    assert (base.images == base.images.round()).all()
+    assert not (given.images == given.images.round()).all()
+    assert 0 < np.abs(base.images - given.images).mean() < 40
+
+
+@TRAIN.row("--color", value="2", on=("--color", "1"))
+def recompresses(base, given):
+    apart = np.abs(base.images - given.images).mean((1, 2, 3))
+    assert 0.2 < np.mean(apart > 1) < 1
+
+
+@TRAIN.row("--cutoff", value="8")
+def blanks(base, given):
+    grey = [(run.images == 128).all(axis=1).sum(axis=(1, 2)) for run in (base, given)]
+    assert grey[0].max() < 8 and grey[1].max() == 64
+    assert 0.2 < np.mean(grey[1] > 8) < 0.8
+
+
+@TRAIN.row("--prefix", value="<a prefix>")
+def writes_there(base, given):
+    for run in (base, given):
+        names = {path.name for path in Path(run.prefix).parent.iterdir()}
+        assert {"m-symbol.json", "m-0001.params", "m-last.params", "m-run.json"} <= names
+    assert base.prefix != given.prefix
+
+
+@TRAIN.row("--ckpt", value="0")
+def keeps_no_numbered_one(base, given):
+    assert (base.numbers, given.numbers) == ([1], [])
+    assert_same(base.saved("last"), given.saved("last"), "the last state")
+
+
+@TRAIN.row("--ckpt", value="3", on=("--verbose", "1", "--target", "held"))
+def keeps_one_number(base, given):
+    assert (base.numbers, given.numbers) == ([1, 2, 3], [1])
+
+
+@TRAIN.row("--verbose", value="1", on=("--target", "held"))
+def verifies_so_often(base, given):
+    steps = [[entry["step"] for entry in run.record["validation"]] for run in (base, given)]
+    assert steps == [[3], [1, 2, 3]]
+    assert base.record["validation"][-1] == given.record["validation"][-1]
+
+
+@TRAIN.row("--frequent", value="2")
+def tells_so_often(base, given):
+    assert [sorted(run.values("lr")) for run in (base, given)] == [[1, 2, 3], [2, 3]]
+
+
+@TRAIN.row("--seed", value="1")
+def draws_otherwise(base, given):
+    assert not np.array_equal(base.labels, given.labels)
+    start = [run.steps[0].before["conv0_weight"] for run in (base, given)]
+    assert not np.array_equal(*start)
+
+
+@TRAIN.row("--gpus", value="9")
+def wants_this_gpu(base, given):
+    assert base.record["devices"] == ["cpu(0)"]
+    refused(given, "GPU 9 not found")
+
+
+@TRAIN.row("--kvstore", value="local", devices=2)
+def sums_by_it(base, given):
+    assert (base.kvstores, given.kvstores) == (["device"], ["local"])
+    assert_updates(given)
+
+
+@TRAIN.row("--kvstore", value="dist_sync")
+def wants_a_job(base, given):
+    assert base.kvstores == []
+    refused(given, "--kvstore dist_sync", "DMLC_ROLE", "docs/distributed.md")
+
+
+@TRAIN.row("--dtype", value="float16")
+def wants_a_gpu(base, given):
+    refused(given, "--dtype float16 needs a GPU")
+
+
+@TRAIN.row("--num-threads", value="1")
+def reads_with_so_many(base, given):
+    assert_same_end(base, given)
+    assert given.readers == 1
+
+
+@TRAIN.row("--memory-limit", value="0.1")
+def refuses_what_takes_more(base, given):
+    refused(given, "this run takes about", "more than --memory-limit 0.1 GB")
+
+
+@TRAIN.row("--resume", on=("--max-steps", "5"), after=("--max-steps", "2"))
+def goes_on(base, given):
+    """given: the base's prefix at step 2, gone on with; base: never stopped."""
+    assert (len(base.steps), len(given.steps)) == (5, 3)
+    assert given.record["resumed_at"] == [2]
+    assert_same(base.saved("last"), given.saved("last"), "the last state")
+
+
+@TRAIN.row("--tensorboard")
+def writes_events(base, given):
+    assert not Path(f"{base.prefix}-tensorboard").exists()
+    written = b"".join(p.read_bytes() for p in Path(f"{given.prefix}-tensorboard").iterdir())
+    assert b"free_acc" in written
