@@ -168,13 +168,13 @@ def train(argv: Sequence[object], devices: int = 1) -> Trained:
     )
 
 
-def noted(owner: Any, name: str, seen: list[str]) -> Any:
-    """Have the first argument of each call of a function noted."""
+def noted(owner: Any, name: str, seen: list[Any]) -> Any:
+    """Return a context in which the first argument of each call of a function is noted."""
     function = getattr(owner, name)
 
-    def noting(first, *more):
+    def noting(first: Any, *more: Any, **options: Any) -> Any:
         seen.append(first)
-        return function(first, *more)
+        return function(first, *more, **options)
 
     return mock.patch.object(owner, name, noting)
 

@@ -48,6 +48,6 @@ def write_dataset(folder: Path, counts: tuple[int, ...] = IMAGES, first: int = 0
     photos = write_photos(folder / "photos", counts, first)
     size = ["--image-size", f"{SIDE},{SIDE}"]
     assert run(face2rec2.main, [folder, "--folder", photos, *size]).code == 0
-    write_pairs(folder / "held.bin")
-    write_pairs(folder / "other.bin", first=300, names=True)
+    write_pairs(folder / "held.bin", 100 + first)
+    write_pairs(folder / "other.bin", 300 + first, names=True)
     return folder

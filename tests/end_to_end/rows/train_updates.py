@@ -25,7 +25,6 @@ for flag, value, on in [
     ("--adam-beta1", "0.2", ADAMW),
     ("--adam-beta2", "0.9", ADAMW),
     ("--adam-epsilon", "0.5", ADAMW),
-    ("--accumulate", "2", ()),
 ]:
     TRAIN.row(flag, value=value, on=on)(learns_otherwise)
 
@@ -66,6 +65,15 @@ def takes_so_many_images(base, given):
     learns_otherwise(base, given)
     assert [len(run.steps[0].shares[0].label) for run in (base, given)] == [12, 9]
     assert given.record["images_per_step"] == 9
+
+
+@TRAIN.row("--accumulate", value="2")
+def makes_one_update_of_several_batches(base, given):
+    learns_otherwise(base, given)
+    assert [len(step.shares) for run in (base, given) for step in run.steps] == 3 * [1] + 3 * [2]
+    assert given.record["images_per_step"] == 24
+    halved = [drop // 2 for drop in base.record["learning_rate_drops"]]
+    assert given.record["learning_rate_drops"] == halved  # after as many images
 
 
 @TRAIN.row("--end-epoch", value="1", on=("--max-steps", "5"))

@@ -1,0 +1,172 @@
+"""The table of arcface-verify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import json
+from pathlib import Path
+import pickle
+from unittest import mock
+
+from arcface_mxnet.embedder import Embedder
+from arcface_mxnet.eval import verification
+import numpy as np
+import pytest
+
+from tests.end_to_end.commands import Done, run
+from tests.end_to_end.rows.refusals import refused
+from tests.end_to_end.rows.table import Table
+
+VERIFY = Table("VERIFY", "arcface-verify", "tests/end_to_end/rows/verify.py")
+
+# In the place of what is made before the runs.
+OTHER, PREFIX, SECOND = "<another dataset folder>", "<a prefix>", "<its checkpoint 2>"
+
+
+@dataclass
+class Verified(Done):
+    """A verification: the folder it ran in and the sizes of the batches that it embedded."""
+
+    folder: Path
+    batches: list[int]
+
+    @property
+    def entries(self) -> list[dict]:
+        return json.loads((self.folder / "figures.json").read_text())
+
+    @property
+    def entry(self) -> dict:
+        (entry,) = self.entries
+        return entry
+
+    def figures(self, name: str = "FlipL2") -> dict:
+        return self.entry["evaluations"][name]
+
+
+def verify(argv: list[object], folder: Path) -> Verified:
+    """Run arcface-verify in a folder of its own."""
+    images: list[np.ndarray] = []
+
+    def forward(self, batch, original=Embedder.forward):
+        images.append(batch)
+        return original(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch, mock.patch.object(Embedder, "forward", forward):
+        patch.chdir(folder)
+        done = run(verification.main, argv)
+    return Verified(**vars(done), folder=folder, batches=[len(batch) for batch in images])
+
+
+@VERIFY.row("--data-dir", value=OTHER)
+def reads_other_pairs(base, given):
+    assert base.entry["pack_sha256"] != given.entry["pack_sha256"]
+    assert base.entry["model_sha256"] == given.entry["model_sha256"]
+    assert base.entry["xnorm"] != given.entry["xnorm"]
+
+
+@VERIFY.row("--model", value=SECOND)
+def judges_this_one_too(base, given):
+    first, second = given.entries
+    assert first == base.entry
+    assert second["model"].endswith(",2") and second["model_sha256"] != first["model_sha256"]
+    assert second["xnorm"] != first["xnorm"]
+    assert f"({second['model']})" in given.out.splitlines()
+
+
+@VERIFY.row("--target", value="other,absent")
+def verifies_on_these(base, given):
+    assert (base.entry["target"], given.entry["target"]) == ("held", "other")
+    assert "absent is left out: no file" in given.said
+    assert "Max of [other] is " in given.out
+
+
+@VERIFY.row("--max", value="1,2", on=("--model", PREFIX))
+def takes_a_part_of_the_list(base, given):
+    assert [entry["model"].rpartition(",")[2] for entry in base.entries] == ["1", "2", "1"]
+    assert given.entry == base.entries[1]
+
+
+@VERIFY.row("--mode", value="1")
+def draws_wrong_pairs(base, given):
+    assert not (base.folder / "badcases").exists()
+    wrong = round(80 * (1 - given.figures()["accuracy"]))
+    assert wrong > 0 and "false accepts" in given.out
+    assert list((given.folder / "badcases").iterdir())
+
+
+@VERIFY.row("--mode", value="2")
+def dumps_embeddings(base, given):
+    vectors, flags = pickle.loads((given.folder / "temp.bin").read_bytes())
+    assert (vectors.shape, len(flags)) == ((160, 16), 80)
+    assert not (base.folder / "temp.bin").exists() and "Accuracy" not in given.out
+
+
+@VERIFY.row("--nfolds", value="4")
+def cuts_into_so_many(base, given):
+    assert [len(run.figures()["folds"]) for run in (base, given)] == [10, 4]
+
+
+@VERIFY.row("--flip-mode", value="concat")
+def joins_both_embeddings(base, given):
+    assert [run.entry["flip"] for run in (base, given)] == ["sum", "concat"]
+    assert base.entry["auc"] != given.entry["auc"]
+    assert base.figures() != given.figures()
+    assert base.figures("UnFlipL2") == given.figures("UnFlipL2")
+
+
+@VERIFY.row("--seed", value="1", on=("--target", "other"))
+def draws_the_bootstrap(base, given):
+    def intervals(run):
+        rates = run.entry["tar_at_far"]
+        return [rate["interval_by_identity"] for rate in rates if "tar" in rate]
+
+    assert intervals(base)[0] and intervals(base) != intervals(given)
+    assert base.figures() == given.figures()
+
+
+@VERIFY.row("--pca", value="4")
+def tries_components(base, given):
+    assert "components" not in base.out
+    assert "[held]FlipL2, 4 components: 0." in given.out
+
+
+@VERIFY.row("--report", value="page.html")
+def writes_a_page(base, given):
+    assert not (base.folder / "page.html").exists()
+    page = (given.folder / "page.html").read_text()
+    assert "held" in page and str(given.entry["pack_sha256"])[:8] in page
+
+
+@VERIFY.row("--json", value="again.json")
+def writes_figures(base, given):
+    assert not (base.folder / "again.json").exists()
+    assert json.loads((given.folder / "again.json").read_text()) == base.entries
+
+
+@VERIFY.row("--gpu", value="9")
+def wants_this_gpu(base, given):
+    refused(given, "9")
+
+
+@VERIFY.row("--engine", value="mxnet")
+def embeds_by(base, given):
+    assert [run.entry["engine"] for run in (base, given)] == ["onnxruntime", "mxnet"]
+    assert given.entry["xnorm"] == pytest.approx(base.entry["xnorm"], rel=1e-4)
+    assert given.entry["xnorm"] != base.entry["xnorm"]
+
+
+@VERIFY.row("--dtype", value="bfloat16")
+def multiplies_in(base, given):
+    assert base.entry["dtype"] == "float32"
+    if given.code:  # a processor that does not multiply it
+        refused(given, "bfloat16")
+    else:
+        assert given.entry["dtype"] == "bfloat16"
+        assert given.entry["xnorm"] != base.entry["xnorm"]
+
+
+@VERIFY.row("--batch-size", value="7")
+def embeds_so_many_at_once(base, given):
+    assert (max(base.batches), max(given.batches)) == (32, 7)
+    assert sum(base.batches) == sum(given.batches)
+    assert given.figures()["accuracy"] == base.figures()["accuracy"]
