@@ -4,6 +4,7 @@
 # make bench        print every measured figure
 # make test-without-mxnet   in an environment of its own: Python 3.13 if there is one, numpy 2, no
 #                   MXNet; runs the tests that need none
+# make mutants      put known faults into the code and demand that the tests named beside each fail
 # make fuzz-graphs  compare N random graphs, rewritten for a CPU, with float64 (N=1000: a minute)
 #
 # EXTRA=cu112 make quickstart   uses the CUDA build of MXNet instead of the CPU build.
@@ -16,7 +17,7 @@ LIGHT_RUN := $(LIGHT)/bin/python
 
 N     ?= 1000
 
-.PHONY: setup quickstart test test-without-mxnet lint bench fuzz-graphs clean
+.PHONY: setup quickstart test test-without-mxnet lint bench mutants fuzz-graphs clean
 
 setup: $(VENV)/.installed-$(EXTRA)
 
@@ -48,6 +49,9 @@ lint: setup
 
 bench: setup
 	$(RUN) -m benchmarks
+
+mutants: setup
+	$(RUN) -m tests.mutants run
 
 fuzz-graphs: setup
 	$(RUN) -m tests.ops.fuzz_graphs $(N)

@@ -1,0 +1,5 @@
+"""Faults that once passed every test, each with the tests that see it now."""
+
+from .table import Mutant
+
+BY_HAND: tuple[Mutant, ...] = ()
