@@ -6,6 +6,7 @@
 #                   MXNet; runs the tests that need none
 # make mutants      put known faults into the code and demand that the tests named beside each fail
 # make fuzz-graphs  compare N random graphs, rewritten for a CPU, with float64 (N=1000: a minute)
+# make fuzz-readers try every reader of files with N damaged ones, or one: READER=lst N=10000
 #
 # EXTRA=cu112 make quickstart   uses the CUDA build of MXNet instead of the CPU build.
 
@@ -17,7 +18,7 @@ LIGHT_RUN := $(LIGHT)/bin/python
 
 N     ?= 1000
 
-.PHONY: setup quickstart test test-without-mxnet lint bench mutants fuzz-graphs clean
+.PHONY: setup quickstart test test-without-mxnet lint bench mutants fuzz-graphs fuzz-readers clean
 
 setup: $(VENV)/.installed-$(EXTRA)
 
@@ -55,6 +56,9 @@ mutants: setup
 
 fuzz-graphs: setup
 	$(RUN) -m tests.ops.fuzz_graphs $(N)
+
+fuzz-readers: setup
+	OMP_NUM_THREADS=1 $(RUN) -m tests.fuzz $(READER) -n $(N)
 
 clean:
 	rm -rf $(VENV) $(LIGHT) build *.egg-info

@@ -63,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
             if left_out:
                 continue
             numbers = range(cuts_of(reader) + arguments.n)
+            numbers = numbers[:: 1 if arguments.readers else reader.cost]
             if arguments.case is not None:
                 numbers = range(arguments.case, arguments.case + 1)
             for begin in range(0, len(numbers), AT_ONCE):

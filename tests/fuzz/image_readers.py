@@ -50,7 +50,7 @@ SEEDS |= {
 for name, (ending, make) in SEEDS.items():
     reader(f"image-{name}", lambda ending=ending, make=make: {f"a{ending}": make()}, f"a{ending}",
            lambda f, ending=ending: read_image(f / f"a{ending}"), is_picture,
-           "data.images.read_image", "data.images.decode_bgr")  # fmt: skip
+           "data.images")  # fmt: skip
 
 
 def decode_sent(folder: Path) -> np.ndarray:
@@ -71,7 +71,7 @@ def sent(ending: str) -> dict[str, bytes]:
 
 for ending in (".jpg", ".png", ".webp", ".bmp"):
     reader(f"photo{ending}", partial(sent, ending), "photo", decode_sent, is_picture,
-           "serve.photos.decode_photo", needs=("fastapi", "PIL"))  # fmt: skip
+           "serve.photos", needs=("fastapi", "PIL"))  # fmt: skip
 
 
 def with_pillow() -> bytes:
@@ -85,4 +85,4 @@ def with_pillow() -> bytes:
 
 
 reader("photo-webp-exif", lambda: {"photo": with_pillow()}, "photo", decode_sent, is_picture,
-       "serve.photos.decode_photo", needs=("fastapi", "PIL"))  # fmt: skip
+       "serve.photos", needs=("fastapi", "PIL"))  # fmt: skip

@@ -44,10 +44,10 @@ SEVERAL = {
 }  # fmt: skip
 reader("params", lambda: {"a.params": params_bytes(SEVERAL)}, "a.params",
        lambda f: read_params(f / "a.params"), are_arrays,
-       "checkpoints.params.read_params", "checkpoints.params.parse_params")  # fmt: skip
+       "checkpoints.params")  # fmt: skip
 reader("graph", one("m-symbol.json", json.dumps(SYMBOL).encode()), "m-symbol.json",
        lambda f: read_graph(f / "m-symbol.json"), lambda graph: len(graph.nodes) > 0,
-       "checkpoints.graph.read_graph", "checkpoints.graph.parse_graph")  # fmt: skip
+       "checkpoints.graph")  # fmt: skip
 for file in ("m-symbol.json", "m-0001.params"):
     reader(f"network-{file[2:]}", checkpoint_files, file, lambda f: read_network(f"{f / 'm'},1"),
            lambda network: len(network.fingerprint) == 64,
@@ -69,9 +69,9 @@ def mxnet_checkpoint(folder: Path):
 
 
 reader("symbol-in-mxnet", checkpoint_files, "m-symbol.json", mxnet_symbol, lambda symbol: True,
-       "checkpoints.load.load_symbol", needs=("mxnet",))  # fmt: skip
+       "checkpoints.load", needs=("mxnet",))  # fmt: skip
 reader("params-in-mxnet", checkpoint_files, "m-0001.params", mxnet_checkpoint,
-       lambda found: len(found) == 3, "checkpoints.load.load_params", needs=("mxnet",))  # fmt: skip
+       lambda found: len(found) == 3, "checkpoints.load", needs=("mxnet",))  # fmt: skip
 
 
 def last_files() -> dict[str, bytes]:
@@ -131,7 +131,7 @@ def session(folder: Path):
     return found.inputs
 
 
-reader("onnx-weights", onnx_files, "m.onnx", weights, are_arrays, "fetch.onnx_weights.read_weights",
+reader("onnx-weights", onnx_files, "m.onnx", weights, are_arrays, "fetch.onnx_weights",
        needs=("onnx",))  # fmt: skip
 reader("onnx-session", onnx_files, "m.onnx", session, lambda inputs: isinstance(inputs, dict),
        "engines.session.Session", needs=("onnx", "onnxruntime"))  # fmt: skip

@@ -1,6 +1,7 @@
 """All readers that are tried."""
 
 from tests.fuzz import (  # noqa: F401  (each enters its readers)
+    commands,
     image_readers,
     network_readers,
     record_readers,

@@ -53,8 +53,8 @@ def are_samples(values: list) -> bool:
 
 for file in ("train.rec", "train.idx", "property"):
     reader(f"dataset-{file}", dataset_files, file, every_sample, are_samples,
-           "data.dataset.FaceDataset", "data.records.RecordReader", "data.records.read_index",
-           "data.framing.unframed", "data.ranges.read_ranges")  # fmt: skip
+           "data.dataset.FaceDataset", "data.records",
+           "data.framing", "data.ranges")  # fmt: skip
 
 
 def walk(folder: Path) -> list:
@@ -99,7 +99,7 @@ def is_pair_set(pairs: PairSet) -> bool:
     )
 
 
-PAIR_COVERS = ("eval.pair_bin.read", "eval.pair_pickle.PairSetUnpickler")
+PAIR_COVERS = ("eval.pair_bin", "eval.pair_pickle")
 for protocol in (0, 2, 4, 5):
     reader(f"pairset-{protocol}", lambda protocol=protocol: pair_files(protocol), "lfw.bin",
            lambda f: read_pair_set(f / "lfw.bin"), is_pair_set, *PAIR_COVERS)  # fmt: skip
@@ -150,13 +150,13 @@ def is_list(pairs) -> bool:
 for file, kind in (("agedb.mat", "agedb_30"), ("agedb-z.mat", "agedb_30"), ("cfp.mat", "cfp_ff")):
     reader(f"mat-{file[:-4]}", mat_files, file,
            lambda f, file=file, kind=kind: pair_lists.PAIR_LISTS[kind].read(f / file, f), is_list,
-           "eval.pair_lists._load_mat", "eval.pair_lists._mat_rows")  # fmt: skip
+           "eval.pair_lists")  # fmt: skip
 
 VECTOR = np.linspace(-1, 1, 6, dtype=np.float32)
 reader("feature", one("a.bin", feature_bytes(VECTOR)), "a.bin",
        lambda f: (feature_dim(f / "a.bin"), read_feature(f / "a.bin")),
        lambda found: found[1].shape == (found[0],) and np.isfinite(found[1]).all(),
-       "megaface.features.read_feature", "megaface.features.feature_dim")  # fmt: skip
+       "megaface.features")  # fmt: skip
 
 
 def store_files() -> dict[str, bytes]:
@@ -176,7 +176,7 @@ def rows(folder: Path):
 for file in store_files():
     reader(f"store-{file}", store_files, file, rows, lambda found: found[0].ndim == 2,
            "megaface.packed.FeatureStore", "megaface.packed._read_index",
-           "embedding.npy.open_npy")  # fmt: skip
+           "embedding.npy")  # fmt: skip
 
 
 def embedding_files() -> dict[str, bytes]:
@@ -198,8 +198,7 @@ def stored(folder: Path) -> list:
 for file in embedding_files():
     reader(f"embeddings-{file}", embedding_files, file, stored,
            lambda found: all(plain.shape == flipped.shape for _, plain, flipped in found),
-           "embedding.stored_embeddings.store_embeddings",
-           "embedding.stored_embeddings.read_embeddings")  # fmt: skip
+           "embedding.stored_embeddings")  # fmt: skip
 
 
 def people_files() -> dict[str, bytes]:

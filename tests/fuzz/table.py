@@ -16,9 +16,10 @@ class Reader:
     """A reader and its seed.
 
     files(): its files by name, made in code.  damaged: the one that is damaged.  read(folder): the
-    value.  is_right(value): whether it is one that the reader promises.  covers: the functions of
-    the package that parse bytes in it, "module.function".  needs: modules without which it is
-    left out.
+    value.  is_right(value): whether it is one that the reader promises.  covers: the modules and
+    functions of the package that parse bytes in it, "module" or "module.function".  needs: modules
+    without which it is left out.  cost: unless it is asked for by name, one case of so many is
+    tried.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Reader:
     is_right: Callable[[Any], bool]
     covers: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    cost: int = 1
 
 
 READERS: dict[str, Reader] = {}
@@ -41,10 +43,11 @@ def reader(
     is_right: Callable[[Any], bool],
     *covers: str,
     needs: tuple[str, ...] = (),
+    cost: int = 1,
 ) -> None:
     """Enter a reader."""
     assert name not in READERS, name
-    READERS[name] = Reader(name, files, damaged, read, is_right, covers, needs)
+    READERS[name] = Reader(name, files, damaged, read, is_right, covers, needs, cost)
 
 
 def one(name: str, content: bytes) -> Callable[[], dict[str, bytes]]:

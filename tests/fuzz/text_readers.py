@@ -52,15 +52,14 @@ def is_pairs(pairs):
 
 reader("text", one("a.txt", "Zoë\r\nb\n".encode()), "a.txt", lambda f: read_text(f / "a.txt"),
        lambda text: isinstance(text, str) and "\0" not in text and "\r" not in text,
-       "text.read_text", "text.decode_text")  # fmt: skip
+       "text")  # fmt: skip
 reader("lines", one("a.txt", "Zoë\r\nb \n\n".encode("utf-16")), "a.txt",
-       lambda f: list(read_lines(f / "a.txt")), are(tuple), "text._lines")  # fmt: skip
+       lambda f: list(read_lines(f / "a.txt")), are(tuple), "text")  # fmt: skip
 reader("json", one("a.json", b'{"a": [1, 2.5, "x", {"b": null}], "c": true}'), "a.json",
-       lambda f: read_json(f / "a.json", "note"), lambda value: True, "text.read_json",
-       "limits.parse_json", "limits.read_limited", "limits.read_open")  # fmt: skip
+       lambda f: read_json(f / "a.json", "note"), lambda value: True, "text", "limits")  # fmt: skip
 reader("toml", one("a.toml", b"a = 1\n[b]\nc = ['x', 2.5]\n"), "a.toml",
        lambda f: read_toml(f / "a.toml", "note"), lambda value: isinstance(value, dict),
-       "text.read_toml")  # fmt: skip
+       "text")  # fmt: skip
 reader("lst", one("train.lst", LIST), "train.lst", lambda f: read_list(f / "train.lst"), is_entries,
        "data.lists.read_list")  # fmt: skip
 reader("property", one("property", b"85164,112,112\n"), "property",
@@ -133,7 +132,7 @@ PROBES = b'{"path": ["A_B/A_B_1.png", "C_D/C_D_2.png"], "id": ["A_B", "C_D"]}'
 DISTRACTORS = b'{"path": ["0/a.jpg", "0/b.jpg", "1/c.jpg"]}'
 reader("probes", one("facescrub_list.json", PROBES), "facescrub_list.json",
        lambda f: read_probe_list(f / "facescrub_list.json"),
-       lambda found: len(found.paths) == len(found.ids) > 0, "megaface.lists._text")  # fmt: skip
+       lambda found: len(found.paths) == len(found.ids) > 0, "megaface.lists")  # fmt: skip
 reader("distractors", one("megaface_list.json", DISTRACTORS), "megaface_list.json",
        lambda f: read_distractor_list(f / "megaface_list.json", 2),
        lambda found: len(found.paths) == 2)  # fmt: skip

@@ -13,6 +13,7 @@ from tests.fuzz.mutations import case, num_cuts
 from tests.fuzz.table import Reader, fault_of_error
 from tests.fuzz.workers import Fault, Judge, allow, faults_of
 
+SRC = Path(__file__).parents[2] / "src"
 SHM = Path("/dev/shm")  # in memory, where there is one: millions of small files are written
 
 
@@ -23,8 +24,17 @@ def missing(needs: Iterable[str]) -> list[str]:
 
 def prepare(reader: Reader) -> None:
     """Import what a reader needs, before workers are forked: each would take seconds for it."""
+    for name in ("mxnet", *reader.needs):
+        if not missing([name]):
+            import_module(name)
     for place in reader.covers:
-        import_module(f"arcface_mxnet.{place.rpartition('.')[0]}")
+        module = place if source_of(place).is_file() else place.rpartition(".")[0]
+        import_module(f"arcface_mxnet.{module}")
+
+
+def source_of(module: str) -> Path:
+    """Return the file of a module of the package, such as "data.images"."""
+    return SRC / (module.replace(".", "/") + ".py")
 
 
 def cuts_of(reader: Reader) -> int:
@@ -46,7 +56,9 @@ def judge_of(reader: Reader, folder: Path) -> Judge:
     files = reader.files()
     seed = files[reader.damaged]
     write(folder, files)
-    assert reader.is_right(reader.read(folder)), f"{reader.name}: refuses its seed"
+    value = reader.read(folder)
+    is_well = reader.is_right(value) and not getattr(value, "code", 0)  # of a command: 0
+    assert is_well, f"{reader.name}: refuses its seed: {value}"
     path = folder / reader.damaged
     names = [Path(name).name for name in files]
 

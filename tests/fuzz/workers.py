@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 import contextlib
 from dataclasses import dataclass
+import faulthandler
 import json
 import mmap
 import os
@@ -26,6 +27,7 @@ MEMORY = 500 << 20
 SECONDS = 5
 WALL_SECONDS = 60  # in which a case may sleep or wait; processes here are stopped at times
 LARGEST_FILE = 1 << 28  # that a case may write
+WELL = 77  # exit code of a worker that has done all
 NUMBER = struct.Struct("<q")
 
 # judge(number) -> what is wrong with a case, "" if nothing.
@@ -68,10 +70,9 @@ def _one_worker(begin: Callable[[], Judge], numbers: list[int]) -> tuple[list[Fa
     child = os.fork()
     if child == 0:
         os.close(reader)
-        try:
+        with contextlib.suppress(BaseException):
             _work(begin, numbers, place, writer)
-        finally:
-            os._exit(0)
+        os._exit(WELL)
     os.close(writer)
     text, hung = _listen(child, reader, place)
     _, status = os.waitpid(child, 0)
@@ -82,6 +83,9 @@ def _one_worker(begin: Callable[[], Judge], numbers: list[int]) -> tuple[list[Fa
         name = signal.Signals(os.WTERMSIG(status)).name
         what = f"takes over {SECONDS} s" if name == "SIGXCPU" else f"ends in {name}"
         faults.append(Fault(number, f"hangs for {WALL_SECONDS} s" if hung else what))
+        return faults, max(begun, 1)
+    if os.WEXITSTATUS(status) != WELL:
+        faults.append(Fault(numbers[max(begun - 1, 0)], "ends the process"))
         return faults, max(begun, 1)
     return faults, len(numbers)
 
@@ -110,10 +114,18 @@ def _work(begin: Callable[[], Judge], numbers: list[int], place: mmap.mmap, writ
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nowhere, descriptor)
+    faulthandler.disable()  # of pytest; the parent tells of crashes
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    judge = begin()
+    try:
+        judge = begin()
+    except BaseException as error:  # the seed itself: one fault, and no use in going on
+        place[:] = NUMBER.pack(len(numbers))
+        _report(
+            writer, Fault(numbers[0], f"{type(error).__name__}: {error}", traceback.format_exc())
+        )
+        return
     _data_before = _data_now()
     for count, number in enumerate(numbers, start=1):
         place[:] = NUMBER.pack(count)
@@ -129,8 +141,12 @@ def _work(begin: Callable[[], Judge], numbers: list[int], place: mmap.mmap, writ
         if time.process_time() - began > SECONDS:
             fault = fault or f"takes over {SECONDS} s"
         if fault:
-            line = json.dumps({"number": number, "what": fault[:2000], "detail": detail[-4000:]})
-            os.write(writer, line.encode() + b"\n")
+            _report(writer, Fault(number, fault, detail))
+
+
+def _report(writer: int, fault: Fault) -> None:
+    fault = Fault(fault.number, fault.what[:2000], fault.detail[-4000:])
+    os.write(writer, json.dumps(vars(fault)).encode() + b"\n")
 
 
 def _data_now() -> int:
