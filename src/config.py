@@ -313,7 +313,7 @@ class RunConfig(Options):
     dtype: str = option(
         "float32",
         "float16 computes the network in half precision, needs a GPU; the loss, the weights kept "
-        "and all checkpoints stay float32",
+        "and all checkpoints stay float32, and gradients are scaled as they need it",
         choices=("float32", "float16"),
     )
     num_threads: int = option(2, "threads that decode and augment images", at_least=1)

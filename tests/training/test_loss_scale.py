@@ -88,7 +88,7 @@ def test_one_value_that_is_not_finite_is_found_in_either_type(bad):
         arrays = [array.copy() for array in good]
         arrays[place][1] = bad
         assert not all_finite(arrays)
-    assert not all_finite([mx.nd.array([65520.0], dtype="float16")]), "beyond float16"
+    assert not all_finite([mx.nd.full((1,), 60000, dtype="float16") * 2]), "beyond float16"
 
 
 def embedding():
@@ -107,9 +107,15 @@ def test_the_embedding_stays_what_it_is_and_its_gradient_does_not():
     np.testing.assert_array_equal(bound.grad_dict["x"].asnumpy(), values.astype("f4") * 512)
 
 
+OPTIONS = {
+    "3": {"margin_m": 2.0}, "6": {"margin_b": 0.1}, "7": {"margin_b": 0.1},
+    "9": {"images_per_identity": 2}, "10": {"images_per_identity": 2},
+}  # fmt: skip
+
+
 def stepper_of(key, is_scaled, rule=None, **options):
     """Return a loss's step on a small network, drawn from a seed, and its inputs."""
-    config = TrainConfig(per_batch_size=ROWS, loss_type=key)
+    config = TrainConfig(per_batch_size=ROWS, loss_type=key, **OPTIONS.get(key, {}))
     loss = build_loss(key, config, CLASSES)
     net = scaled_gradient(embedding()) if is_scaled else embedding()
     symbol = loss.symbol(net, mx.sym.Variable("softmax_label"))
@@ -184,8 +190,9 @@ def test_clipped_or_accumulated_it_is_the_same_too(rule):
     plain, inputs = stepper_of("4", is_scaled=False, rule=rule, accumulate=2)
     scaled, _ = stepper_of("4", is_scaled=True, rule=rule, accumulate=2)
     wanted, found = (trained(stepper, inputs, batches=2) for stepper in (plain, scaled))
+    del wanted["pre_fc1_bias"]  # in front of a BatchNorm: its gradient is rounding alone
     for name, value in wanted.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(found[name], value, rtol=1e-6, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -197,8 +204,9 @@ def test_a_step_that_overflows_changes_nothing_but_the_scale(rule, accumulate):
     stepper._scale.scale = 2.0**127 * 1.999
     trained(stepper, inputs, steps=1, batches=accumulate)
     assert stepper.loss_scale == 2.0**126 * 1.999
-    for name, value in stepper.params()[0].items():
-        np.testing.assert_array_equal(value.asnumpy(), before[name].asnumpy())
+    del before["fc1_gamma"]  # fixed: every forward pass makes it 1
+    for name, value in before.items():
+        np.testing.assert_array_equal(stepper.params()[0][name].asnumpy(), value.asnumpy())
     after = stepper.state()
     for name in state.keys() - {LOSS_SCALE, *(n for n in state if n.startswith("aux"))}:
         np.testing.assert_array_equal(after[name].asnumpy(), state[name].asnumpy(), err_msg=name)
@@ -209,15 +217,16 @@ def test_a_step_that_overflows_changes_nothing_but_the_scale(rule, accumulate):
     assert follower.loss_scale == 1.0
     for each in (stepper, follower):
         trained(each, inputs, steps=1, batches=accumulate)
-    for name, value in stepper.params()[0].items():
-        assert not np.array_equal(value.asnumpy(), before[name].asnumpy()) or name == "fc1_gamma"
-        np.testing.assert_array_equal(value.asnumpy(), follower.params()[0][name].asnumpy())
+    for name, value in before.items():
+        moved = stepper.params()[0][name].asnumpy()
+        assert not np.array_equal(moved, value.asnumpy()), name
+        np.testing.assert_array_equal(moved, follower.params()[0][name].asnumpy())
 
 
 def test_float16_arrays_in_a_whole_step():
     """On a CPU float16 multiplies elementwise: enough for a weight that overflows."""
     data = mx.sym.Cast(mx.sym.Variable("data"), dtype="float16")
-    weight = mx.sym.Variable("w", shape=(1, 2))
+    weight = mx.sym.Variable("w", shape=(1, 2), dtype="float16")
     net = mx.sym.Cast(mx.sym.broadcast_mul(data, weight), dtype="float32")
     symbol = mx.sym.MakeLoss(mx.sym.sum(scaled_gradient(net)))
     stepper = MxnetStepper(
@@ -301,9 +310,7 @@ def test_a_last_state_without_a_scale_goes_on_from_the_first(as_if_half):
 
 def test_what_overflows_at_every_scale_ends_the_run(as_if_half, monkeypatch):
     monkeypatch.setattr("arcface_mxnet.training.mxnet_stepper.all_finite", lambda arrays: False)
-    with pytest.raises(
-        DivergedError, match="step 17: the gradients overflow float16 at loss scale"
-    ):
+    with pytest.raises(DivergedError, match="step 17: the gradients overflow float16"):
         train(TrainConfig(**as_if_half | {"verbose": 100}, max_steps=100))
 
 
