@@ -7,6 +7,7 @@
 # make mutants      put known faults into the code and demand that the tests named beside each fail
 # make fuzz-graphs  compare N random graphs, rewritten for a CPU, with float64 (N=1000: a minute)
 # make fuzz-readers try every reader of files with N damaged ones, or one: READER=lst N=10000
+# make kills        kill processes that rewrite sets of files N times each (N=100: three minutes)
 #
 # EXTRA=cu112 make quickstart   uses the CUDA build of MXNet instead of the CPU build.
 
@@ -18,7 +19,8 @@ LIGHT_RUN := $(LIGHT)/bin/python
 
 N     ?= 1000
 
-.PHONY: setup quickstart test test-without-mxnet lint bench mutants fuzz-graphs fuzz-readers clean
+.PHONY: setup quickstart test test-without-mxnet lint bench mutants fuzz-graphs fuzz-readers \
+	kills clean
 
 setup: $(VENV)/.installed-$(EXTRA)
 
@@ -59,6 +61,10 @@ fuzz-graphs: setup
 
 fuzz-readers: setup
 	OMP_NUM_THREADS=1 $(RUN) -m tests.fuzz $(READER) -n $(N)
+
+kills: N = 100
+kills: setup
+	$(RUN) -m tests.kills $(N)
 
 clean:
 	rm -rf $(VENV) $(LIGHT) build *.egg-info

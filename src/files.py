@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+import errno
 import json
 import os
 from pathlib import Path
@@ -25,13 +26,13 @@ import sys
 import time
 from typing import IO, Any
 
-from .locks import is_at, locked, try_lock
+from .locks import is_at, left_behind, locked, try_lock
 
 PATIENCE = 20  # seconds for another process to rename the files of a set
 PART = re.compile(r".+\.part-[0-9a-f]{16}")
 # A folder is searched for left parts whenever something is written there, but one of more entries
 # than SMALL_FOLDER in at most 1/SWEEP_SHARE of the time.
-SMALL_FOLDER, SWEEP_SHARE = 1000, 20
+SMALL_FOLDER, SWEEP_SHARE = 300, 20
 MARKER_LIMIT = 1 << 16  # bytes
 
 _next_sweep: dict[Path, float] = {}  # folder: time.monotonic()
@@ -204,15 +205,9 @@ def _prepare(folder: Path) -> None:
 
 
 def _remove_if_left(path: Path) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except OSError:
-        return  # it has its name by now, or is not ours to touch
-    try:
-        if try_lock(descriptor) and is_at(descriptor, path):
+    with left_behind(path) as is_left:
+        if is_left:
             path.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
 
 
 def _list(descriptor: int, marker: Path, members: tuple[Path, ...]) -> None:
@@ -241,8 +236,12 @@ def _listing(marker: Path) -> dict[str, Any] | None:
     try:
         with marker.open("rb") as file:
             text = file.read(MARKER_LIMIT)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # so there is none, whatever the head is called
+            return None
+        raise
     if b"\n" not in text and len(text) < MARKER_LIMIT:
         return None
     try:

@@ -36,6 +36,20 @@ def is_at(descriptor: int, path: str | os.PathLike) -> bool:
 
 
 @contextmanager
+def left_behind(path: str | os.PathLike) -> Iterator[bool]:
+    """Yield whether the process that held this file is gone; then the block may remove it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        yield False  # gone itself, or not ours to touch
+        return
+    try:
+        yield try_lock(descriptor) is True and is_at(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def locked(
     path: str | os.PathLike, patience: float, waiting: Callable[[], None] = lambda: None
 ) -> Iterator[int]:

@@ -100,6 +100,12 @@ def test_a_damaged_marker_refuses_all_the_same(tmp_path, text):
         read_set(tmp_path)
 
 
+def test_a_head_whose_name_leaves_no_room_for_a_marker_is_read(tmp_path):
+    (tmp_path / ("x" * 250)).write_text("1")
+    with reading_set(tmp_path / ("x" * 250)):
+        assert (tmp_path / ("x" * 250)).read_text() == "1"
+
+
 def test_what_mends_a_part_of_an_interrupted_set_is_refused_before_its_work(tmp_path):
     write_set(tmp_path, "1")
     interrupt(tmp_path, ("a", "b", "property"))

@@ -26,7 +26,6 @@ CONVERTER = (
     "channels.py", "conversion.py", "onnx_graph.py", "operators.py", "options.py",
     "shape_operators.py",
 )  # fmt: skip
-STALE = 3600  # seconds after which a part file has no writer any more
 
 logger = logging.getLogger(__name__)
 
@@ -97,15 +96,12 @@ class ConversionCache:
 
     def _make_room(self, size: int) -> None:
         entries = []
-        for path in [*self.folder.glob("*.part-*"), *self.folder.glob("*.onnx")]:
+        for path in self.folder.glob("*.onnx"):
             try:
                 facts = path.stat()
             except OSError:
                 continue  # another process made room too
-            if path.suffix == ".onnx":
-                entries.append((facts.st_mtime, facts.st_size, path))
-            elif facts.st_mtime < time.time() - STALE:
-                self._remove([path])
+            entries.append((facts.st_mtime, facts.st_size, path))
         held = sum(facts[1] for facts in entries)
         for _, freed, path in sorted(entries):
             if held + size <= self.limit:

@@ -19,13 +19,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ..compiler import BuildError, LibraryRecipe, cached_library
+from ..compiler import BuildError, LibraryRecipe, load_cached, reason_of
 from ..embedding.vectors import squared_distances
 
 ROWS = 64  # pairs that Plain decides at a time: they stay in the cache
 # No fused multiply-add: it rounds differently from numpy.
 FLAGS = ("-ffp-contract=off", "-fopenmp-simd")
-RECIPE = LibraryRecipe("megaface", (Path(__file__).with_name("inner_loops.cc"),), flags=FLAGS)
+RECIPE = LibraryRecipe(
+    "megaface",
+    (Path(__file__).with_name("inner_loops.cc"),),
+    flags=FLAGS,
+    trial="arcface_mxnet.megaface.inner_loops:try_library",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +69,13 @@ class Plain:
 
 
 class Compiled:
-    """In C++; other threads run meanwhile.  Raises BuildError or OSError without a compiler."""
+    """In C++, of a compiled library; other threads run meanwhile.
 
-    def __init__(self) -> None:
-        library = ctypes.CDLL(str(cached_library(RECIPE)))
+    Raises OSError or AttributeError if it does not load.
+    """
+
+    def __init__(self, path: Path) -> None:
+        library = ctypes.CDLL(str(path))
         self._compare, self._distances = library.compare, library.squared_distances
         number, array = ctypes.c_int64, ctypes.c_void_p
         self._compare.argtypes = [array, number, number, *[array] * 4, number, array, array]
@@ -112,15 +120,22 @@ class Compiled:
 def fastest() -> Plain | Compiled:
     """Return Compiled, or Plain, said once with the reason, where that cannot be had."""
     try:
-        compiled = Compiled()
+        compiled = load_cached(RECIPE, Compiled)
         _check(compiled)
     except (BuildError, OSError, AttributeError) as error:
         logger.warning(
             "MegaFace search: in numpy, slower than compiled, because: %s",
-            str(error).strip().splitlines()[0],
+            reason_of(error),
         )
         return Plain()
     return compiled
+
+
+def try_library(path: str) -> None:
+    """Load the library of this path and use it; for a process of its own."""
+    compiled, rows = Compiled(Path(path)), np.zeros(1, np.int64)
+    compiled.distances(np.ones((1, 512)), rows, np.zeros((1, 512)), rows)
+    compiled.compare(np.ones((1, 8)), np.arange(2), np.ones(1), np.ones(1))
 
 
 def _check(compiled: Compiled) -> None:

@@ -88,6 +88,8 @@ class StoreWriter(RowWriter):
         dim: int,
         dtype: str = "float32",
         ending: str = "",
+        *,
+        anew: bool = False,
     ):
         if dtype not in DTYPES:
             raise ValueError(f"{path}: dtype {dtype!r}; a store is one of {', '.join(DTYPES)}")
@@ -98,7 +100,7 @@ class StoreWriter(RowWriter):
         index = {"format": FORMAT, "ending": ending, "count": len(names)}
         index |= {"dim": dim, "dtype": dtype}
         text = json.dumps(index) + "\n" + "".join(f"{name}\n" for name in names)
-        super().__init__(path, (len(names), dim), dtype)
+        super().__init__(path, (len(names), dim), dtype, anew=anew)
         try:
             _take_index(Path(path), text, is_begun=self.done > 0)
         except BaseException:

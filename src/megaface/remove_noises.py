@@ -24,7 +24,6 @@ from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import run
-from arcface_mxnet.embedding.row_store import partial_path
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.feature_source import FeatureFolder, StoredFeatures, open_features
 from arcface_mxnet.megaface.features import write_feature
@@ -167,8 +166,7 @@ class _Set:
         with tqdm(total=len(names), desc=self.name, unit="feature", disable=None) as bar:
             if self.store:
                 # One that was cut short may be of other noise lists: it is made anew.
-                partial_path(self.out).unlink(missing_ok=True)
-                with StoreWriter(self.out, names, dim, ending=self.ending) as store:
+                with StoreWriter(self.out, names, dim, ending=self.ending, anew=True) as store:
                     for vectors in blocks:
                         store.write(vectors)
                         bar.update(len(vectors))

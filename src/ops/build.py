@@ -1,4 +1,4 @@
-"""Compile the operators of this folder into one shared library for MXNet to load."""
+"""What the operators of this folder are compiled of: one shared library for MXNet to load."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ from pathlib import Path
 
 import mxnet as mx
 
-from ..compiler import BuildError, LibraryRecipe, cached_library
+from ..compiler import BuildError, LibraryRecipe
 
 SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cc")))
 HEADERS = tuple(sorted(Path(__file__).parent.glob("*.h")))
 
 
-def operators_library(cache_dir: Path | None = None) -> Path:
-    """Return the path of the compiled operators, as compiler.cached_library; raises BuildError."""
-    return cached_library(_recipe(), cache_dir)
-
-
-def _recipe() -> LibraryRecipe:
+def recipe() -> LibraryRecipe:
+    """Return what the operators are compiled of.  Raises BuildError if MXNet takes none."""
     root = Path(mx.__file__).parent
     include, glue = root / "include", root / "src" / "lib_api.cc"
     interface = include / "mxnet" / "lib_api.h"
@@ -32,4 +28,5 @@ def _recipe() -> LibraryRecipe:
         (*HEADERS, interface),
         ("-fopenmp", f"-I{include}"),
         (mx.__version__,),
+        trial="arcface_mxnet.ops.library:try_operators",
     )

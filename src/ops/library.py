@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
+from pathlib import Path
 import threading
 
 import mxnet as mx
 import numpy as np
 
-from ..compiler import BuildError
+from ..compiler import BuildError, load_cached, reason_of
 from . import build
 
 OPERATOR = "arcface_prelu"
@@ -28,17 +29,27 @@ def load_operators() -> bool:
 @functools.cache
 def _load() -> bool:
     try:
-        library = build.operators_library()
-        mx.library.load(str(library), verbose=False)
+        library = load_cached(build.recipe(), _load_into_mxnet)
         _check()
     except (RuntimeError, OSError, AttributeError) as error:  # MXNetError is a RuntimeError
         logger.warning(
             "PReLU on the CPU: as a convolution, slower than our own operator, because: %s",
-            str(error).strip().splitlines()[0],
+            reason_of(error),
         )
         return False
     logger.info("PReLU on the CPU: our own operator (%s)", library)
     return True
+
+
+def try_operators(path: str) -> None:
+    """Load the library of this path and check that it computes; for a process of its own."""
+    _load_into_mxnet(Path(path))
+    _check()
+
+
+def _load_into_mxnet(library: Path) -> Path:
+    mx.library.load(str(library), verbose=False)
+    return library
 
 
 def _check() -> None:

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 
-@pytest.fixture(params=[inner_loops.Plain, inner_loops.Compiled])
+def compiled():
+    return compiler.load_cached(inner_loops.RECIPE, inner_loops.Compiled)
+
+
+@pytest.fixture(params=[inner_loops.Plain, compiled])
 def kernel(request):
     """Return each way in turn."""
     try:
