@@ -32,7 +32,7 @@ LAYERS = (
     ("devices", "networks", "losses", "ops", "checkpoints"),
     (
         "engines", "data", "align", "fetch", "eval.pair_sets", "eval.pair_bin",
-        "eval.pair_containers", "eval.pair_pickle",
+        "eval.pair_containers", "eval.pair_pickle", "eval.pickled_names",
     ),
     ("batches", "embedding", "export"),
     ("training", "eval", "megaface"),

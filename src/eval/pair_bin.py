@@ -8,29 +8,30 @@ published reader reads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-import io
 from pathlib import Path
 import pickle
 from typing import IO, Any
 
 import numpy as np
 
+from ..limits import read_limited, shown
 from .pair_containers import PAIR_CONTAINERS, PUBLISHED, PairContainer
-from .pair_pickle import ForbiddenPickle, ImageArray, PairSetUnpickler
+from .pair_pickle import load_pair_pickle
+from .pickled_names import ArrayBytes, ForbiddenPickle
 
-# What the unpickler raises on a damaged or foreign file.
-DAMAGE = (
-    pickle.UnpicklingError, EOFError, IndexError, KeyError, TypeError, ValueError,
-    AttributeError, OverflowError, MemoryError, AssertionError,
-)  # fmt: skip
+LARGEST_FILE = 1 << 32  # bytes: half a million images
 
 
 def read(path: Path) -> tuple[list[bytes], np.ndarray]:
     content = _load(path)
     try:
+        if not isinstance(content, tuple | list):
+            raise ValueError(f"it holds {shown(content)}")
         images, flags = content
+        if not isinstance(images, tuple | list):
+            raise ValueError(f"its images are {shown(images)}, not a list")
         return [_image_bytes(image, number) for number, image in enumerate(images)], _flags(flags)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: not a pair set: {error}") from None
 
 
@@ -40,33 +41,39 @@ def write(file: IO, images: Sequence[bytes], flags: np.ndarray) -> None:
 
 
 def _load(path: Path) -> Any:
-    with path.open("rb") as file:
-        try:
-            return PairSetUnpickler(io.BytesIO(file.read())).load()
-        except ForbiddenPickle as error:
-            raise ValueError(f"{path}: refused: it contains {error}") from None
-        except DAMAGE as error:
-            reason = str(error) or type(error).__name__
-            raise ValueError(
-                f"{path}: not a pair set (a pickle of images and flags), or cut short: {reason}; "
-                "fetch or pack it again"
-            ) from None
+    data = read_limited(path, LARGEST_FILE, "pair set")
+    try:
+        return load_pair_pickle(data)
+    except ForbiddenPickle as error:
+        raise ValueError(f"{path}: refused: it contains {error}") from None
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: not a pair set (a pickle of images and flags), or cut short: {error}; "
+            "fetch or pack it again"
+        ) from None
 
 
 def _image_bytes(image: Any, number: int) -> bytes:
-    if isinstance(image, ImageArray) and image.kind == "u1":
+    if isinstance(image, ArrayBytes) and image.kind == "u1":
+        if sum(length != 1 for length in image.shape) > 1:
+            raise ValueError(
+                f"image {number} is an array of pixels {image.shape}, not an encoded image; pack "
+                "the set again with JPEG or PNG"
+            )
         image = image.payload
-    if not isinstance(image, bytes | bytearray):
-        raise ValueError(f"image {number} is a {type(image).__name__}, not bytes or a uint8 array")
-    return bytes(image)
+    if not isinstance(image, bytes):
+        raise ValueError(f"image {number} is {shown(image)}, not bytes or a uint8 array")
+    return image
 
 
 def _flags(flags: Any) -> np.ndarray:
-    if isinstance(flags, ImageArray) and flags.payload is not None:
-        return np.frombuffer(flags.payload, np.uint8).astype(bool)
-    wrong = [flag for flag in flags if flag not in (True, False)]
-    if wrong:
-        raise ValueError(f"a genuine/impostor flag is {wrong[0]!r}; it must be true or false")
+    if isinstance(flags, ArrayBytes):
+        flags = flags.values().tolist()
+    if not isinstance(flags, tuple | list):
+        raise ValueError(f"its flags are {shown(flags)}, not a list")
+    for flag in flags:
+        if not isinstance(flag, bool | int) or flag not in (0, 1):
+            raise ValueError(f"a genuine/impostor flag is {shown(flag)}; it must be true or false")
     return np.array(flags, dtype=bool)
 
 

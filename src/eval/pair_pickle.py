@@ -1,152 +1,250 @@
 """Reading the pickle of a pair set as data: nothing in the file can call anything.
 
-The unpickler knows only the opcodes that build lists, tuples, flags and strings.  The six
-names that published packers leave in a file stand for small parsers here, never for the real
-objects:
-
-    _codecs.encode                              bytes written by Python 3 with protocol 2
-    numpy.core.multiarray._reconstruct,
-    numpy.ndarray, numpy.dtype,
-    numpy.core.numeric._frombuffer              uint8 arrays as cv2.imencode returns them
-    _codecs.encode's "latin1"                   the only encoding allowed
-
-An opcode or a name beyond these is refused before anything is done with it.
+A machine of our own for the opcodes that build lists, tuples, flags, strings and arrays; no
+opcode copies what is there already, so what comes out is no larger than the file and its number
+of opcodes allow.  An opcode, or a name beyond those of pickled_names.py, is refused before
+anything is done with it.  Source: the opcodes of Python's pickletools.
 """
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Callable
 import pickletools
+import struct
 from typing import Any
 
-HOSTILE = (
-    "a pair set holds images and flags only; the file may be hostile, so nothing of it was run. "
-    "Do not open it with pickle.load"
+from ..limits import check_count, shown
+from .pickled_names import (
+    ENCODE,
+    HOSTILE,
+    NAMES,
+    ArrayBytes,
+    DtypeName,
+    ForbiddenPickle,
+    Name,
+    described,
+    printable,
 )
 
-
-class ForbiddenPickle(ValueError):
-    """The pickle asks for something that a pair set never needs."""
-
-
-class ImageArray:
-    """A numpy array in the pickle: keeps the raw bytes, knows nothing else."""
-
-    def __init__(self) -> None:
-        self.payload: bytes | None = None
-        self.kind = ""
-
-    def fill(self, kind: Any, payload: Any) -> ImageArray:
-        if not isinstance(kind, Dtype) or kind.name not in ("u1", "b1"):
-            raise ForbiddenPickle(f"array of type {getattr(kind, 'name', kind)!r}; {HOSTILE}")
-        if not isinstance(payload, bytes | bytearray):
-            raise ForbiddenPickle(f"array whose content is a {type(payload).__name__}; {HOSTILE}")
-        self.payload, self.kind = bytes(payload), kind.name
-        return self
+MOST_OPCODES = 6_000_000  # an image takes up to ten
+NEWEST_PROTOCOL = 5
+LONGEST_LINE = 1 << 30  # bytes of an image in a pickle of protocol 0
+LONGEST_NUMBER = 24  # characters, or bytes
 
 
-class Dtype:
-    """A numpy dtype in the pickle: only its short name, such as "u1"."""
+def load_pair_pickle(data: bytes) -> Any:
+    """Return what a pickle holds: lists, tuples, flags, numbers, str, bytes, ArrayBytes.
 
-    def __init__(self, name: Any):
-        self.name = name.decode("latin1") if isinstance(name, bytes) else str(name)
-
-
-def _encode(text: Any, encoding: Any) -> bytes:
-    if encoding not in ("latin1", "latin-1", b"latin1", b"latin-1") or not isinstance(text, str):
-        raise ForbiddenPickle(f"_codecs.encode to {encoding!r}; {HOSTILE}")
-    return text.encode("latin1")
-
-
-def _reconstruct(*_: Any) -> ImageArray:
-    return ImageArray()
-
-
-def _frombuffer(payload: Any, kind: Any, *_: Any) -> ImageArray:
-    return ImageArray().fill(kind, payload)
+    Raises ForbiddenPickle for an opcode or a name that a pair set never needs; ValueError with
+    the byte for what is damaged, or has more opcodes than MOST_OPCODES.
+    """
+    machine = _Machine(data)
+    try:
+        return machine.run()
+    except ForbiddenPickle:
+        raise
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"at byte {machine.at}: {reason[:200]}") from None
 
 
-def _dtype(name: Any, *_: Any) -> Dtype:
-    return Dtype(name)
+class _Machine:
+    """One run through a pickle: at is where its last opcode stands, place where it goes on."""
 
+    def __init__(self, data: bytes):
+        self.data, self.at, self.place = data, 0, 0
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+        self.encoded = 0  # bytes made of text
 
-class _Name:
-    """A name that may stand in the pickle, with what a call of it gives (None: not callable)."""
+    def run(self) -> Any:
+        for _ in range(MOST_OPCODES):
+            self.at = self.place
+            if self.place >= len(self.data):
+                raise ValueError("it ends without an end")
+            code = self.data[self.place]
+            self.place += 1
+            if code == _STOP:
+                return self.stack.pop()
+            known = _OPCODES.get(code)
+            if known is None:
+                name = _ALL_NAMES.get(code)
+                if name is None:
+                    raise ValueError(f"{code:#04x} is no opcode of a pickle")
+                raise ForbiddenPickle(f"opcode {name} (byte {code:#04x}); {HOSTILE}")
+            known(self)
+        raise ValueError(f"it has more than {MOST_OPCODES} opcodes")
 
-    def __init__(self, call: Any = None):
-        self.call = call
+    def number(self, layout: str) -> int:
+        (value,) = struct.unpack(layout, self.take(struct.calcsize(layout)))
+        return value
 
+    def take(self, size: int) -> bytes:
+        if not 0 <= size <= len(self.data) - self.place:
+            raise ValueError(f"{size} bytes are announced, {len(self.data) - self.place} follow")
+        self.place += size
+        return self.data[self.place - size : self.place]
 
-_NAMES = {
-    ("_codecs", "encode"): _Name(_encode),
-    ("numpy", "ndarray"): _Name(),
-    ("numpy", "dtype"): _Name(_dtype),
-    ("numpy.core.multiarray", "_reconstruct"): _Name(_reconstruct),
-    ("numpy._core.multiarray", "_reconstruct"): _Name(_reconstruct),
-    ("numpy.core.numeric", "_frombuffer"): _Name(_frombuffer),
-    ("numpy._core.numeric", "_frombuffer"): _Name(_frombuffer),
-}
+    def line(self, longest: int = 200) -> bytes:
+        end = self.data.find(b"\n", self.place, self.place + longest + 1)
+        if end < 0:
+            raise ValueError(f"a line does not end within {longest} bytes")
+        self.place, line = end + 1, self.data[self.place : end]
+        return line
 
-_PLAIN_OPCODES = """
-    PROTO FRAME MARK STOP POP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1
-    EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
-    PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET
-    STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8
-    BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
-"""
+    def since_mark(self) -> list[Any]:
+        mark = self.marks.pop()
+        if mark > len(self.stack):
+            raise ValueError("a mark without its stack")
+        items = self.stack[mark:]
+        del self.stack[mark:]
+        return items
 
+    def remember(self, key: int) -> None:
+        self.memo[key] = self.stack[-1]
 
-def _refuse(code: int, name: str) -> Any:
-    def refuse(unpickler: Any) -> None:
-        raise ForbiddenPickle(f"opcode {name} (byte {code:#04x}); {HOSTILE}")
+    def last_list(self) -> list[Any]:
+        if not isinstance(self.stack[-1], list):
+            raise ValueError(f"items are appended to {shown(self.stack[-1])}")
+        return self.stack[-1]
 
-    return refuse
+    def push_tuple(self, size: int) -> None:
+        if len(self.stack) < size:
+            raise ValueError("a tuple of more than there is")
+        self.stack[-size:] = [tuple(self.stack[-size:])]
 
-
-class PairSetUnpickler(pickle._Unpickler):  # the pure Python one: its opcodes can be chosen
-    """Loads a pickle made of lists, tuples, flags, strings, bytes and uint8 arrays."""
-
-    dispatch = {
-        ord(opcode.code): (
-            pickle._Unpickler.dispatch[ord(opcode.code)]
-            if opcode.name in _PLAIN_OPCODES.split()
-            else _refuse(ord(opcode.code), opcode.name)
-        )
-        for opcode in pickletools.opcodes
-    }
-
-    def __init__(self, file: Any):
-        super().__init__(file, encoding="bytes", fix_imports=False)
-
-    def find_class(self, module: Any, name: Any) -> _Name:
+    def push_name(self, module: Any, name: Any) -> None:
         try:
-            return _NAMES[(module, name)]
+            self.stack.append(NAMES[(module, name)])
         except (KeyError, TypeError):
-            raise ForbiddenPickle(f"the name {module}.{name}; {HOSTILE}") from None
+            wanted = ".".join(printable(part) for part in (module, name))
+            raise ForbiddenPickle(f"the name {wanted}; {HOSTILE}") from None
 
-    def load_reduce(self) -> None:
+    def reduce(self) -> None:
         arguments = self.stack.pop()
         name = self.stack[-1]
-        if not isinstance(name, _Name) or name.call is None or not isinstance(arguments, tuple):
-            raise ForbiddenPickle(f"a call of {_describe(name)}; {HOSTILE}")
+        if not isinstance(name, Name) or name.call is None or not isinstance(arguments, tuple):
+            raise ForbiddenPickle(f"a call of {described(name)}; {HOSTILE}")
+        if name is ENCODE and arguments and isinstance(arguments[0], str):
+            # Every text stands in the file, and is encoded once.
+            self.encoded += len(arguments[0])
+            check_count(self.encoded, len(self.data), "text is encoded", "characters")
         self.stack[-1] = name.call(*arguments)
 
-    def load_build(self) -> None:
+    def build(self) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
-        if isinstance(target, ImageArray) and isinstance(state, tuple) and len(state) == 5:
-            target.fill(state[2], state[4])
-        elif not isinstance(target, Dtype):
-            raise ForbiddenPickle(f"setting the state of {_describe(target)}; {HOSTILE}")
-
-    dispatch[pickle.REDUCE[0]] = load_reduce
-    dispatch[pickle.BUILD[0]] = load_build
-    dispatch[pickle.GLOBAL[0]] = pickle._Unpickler.load_global
-    dispatch[pickle.STACK_GLOBAL[0]] = pickle._Unpickler.load_stack_global
+        if not isinstance(target, ArrayBytes | DtypeName):
+            raise ForbiddenPickle(f"setting the state of {described(target)}; {HOSTILE}")
+        target.set_state(state)
 
 
-def _describe(value: Any) -> str:
-    for (module, name), entry in _NAMES.items():
-        if entry is value:
-            return f"{module}.{name}"
-    return f"a {type(value).__name__}"
+def _put(value: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
+    """Return the opcode that pushes what value(machine) reads."""
+    return lambda machine: machine.stack.append(value(machine))
+
+
+def _protocol(machine: _Machine) -> None:
+    version = machine.number("<B")
+    if version > NEWEST_PROTOCOL:
+        raise ValueError(f"its protocol is {version}; known are 0 to {NEWEST_PROTOCOL}")
+
+
+def _integer(machine: _Machine) -> bool | int:
+    line = machine.line(LONGEST_NUMBER)
+    return line == b"01" if line in (b"00", b"01") else int(line.removesuffix(b"L"))
+
+
+def _long(machine: _Machine) -> int:
+    size = machine.number("<B")
+    if size > LONGEST_NUMBER:
+        raise ValueError(f"a number of {size} bytes")
+    return int.from_bytes(machine.take(size), "little", signed=True)
+
+
+def _quoted(machine: _Machine) -> bytes:
+    line = machine.line(LONGEST_LINE)
+    if len(line) < 2 or line[:1] not in b"'\"" or line[:1] != line[-1:]:
+        raise ValueError("a string without quotes")
+    # As repr() of Python 2 writes it.
+    return line[1:-1].decode("unicode_escape").encode("latin1")
+
+
+def _sized(layout: str, decode: Callable[[bytes], Any] = bytes) -> Callable[[_Machine], None]:
+    return _put(lambda machine: decode(machine.take(machine.number(layout))))
+
+
+def _utf8(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def _append(machine: _Machine) -> None:
+    item = machine.stack.pop()
+    machine.last_list().append(item)
+
+
+def _extend(machine: _Machine) -> None:
+    items = machine.since_mark()
+    machine.last_list().extend(items)
+
+
+def _stack_global(machine: _Machine) -> None:
+    name, module = machine.stack.pop(), machine.stack.pop()
+    machine.push_name(module, name)
+
+
+def _global(machine: _Machine) -> None:
+    module, name = (machine.line().decode("latin1") for _ in range(2))
+    machine.push_name(module, name)
+
+
+_BY_NAME: dict[str, Callable[[_Machine], Any]] = {
+    "PROTO": _protocol,
+    "FRAME": lambda machine: machine.number("<Q"),  # its content stands in line
+    "MARK": lambda machine: machine.marks.append(len(machine.stack)),
+    "POP": lambda machine: machine.stack.pop(),
+    "NONE": _put(lambda machine: None),
+    "NEWTRUE": _put(lambda machine: True),
+    "NEWFALSE": _put(lambda machine: False),
+    "INT": _put(_integer),
+    "LONG": _put(_integer),
+    "BININT": _put(lambda machine: machine.number("<i")),
+    "BININT1": _put(lambda machine: machine.number("<B")),
+    "BININT2": _put(lambda machine: machine.number("<H")),
+    "LONG1": _put(_long),
+    "EMPTY_LIST": _put(lambda machine: []),
+    "LIST": _put(_Machine.since_mark),
+    "APPEND": _append,
+    "APPENDS": _extend,
+    "EMPTY_TUPLE": _put(lambda machine: ()),
+    "TUPLE": _put(lambda machine: tuple(machine.since_mark())),
+    "TUPLE1": lambda machine: machine.push_tuple(1),
+    "TUPLE2": lambda machine: machine.push_tuple(2),
+    "TUPLE3": lambda machine: machine.push_tuple(3),
+    "PUT": lambda machine: machine.remember(int(machine.line(LONGEST_NUMBER))),
+    "BINPUT": lambda machine: machine.remember(machine.number("<B")),
+    "LONG_BINPUT": lambda machine: machine.remember(machine.number("<I")),
+    "MEMOIZE": lambda machine: machine.remember(len(machine.memo)),
+    "GET": _put(lambda machine: machine.memo[int(machine.line(LONGEST_NUMBER))]),
+    "BINGET": _put(lambda machine: machine.memo[machine.number("<B")]),
+    "LONG_BINGET": _put(lambda machine: machine.memo[machine.number("<I")]),
+    "STRING": _put(_quoted),
+    "BINSTRING": _sized("<i"),
+    "SHORT_BINSTRING": _sized("<B"),
+    "UNICODE": _put(lambda machine: machine.line(LONGEST_LINE).decode("raw_unicode_escape")),
+    "BINUNICODE": _sized("<I", _utf8),
+    "SHORT_BINUNICODE": _sized("<B", _utf8),
+    "BINUNICODE8": _sized("<Q", _utf8),
+    "BINBYTES": _sized("<I"),
+    "SHORT_BINBYTES": _sized("<B"),
+    "BINBYTES8": _sized("<Q"),
+    "BYTEARRAY8": _sized("<Q"),
+    "GLOBAL": _global,
+    "STACK_GLOBAL": _stack_global,
+    "REDUCE": _Machine.reduce,
+    "BUILD": _Machine.build,
+}
+_ALL_NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
+_OPCODES = {code: _BY_NAME[name] for code, name in _ALL_NAMES.items() if name in _BY_NAME}
+_STOP = ord(".")

@@ -159,7 +159,7 @@ def test_damage_is_said_once(tmp_path, data):
         (([b"1", b"2", b"3"], [True]), "3 images: an odd number"),
         (([b"1", b"2"], [True, False]), "2 images form 1 pairs, but there are 2 "),
         (([], []), "the pair set is empty"),
-        (([b"1", None], [True]), "image 1 is a NoneType"),
+        (([b"1", None], [True]), "image 1 is None, not"),
         (([b"1", b"2"], ["yes"]), "flag is 'yes'"),
         ([b"1", b"2", b"3"], "not a pair set: too many values"),
         (7, "not a pair set"),
