@@ -29,7 +29,7 @@ from tests.fuzz.text_readers import ijb_files
 
 PLOTS = "matplotlib.pyplot"
 COST = 120  # a case of a command takes about as long as this many of a reader
-COST_OF_PLOTS = 350
+DEAR = 350  # of one that draws, or trains
 WRONG = re.compile(r"nobody foresaw|Traceback \(most|codec can't|\[Errno|embedded null byte")
 
 
@@ -79,12 +79,13 @@ def command(
     damaged: list[str],
     argv: Callable[[Path], list[str]],
     *needs: str,
+    cost: int = COST,
 ) -> None:
     """Enter a command, once for each file that is damaged."""
     for file in damaged:
         reader(f"main-{name}-{Path(file).name}", files, file, partial(run_main, module, argv),
                is_allowed, module, needs=needs,
-               cost=COST_OF_PLOTS if PLOTS in needs else COST)  # fmt: skip
+               cost=DEAR if PLOTS in needs else cost)  # fmt: skip
 
 
 def photos() -> dict[str, bytes]:

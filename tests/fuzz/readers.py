@@ -6,6 +6,7 @@ from tests.fuzz import (  # noqa: F401  (each enters its readers)
     network_readers,
     record_readers,
     text_readers,
+    training,
 )
 from tests.fuzz.table import READERS
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+import os
 from pathlib import Path
+import pickle
 import shutil
 import tempfile
+import traceback
 
 from tests.fuzz.mutations import case, num_cuts
 from tests.fuzz.table import Reader, fault_of_error
@@ -37,9 +41,30 @@ def source_of(module: str) -> Path:
     return SRC / (module.replace(".", "/") + ".py")
 
 
+@cache
+def seed_files(make: Callable[[], dict[str, bytes]]) -> dict[str, bytes]:
+    """Return what Reader.files() makes.
+
+    A process of its own makes them: what computes in threads must not have begun where workers are
+    forked.
+    """
+    with tempfile.NamedTemporaryFile() as file:
+        child = os.fork()
+        if child == 0:
+            try:
+                Path(file.name).write_bytes(pickle.dumps(make()))
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+            os._exit(1)
+        if os.waitpid(child, 0)[1]:
+            raise RuntimeError("the files of a seed could not be made")
+        return pickle.loads(Path(file.name).read_bytes())
+
+
 def cuts_of(reader: Reader) -> int:
     """Return how many of the first cases of a reader cut its file."""
-    return num_cuts(reader.files()[reader.damaged])
+    return num_cuts(seed_files(reader.files)[reader.damaged])
 
 
 def try_reader(reader: Reader, numbers: Iterable[int]) -> list[Fault]:
@@ -53,7 +78,7 @@ def judge_of(reader: Reader, folder: Path) -> Judge:
 
     Raises AssertionError if the reader does not take its seed.
     """
-    files = reader.files()
+    files = seed_files(reader.files)
     seed = files[reader.damaged]
     write(folder, files)
     value = reader.read(folder)
@@ -90,7 +115,7 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
 
 def keep(reader: Reader, number: int, folder: Path) -> Path:
     """Write the files of one case below a folder, for a look at it; return the damaged one."""
-    files = reader.files()
+    files = dict(seed_files(reader.files))
     files[reader.damaged] = case(files[reader.damaged], number, reader.name)
     shutil.rmtree(folder, ignore_errors=True)
     write(folder, files)
