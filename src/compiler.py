@@ -201,7 +201,7 @@ def _alone(library: Path, name: str) -> Iterator[None]:
     for other in library.parent.glob("*.lock"):
         with left_behind(other) as is_left:
             if is_left:
-                other.unlink(missing_ok=True)
+                other.unlink(missing_ok=True)  # of a killed compile
     try:
         with locked(lock, PATIENCE, tell):
             try:

@@ -29,6 +29,7 @@ from typing import IO, Any
 from .locks import is_at, left_behind, locked, try_lock
 
 PATIENCE = 20  # seconds for another process to rename the files of a set
+LOCKLESS_PATIENCE = 1  # the same where no lock says that it lives
 PART = re.compile(r".+\.part-[0-9a-f]{16}")
 # A folder is searched for left parts whenever something is written there, but one of more entries
 # than SMALL_FOLDER in at most 1/SWEEP_SHARE of the time.
@@ -207,7 +208,8 @@ def _prepare(folder: Path) -> None:
 def _remove_if_left(path: Path) -> None:
     with left_behind(path) as is_left:
         if is_left:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # of another user, say
+                path.unlink()
 
 
 def _list(descriptor: int, marker: Path, members: tuple[Path, ...]) -> None:
@@ -259,29 +261,21 @@ def _refuse_others(marker: Path, members: tuple[Path, ...]) -> None:
 
 
 def _wait_until_whole(head: Path) -> None:
-    marker, deadline = marker_path(head), time.monotonic() + PATIENCE
-    while (listing := _listing(marker)) is not None:
-        if not _has_writer(marker):
-            if _listing(marker) is None:
-                return  # it ended well meanwhile
-            raise _interrupted(marker, listing)
-        if time.monotonic() > deadline:
+    """Wait while another process renames the files of a set; raise ValueError if it is dead."""
+    marker, begin = marker_path(head), time.monotonic()
+    while _listing(marker) is not None:
+        waited = time.monotonic() - begin
+        with left_behind(marker) as is_left:
+            listing = _listing(marker)  # while nobody else can begin
+            is_dead = is_left or (is_left is None and waited > LOCKLESS_PATIENCE)
+            if is_dead and listing is not None:
+                raise _interrupted(marker, listing)
+        if waited > PATIENCE:
             raise ValueError(
                 f"{head}: another process has been replacing it for {PATIENCE} seconds "
                 f"({marker.name}); wait until it ends"
             )
         time.sleep(0.01)
-
-
-def _has_writer(marker: Path) -> bool:
-    try:
-        descriptor = os.open(marker, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        return try_lock(descriptor) is False
-    finally:
-        os.close(descriptor)
 
 
 def _interrupted(marker: Path, listing: dict[str, Any]) -> ValueError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+import errno
 import fcntl
 import os
 import time
@@ -36,17 +37,30 @@ def is_at(descriptor: int, path: str | os.PathLike) -> bool:
 
 
 @contextmanager
-def left_behind(path: str | os.PathLike) -> Iterator[bool]:
-    """Yield whether the process that held this file is gone; then the block may remove it."""
+def left_behind(path: str | os.PathLike) -> Iterator[bool | None]:
+    """Yield whether the process that held this file is gone; then the block may remove it.
+
+    None: nobody can say, there are no locks here.  In the block nobody else gets the lock.
+    """
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = _open_to_lock(path)
     except OSError:
         yield False  # gone itself, or not ours to touch
         return
     try:
-        yield try_lock(descriptor) is True and is_at(descriptor, path)
+        is_free = try_lock(descriptor)
+        yield is_free and is_at(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+def _open_to_lock(path: str | os.PathLike) -> int:
+    try:
+        return os.open(path, os.O_RDWR)  # some file systems lock only what can be written
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EROFS):
+            raise
+        return os.open(path, os.O_RDONLY)
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """Files and sets of files that appear whole, and what killed writers leave."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import time
 
-from arcface_mxnet import files
+from arcface_mxnet import files, locks
 from arcface_mxnet.files import marker_path, reading_set, replace_file, replace_set
 from arcface_mxnet.locks import locked, try_lock
 import pytest
@@ -190,3 +192,46 @@ def test_a_lock_file_that_its_holder_removed_is_made_anew(tmp_path):
         path.unlink()
         with locked(path, 0) as second:
             assert not os.path.samestat(os.fstat(first), os.fstat(second))
+
+
+def test_where_nothing_can_be_locked_sets_are_written_and_an_interrupted_one_is_refused(
+    tmp_path, monkeypatch
+):
+    def no_locks(descriptor, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    monkeypatch.setattr(files, "LOCKLESS_PATIENCE", 0.05)
+    left = tmp_path / "c.part-0123456789abcdef"
+    left.touch()
+    write_set(tmp_path, "1")
+    assert read_set(tmp_path) == ("1", "1")
+    assert left.exists()  # its writer may live
+    interrupt(tmp_path)
+    with pytest.raises(ValueError, match="was interrupted"):
+        read_set(tmp_path)
+
+
+def test_two_writers_and_a_reader_for_a_while(tmp_path):
+    """What is read is of one writing, and nobody takes the living for dead."""
+    write_set(tmp_path, "start")
+    end, children = time.monotonic() + 1.5, []
+    for tag in "XY":
+        child = os.fork()
+        if not child:
+            number = 0
+            while time.monotonic() < end:
+                write_set(tmp_path, f"{tag}{number}")
+                number += 1
+            os._exit(0)
+        children.append(child)
+    found, said = set(), set()
+    while time.monotonic() < end:
+        try:
+            found.add(read_set(tmp_path))
+        except (ValueError, FileNotFoundError) as error:
+            said.add(str(error))
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    assert len(found) > 2 and all(len(set(texts)) == 1 for texts in found)
+    assert not [text for text in said if "interrupted" in text]
+    assert names_in(tmp_path) == ["a", "b"]
