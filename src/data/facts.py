@@ -244,6 +244,10 @@ def _layout_faults(
         faults.add((note.partition("; `")[0] for note in notes), cures.repair)
     if layout.kind != "plain":
         _role_faults(faults, roles, keys, keyed, layout, cures)
+    elif len(roles.ranges) or roles.header is not None:
+        count = len(roles.ranges) + (roles.header is not None)
+        text = f"{count} records hold keys of images, but record 0 is absent or not of their kind"
+        faults.add([text], cures.repair)
     if (
         ranges is not None
         and (keyed.headers(np.arange(layout.start, layout.end))["size"] >= 0).all()

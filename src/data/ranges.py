@@ -53,7 +53,8 @@ def layout_of(reader: RecordReader) -> Layout:
     if header["flag"] != 2:
         return plain
     labels = header["labels"]
-    if labels[0] == np.float32(top + 1) and not header["id2"] and _is_image(reader, top):
+    counts = labels[0] == np.float32(top + 1) and not header["id2"] and _is_image(reader, top)
+    if counts and (header["size"] == 0 or labels[1] > 1):  # an image's second label is 0 or 1
         # Some of them write the end of the identity records, and then none.
         given = int(labels[1]) if np.isfinite(labels[1]) else 0
         return Layout("count", top, top + 1, top + 1, given - top - 1 if given > top else given)
@@ -108,7 +109,7 @@ def ranges_in(headers: np.ndarray) -> np.ndarray:
     """Return the ranges in the headers, from id2 where it is given, int64 (K, 2)."""
     id2 = headers["id2"]
     given = np.stack([id2 >> np.uint64(32), id2 & np.uint64(0xFFFFFFFF)], axis=1)
-    labels = np.nan_to_num(headers["labels"].astype(np.float64), nan=-1, posinf=-1, neginf=-1)
+    labels = np.clip(np.nan_to_num(headers["labels"].astype(np.float64), nan=-1), -1, 1 << 53)
     return np.where(id2[:, None] > 0, given.astype(np.int64), labels.astype(np.int64))
 
 

@@ -50,8 +50,10 @@ def _alone(headers: np.ndarray, pairs: np.ndarray, two: np.ndarray) -> int | Non
     counts the others, or is empty with an id of 0."""
     for row in dict.fromkeys((0, len(headers) - 1)) if len(headers) else ():
         counts = headers["labels"][row, 0] == np.float32(len(headers)) and len(headers) > 1
-        is_empty = headers["size"][row] == 0 and headers["id"][row] == 0 and pairs[row, 1] > 1
-        if two[row] and (counts or is_empty):
+        is_empty = headers["size"][row] == 0
+        is_lost = is_empty and headers["id"][row] == 0
+        # An image's second label is 0 or 1.
+        if two[row] and (counts and is_empty or (counts or is_lost) and pairs[row, 1] > 1):
             return row
     return None
 

@@ -86,6 +86,8 @@ def walk(rec_path: str | os.PathLike, block: int = BLOCK) -> Iterator[Stretch]:
         begin, lost, more, rest = 0, None, block, b""
         while begin + len(rest) < size:
             buffer = _read(file, rest, min(len(rest) + more, size - begin))
+            if hasattr(os, "posix_fadvise"):  # the disk reads on while these are looked at
+                os.posix_fadvise(file.fileno(), begin + len(buffer), block, os.POSIX_FADV_WILLNEED)
             found = _Search(buffer, begin, size, lost)
             places = np.array(found.places, np.int64)
             array = np.frombuffer(buffer, np.uint8)
