@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+import logging
 import os
 from pathlib import Path
 import sys
@@ -29,6 +30,7 @@ from arcface_mxnet.align.face import main_face
 from arcface_mxnet.align.template import crop_size
 from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.folders import find_images
+from arcface_mxnet.data.image_files import ENDINGS
 from arcface_mxnet.data.images import MAX_PIXELS, read_image
 from arcface_mxnet.data.lists import read_list
 from arcface_mxnet.engines.arguments import add_engine_arguments
@@ -36,6 +38,8 @@ from arcface_mxnet.files import replace_file
 import cv2
 import numpy as np
 from tqdm import tqdm
+
+log = logging.getLogger(__name__)
 
 SOME_FAILED = 1
 NO_FACE = "no face found"
@@ -109,9 +113,14 @@ class Aligner:
         return crop_box(bgr, size=self.size) if self.fallback == "box" else None
 
 
-def photos_of_folder(folder: Path, output: Path, suffix: str) -> list[Photo]:
-    """Return the photos below a folder; those of one subfolder are one identity."""
-    paths = find_images(folder)
+def photos_of_folder(
+    folder: Path, output: Path, suffix: str, *, strict: bool = False
+) -> list[Photo]:
+    """Return the photos below a folder; those of one subfolder are one identity.
+
+    strict: as for find_images.
+    """
+    paths = find_images(folder, strict=strict)
     folders = sorted({path.parent for path in paths})
     numbers = {parent: number for number, parent in enumerate(folders)}
     return [
@@ -122,7 +131,7 @@ def photos_of_folder(folder: Path, output: Path, suffix: str) -> list[Photo]:
 
 def photos_of_list(list_path: Path, root: Path | None, output: Path, suffix: str) -> list[Photo]:
     """Return the photos of a .lst file, in its order.  Raises ValueError as read_list does."""
-    entries = read_list(list_path, root)
+    entries = read_list(list_path, root, are_aligned=False)
     base = root if root is not None else list_path.parent
     return [
         Photo(
@@ -141,7 +150,10 @@ def _real(path: Path) -> str:
 
 
 def _crop_path(output: Path, relative: Path, suffix: str) -> Path:
-    return output / relative.with_suffix(suffix)
+    """Return where the crop goes; no part of a name without an ending is taken for one."""
+    if relative.suffix.lower() in ENDINGS:
+        return output / relative.with_suffix(suffix)
+    return output / relative.with_name(relative.name + suffix)
 
 
 def _one_line(text: str) -> str:
@@ -178,8 +190,14 @@ def align_all(aligner: Aligner, photos: Sequence[Photo], threads: int) -> Iterat
             raise
 
 
-def write_results(output: Path, photos: Sequence[Photo], reasons: Sequence[str]) -> None:
-    """Write train.lst (paths relative to the folder), failures.tsv and the contact sheet."""
+def write_results(
+    output: Path, photos: Sequence[Photo], reasons: Sequence[str], *, is_list: bool
+) -> None:
+    """Write train.lst (paths relative to the folder), failures.tsv and the contact sheet.
+
+    Identities are numbered without gaps; where that changes the numbers of a list (is_list),
+    train.names keeps them.
+    """
     made = [photo for photo, reason in zip(photos, reasons, strict=True) if not reason]
     numbers = {old: new for new, old in enumerate(sorted({photo.identity for photo in made}))}
     # File names may be older than UTF-8; they come out of the list as they went in.
@@ -188,6 +206,13 @@ def write_results(output: Path, photos: Sequence[Photo], reasons: Sequence[str])
         for photo in made:
             path = photo.crop_path.relative_to(output)
             file.write(f"1\t{path.as_posix()}\t{numbers[photo.identity]}\n")
+    if is_list and any(old != new for old, new in numbers.items()):
+        with replace_file(output / "train.names", "w", **text) as file:
+            file.writelines(f"{new}\t{old}\n" for old, new in numbers.items())
+        log.warning(
+            "%s: identities are numbered anew, 0 to %d, as the list has gaps or no crop of some; "
+            "train.names keeps the old numbers", output / "train.lst", len(numbers) - 1,
+        )  # fmt: skip
     with replace_file(output / "failures.tsv", "w", **text) as file:
         for photo, reason in zip(photos, reasons, strict=True):
             if reason:
@@ -208,6 +233,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("photos", type=Path, help="folder of photos, or .lst file")
     add("output", type=Path, help="folder for the crops")
     add("--root", type=Path, help="folder that paths of a list are relative to (default: its own)")
+    add("--strict", action="store_true", help="anything in the folder but photos is an error (left "
+        "out and told otherwise)")  # fmt: skip
     add_image_size_argument(parser)
     add("--encoding", default=".png", choices=(".png", ".jpg"), help="of crops (default: .png)")
     add_detector_arguments(parser)
@@ -235,7 +262,7 @@ def _align(args: argparse.Namespace) -> int:
             name = f"--{flag.replace('_', '-')}"
             raise ValueError(f"{name} {getattr(args, flag)}: must be at least 1")
     if args.photos.is_dir():
-        photos = photos_of_folder(args.photos, args.output, args.encoding)
+        photos = photos_of_folder(args.photos, args.output, args.encoding, strict=args.strict)
     elif args.photos.is_file():
         photos = photos_of_list(args.photos, args.root, args.output, args.encoding)
     else:
@@ -245,7 +272,7 @@ def _align(args: argparse.Namespace) -> int:
     check_names(photos)
     aligner = Aligner(chosen_detector(args), size, args.fallback, args.limited, args.max_pixels)
     reasons = list(align_all(aligner, photos, args.threads))
-    write_results(args.output, photos, reasons)
+    write_results(args.output, photos, reasons, is_list=args.photos.is_file())
     failures = Counter(reason for reason in reasons if reason)
     print(f"{len(photos)} photos, {len(photos) - failures.total()} crops in {args.output}")
     for reason, count in failures.most_common(10):

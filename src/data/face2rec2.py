@@ -18,8 +18,10 @@ import sys
 
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.data.dataset import read_property
+from arcface_mxnet.data.image_files import is_left_behind
 from arcface_mxnet.data.lists import (
     Entry,
+    check_files,
     check_numbers,
     group,
     list_folder,
@@ -54,6 +56,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--identities", help="with --folder: pack just these, comma separated, in this order"
     )
     parser.add_argument(
+        "--strict", action="store_true", help="with --folder: anything in it but images of "
+        "identities is an error (left out and told otherwise)",
+    )  # fmt: skip
+    parser.add_argument(
         "--root", help="folder that the paths of a list are relative to and must lie in "
         "(default: the folder of the list)",
     )  # fmt: skip
@@ -68,7 +74,8 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out images that cannot be packed and name "
-        "them in the end, instead of stopping at the first",
+        "them in the end, instead of stopping at the first; a folder without a good image gets no "
+        "number, a number of a list without one is an error",
     )  # fmt: skip
     parser.add_argument(
         "--quality", type=int, default=95, help="of images that are written anew: JPEG 1..100, "
@@ -106,6 +113,8 @@ def _work(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--num-thread {arguments.num_thread}: must be at least 1")
     if arguments.identities and not arguments.folder:
         raise ValueError("--identities: goes with --folder; a list names its images itself")
+    if arguments.strict and not arguments.folder:
+        raise ValueError("--strict: goes with --folder; every line of a list must be good anyway")
     prefix = Path(arguments.prefix).absolute()
     folder = prefix if prefix.is_dir() or arguments.folder else prefix.parent
     size, is_new = DEFAULT_SIZE, True
@@ -115,28 +124,35 @@ def _work(arguments: argparse.Namespace) -> None:
         size = parse_size(arguments.image_size)
     options = PackOptions(
         size, arguments.fit, arguments.color, arguments.encoding, arguments.quality,
-        arguments.num_thread, arguments.skip_bad,
+        arguments.num_thread, arguments.skip_bad, bool(arguments.folder or arguments.relabel),
     )  # fmt: skip
     num_classes, property_path = 0, folder / "property"
     for stem, entries, names in _sources(arguments, prefix, folder):
-        beside = {Path(f"{stem}.names"): lambda _, names=names: _names_text(names)}
-        if is_new or stem.name == "train":  # another file beside train.rec changes no classes
-            num_classes = max(num_classes, 1 + max(entry.identity for entry in entries))
-        text = f"{num_classes},{size[0]},{size[1]}\n"
+        counts = is_new or stem.name == "train"  # another file beside train.rec changes no classes
+        beside = {Path(f"{stem}.names"): lambda packed, names=names: _names_text(names, packed)}
         if stem.name == "train":
-            beside[property_path] = lambda _, text=text: text
+            beside[property_path] = lambda packed, others=num_classes: _property_text(
+                max(others, packed.num_identities), size
+            )
         packed = pack(entries, stem, options, beside=beside, progress=sys.stderr.isatty())
-        print("\n".join(_statement(stem, packed)))
+        print("\n".join(_statement(stem, packed, names)))
+        num_classes = max(num_classes, packed.num_identities) if counts else num_classes
     if num_classes:
+        text = _property_text(num_classes, size)
         if stem.name != "train":
             with replace_file(property_path, "w") as file:
                 file.write(text)
         print(f"wrote {property_path}: {text.strip()} (identities, height, width)")
 
 
-def _names_text(names: list[str]) -> str | None:
+def _property_text(num_classes: int, size: tuple[int, int]) -> str:
+    return f"{num_classes},{size[0]},{size[1]}\n"
+
+
+def _names_text(names: list[str], packed: Packed) -> str | None:
     """Return what NAME.names holds; none is there where the numbers are the list's own."""
-    return "".join(f"{number}\t{name}\n" for number, name in enumerate(names)) or None
+    lines = (f"{number}\t{names[old]}\n" for number, old in enumerate(packed.identities))
+    return "".join(lines) if names else None
 
 
 def _sources(
@@ -145,12 +161,14 @@ def _sources(
     """Return (path without ending, entries, names of the identities) of each file to write."""
     if arguments.folder:
         chosen = arguments.identities.split(",") if arguments.identities else None
-        entries, names = list_folder(arguments.folder, chosen)
+        entries, names = list_folder(arguments.folder, chosen, strict=arguments.strict)
         return [(folder / "train", entries, names)]
     lists = sorted(
         path
         for path in (folder.iterdir() if folder.is_dir() else [])
-        if path.suffix == ".lst" and str(path).startswith(str(prefix))
+        if path.suffix == ".lst"
+        and str(path).startswith(str(prefix))
+        and not is_left_behind(path.name)
     )
     if not lists:
         raise FileNotFoundError(
@@ -164,6 +182,8 @@ def _sources(
         if arguments.relabel:
             entries, names = relabel(entries)
         check_numbers(entries, path)
+        if not arguments.skip_bad:
+            check_files(entries, path, arguments.root)
         entries, was_moved = group(entries)
         if was_moved:
             log.warning("%s: was not grouped by identity; packed in the order of identities", path)
@@ -172,7 +192,7 @@ def _sources(
     return sorted(sources, key=lambda source: source[0].name == "train")
 
 
-def _statement(stem: Path, packed: Packed) -> list[str]:
+def _statement(stem: Path, packed: Packed, names: list[str]) -> list[str]:
     images, identities = packed.num_images, packed.num_identities
     lines = [
         f"wrote {stem}.rec and .idx: {images} images of {identities} identities, "
@@ -183,6 +203,12 @@ def _statement(stem: Path, packed: Packed) -> list[str]:
     if packed.num_left_out:
         lines.append(
             f"  left out: {packed.num_left_out} images marked 0 (not aligned) without landmarks"
+        )
+    if packed.emptied:
+        emptied = ", ".join(names[identity] for identity in packed.emptied[:SHOWN_FAULTS])
+        lines.append(
+            f"  left out: {len(packed.emptied)} identities without an image that can be packed "
+            f"({emptied}); the others are numbered without gaps"
         )
     if packed.faults:
         lines.append(f"  left out: {len(packed.faults)} images that could not be packed")

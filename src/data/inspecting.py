@@ -17,11 +17,11 @@ from .contradictions import SHOWN
 from .dataset import FaceDataset, read_property
 from .facts import gather
 from .identity_lists import numbers_of
+from .image_files import HEAD, ending_of
 from .images import decode_bgr, fit_height
 from .scan import Judge
 
 FAULTY = 1  # exit code of check when something is wrong
-ENDINGS = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"BM": ".bmp", b"P5": ".pgm", b"RI": ".webp"}
 KINDS = {
     "ranges": "1 header + identity records",
     "count": "1 header of another writer, without identity records",
@@ -125,7 +125,7 @@ def extract(arguments: argparse.Namespace) -> None:
     total = None if wanted else len(dataset.image_keys)
     for key in tqdm(keys, total=total, unit=" images", disable=not sys.stderr.isatty()):
         record = dataset.records.read(key)
-        ending = ENDINGS.get(record.payload[:2], ".img")
+        ending = ending_of(record.payload[:HEAD])
         with replace_file(
             out / f"{int(record.first_label):06d}" / f"{key:08d}{ending}", sync=False
         ) as file:

@@ -1,28 +1,25 @@
-"""Lists of images to pack: the published .lst file, or a folder with one folder per identity.
-
-A line of a .lst file, separated by TABs:
-
-    1 or 0 (aligned) | image path | identity [| x1 y1 x2 y2 | ten landmark numbers]
-
-The box is four whole numbers; the landmarks are x of the five points, then y of them.
-"""
+"""Lists of images to pack: the published .lst file or im2rec's (list_forms.py has the lines), or
+a folder with one folder per identity."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+import logging
 import os
 from pathlib import Path
 
 import numpy as np
 
-from ..limits import shown
 from ..paths import inside
-from ..text import finite_number, read_lines, whole_number
+from ..text import read_lines
 from .folders import folder_images
+from .list_faults import missing_message
+from .list_forms import IM2REC, parse_line
+
+log = logging.getLogger(__name__)
 
 MAX_FAULTS = 10  # of a list, shown in one message
-MAX_IDENTITY = (1 << 24) - 1  # of the float32 that a record keeps it in
 TRUST = "if you trust the list, give a --root that holds all its images"
 
 
@@ -42,18 +39,34 @@ class Entry:
         return not self.is_aligned and self.landmarks is None
 
 
-def read_list(list_path: str | os.PathLike, root: str | os.PathLike | None = None) -> list[Entry]:
+def read_list(
+    list_path: str | os.PathLike, root: str | os.PathLike | None = None, *, are_aligned: bool = True
+) -> list[Entry]:
     """Return the entries of a .lst file, in its order.
 
-    Paths are relative to root (none: the folder of the list) and must lie in it.
+    Paths are relative to root (none: the folder of the list) and must lie in it.  are_aligned:
+    what images are taken for in lines of im2rec's form, which do not say.
     Raises ValueError that names the first faulty lines and says what is wrong with each.
     """
     list_path = Path(list_path)
     root = Path(root) if root is not None else list_path.parent
     entries, faults = [], []
+    forms: dict[str, int] = {}  # the first line of each
     for number, line in read_lines(list_path, "list of images"):
         try:
-            entries.append(_parse(line, root, f"{list_path.name} line {number}"))
+            listed = parse_line(line)
+            entry = Entry(
+                inside(root, _name_of(root, listed.name), cure=TRUST), listed.identity,
+                f"{list_path.name} line {number}",
+                are_aligned if listed.form == IM2REC else listed.is_aligned, listed.landmarks,
+            )  # fmt: skip
+            forms.setdefault(listed.form, number)
+            if len(forms) > 1:
+                raise ValueError(
+                    f"is of {listed.form if listed.form == IM2REC else 'the published'} form, "
+                    f"line {min(forms.values())} is not: one list has one form"
+                )
+            entries.append(entry)
         except ValueError as error:
             faults.append(f"{list_path} line {number}: {error}")
             if len(faults) == MAX_FAULTS:
@@ -63,42 +76,31 @@ def read_list(list_path: str | os.PathLike, root: str | os.PathLike | None = Non
         raise ValueError("\n".join(faults))
     if not entries:
         raise ValueError(f"{list_path}: holds no image")
+    if IM2REC in forms:
+        log.info(
+            "%s: lines `index, label, path` as im2rec writes them; the images are taken for %s",
+            list_path, "aligned crops" if are_aligned else "photos to align",
+        )  # fmt: skip
     return entries
 
 
-def _parse(line: str, root: Path, place: str) -> Entry:
-    """Return the entry of one line.  Raises ValueError that says what is wrong with it."""
-    fields = line.split("\t")
-    if len(fields) not in (3, 7, 17):
-        raise ValueError(
-            f"has {len(fields)} fields separated by TAB; 3, with a box 7, with landmarks 17 are "
-            "allowed: aligned, path, identity, 4 box numbers, 10 landmark numbers"
-        )
-    if fields[0] not in ("0", "1"):
-        raise ValueError(f"begins with {shown(fields[0])}; 1 means aligned, 0 not")
-    if not fields[1] or "\0" in fields[1]:
-        raise ValueError("has no path")
-    try:
-        identity = whole_number(fields[2].strip(), 0, MAX_IDENTITY)
-        numbers = np.array([finite_number(field.strip()) for field in fields[3:]])
-    except ValueError as error:
-        raise ValueError(
-            f"needs numbers after the path; an identity must be from 0 to {MAX_IDENTITY}: {error}"
-        ) from None
-    landmarks = numbers[4:].reshape(2, 5).T if len(fields) == 17 else None
-    path = inside(root, fields[1], cure=TRUST)
-    return Entry(path, identity, place, fields[0] == "1", landmarks)
+def _name_of(root: Path, name: str) -> str:
+    """Return the name of the file that a list means: as it stands, or with the blanks around it cut
+    off and slashes for the backslashes of Windows, where there is no file of that name."""
+    plain = name.strip().replace("\\", "/")
+    return name if plain == name or (root / name).is_file() else plain
 
 
 def list_folder(
-    folder: str | os.PathLike, identities: Iterable[str] | None = None
+    folder: str | os.PathLike, identities: Iterable[str] | None = None, *, strict: bool = False
 ) -> tuple[list[Entry], list[str]]:
     """Return the entries of folder/IDENTITY/IMAGE and the names of identities 0, 1, ...
 
     identities restricts and orders them; otherwise they stand in the order of their names.
-    Raises FileNotFoundError for a missing folder, ValueError if there are no images.
+    Raises FileNotFoundError for a missing folder, ValueError if there are no images, or for
+    strict anything but images of identities.
     """
-    images = folder_images(folder, identities)
+    images = folder_images(folder, identities, strict=strict)
     names = list(dict.fromkeys(name for name, _ in images))
     numbers = {name: number for number, name in enumerate(names)}
     return [Entry(path, numbers[name], str(path)) for name, path in images], names
@@ -130,3 +132,19 @@ def check_numbers(entries: Sequence[Entry], list_path: str | os.PathLike) -> Non
             f"with number {gaps[0]}; the classifier needs 0, 1, 2, ...: give --relabel to number "
             "them anew"
         )
+
+
+def check_files(
+    entries: Sequence[Entry], list_path: str | os.PathLike, root: str | os.PathLike | None = None
+) -> None:
+    """Raise ValueError that counts and names the files of a list that are missing, before any is
+    read.  root: as for read_list."""
+    wanted = [entry for entry in entries if not entry.is_left_out]
+    missing = [entry for entry in wanted if not os.path.isfile(entry.path)]  # noqa: PTH113
+    if missing:
+        root = Path(root) if root is not None else Path(list_path).parent
+        raise ValueError(missing_message(
+            list_path, root, [entry.path for entry in missing], len(wanted),
+            [f"{entry.place}: {entry.path}: missing" for entry in missing],
+            "bring them, take them off the list, or give --skip-bad",
+        ))  # fmt: skip

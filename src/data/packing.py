@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ..align.crop import align_face
 from .images import COLOR, decode_bgr, fit_height, read_image_file
+from .list_faults import MAX_SHOWN, all_faults
 from .lists import Entry
 from .ranges import range_record
 from .records import RecordWriter
@@ -28,6 +29,7 @@ class PackOptions:
     """size: (height, width) of the crops.  fit: "none" stores the bytes of aligned images
     untouched; "pad" scales each into the size on a black ground.  color: how images to align
     are read, decode_bgr's mode.  encoding, quality: of the images that are written anew.
+    close_gaps: where no image of an identity can be packed, those after it move up one number.
     """
 
     size: tuple[int, int] = (112, 112)
@@ -37,11 +39,15 @@ class PackOptions:
     quality: int = 95
     num_threads: int = 1
     skip_bad: bool = False
+    close_gaps: bool = False
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What was written.  faults: what is wrong with the images that were skipped."""
+    """What was written.  faults: what is wrong with the images that were skipped.
+
+    identities: of the entries, in the order of the numbers written.  emptied: those without.
+    """
 
     num_images: int
     num_identities: int
@@ -49,6 +55,8 @@ class Packed:
     largest: int
     num_left_out: int
     faults: tuple[str, ...]
+    identities: tuple[int, ...]
+    emptied: tuple[int, ...]
 
     @property
     def num_records(self) -> int:
@@ -68,13 +76,15 @@ def pack(
     beside: text of a further file, from what was packed; None for one that shall not be there.
     All of them appear together or none.
     The result does not depend on the number of threads.  Raises ValueError that names the
-    first image that cannot be packed, unless options.skip_bad; OSError when the disk is full.
+    first image that cannot be packed, unless options.skip_bad, or the identities without any
+    image, unless options.close_gaps; OSError when the disk is full.
     """
     kept = [entry for entry in entries if not entry.is_left_out]
     rec = Path(f"{stem}.rec")
     starts: list[int] = []  # first key of each identity
     faults: list[str] = []
-    key, before = 1, None
+    packed: list[int] = []  # identities, as the entries number them
+    key = 1
     with (
         ThreadPoolExecutor(options.num_threads) as pool,
         RecordWriter(rec, f"{stem}.idx", beside) as writer,
@@ -88,30 +98,42 @@ def pack(
                     raise payload
                 faults.append(str(payload))
                 continue
-            if entry.identity != before:
+            if not packed or entry.identity != packed[-1]:
                 starts.append(key)
-                before = entry.identity
-            writer.write(key, [entry.identity, int(entry.is_aligned)], payload)
+                packed.append(entry.identity)
+            number = len(packed) - 1 if options.close_gaps else entry.identity
+            writer.write(key, [number, int(entry.is_aligned)], payload)
             key += 1
         if not starts:
             raise ValueError(f"{rec}: no image is left to pack; {'; '.join(faults[:3])}")
+        emptied = sorted({entry.identity for entry in entries}.difference(packed))
+        if emptied and not options.close_gaps:
+            raise ValueError(all_faults(
+                f"{rec}: no image of {len(emptied)} identities can be packed (numbers "
+                f"{', '.join(map(str, emptied[:MAX_SHOWN]))}), so that their classes would be "
+                "empty:",
+                faults or ["all are marked 0 (not aligned), without landmarks"],
+                "repair the images, or take these identities off the list and give --relabel",
+            ))  # fmt: skip
         edges = [*starts, key]
         _write_range(writer, 0, key, key + len(starts))
         for number, (first, past_last) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
             _write_range(writer, key + number, first, past_last)
         counts = np.diff(edges)
-        packed = Packed(
+        written = Packed(
             num_images=key - 1,
             num_identities=len(starts),
             smallest=int(counts.min()),
             largest=int(counts.max()),
             num_left_out=len(entries) - len(kept),
             faults=tuple(faults),
+            identities=tuple(packed),
+            emptied=tuple(emptied),
         )
         for path, text_of in beside.items():
-            if (text := text_of(packed)) is not None:
+            if (text := text_of(written)) is not None:
                 writer.write_beside(path, text)
-    return packed
+    return written
 
 
 def _write_range(writer: RecordWriter, key: int, first: int, past_last: int) -> None:

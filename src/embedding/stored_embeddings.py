@@ -101,8 +101,26 @@ def _facts_shown(origin: dict) -> str:
     return ", ".join(f"{key} {shown(value)}" for key, value in list(origin.items())[:10])
 
 
+def num_stored(path: str | os.PathLike, origin: dict[str, str], count: int) -> int:
+    """Return how many of `count` images have embeddings at path already: those need no image.
+
+    origin: as for store_embeddings(); of another, none has.
+    """
+    path, about = Path(path), Path(f"{path}.json")
+    known = _read_facts(about) if about.is_file() else None
+    if not known or (known["origin"], known["count"]) != (origin, count):
+        return 0
+    if path.is_file():
+        return count
+    if not has_rows(path):
+        return 0
+    with _writer(path, count, known["dimension"]) as writer:
+        return writer.done
+
+
 def _writer(path: Path, count: int, dimension: int, *, anew: bool = False) -> RowWriter:
     return RowWriter(path, (count, 2, dimension), np.float32, anew=anew)
+
 
 def read_embeddings(
     path: str | os.PathLike, count: int | None = None

@@ -31,6 +31,7 @@ def folder_pairs(
     num_genuine: int | None = None,
     num_impostor: int | None = None,
     disjoint_folds: int = 0,
+    strict: bool = False,
 ) -> list[ListedPair]:
     """Return pairs of a folder of identities, genuine and impostor ones alternating.
 
@@ -38,9 +39,10 @@ def folder_pairs(
     mixes people, so that contiguous folds are alike.  disjoint_folds=K instead gives K
     contiguous folds of equal size that share no identity; genuine pairs beyond the smallest
     fold's are left out.
-    Raises ValueError if there are too few images or identities for what is asked.
+    Raises ValueError if there are too few images or identities for what is asked, or for strict
+    anything in the folder but images of identities.
     """
-    images = folder_images(folder, identities)
+    images = folder_images(folder, identities, strict=strict)
     if not disjoint_folds:
         return _mixed(*_drawn(images, rng, num_genuine, num_impostor), rng)
     groups = _balanced_groups(images, disjoint_folds, rng)

@@ -3,9 +3,10 @@
     arcface-ijb --data-dir IJB/IJBC --target IJBC --model model/r100,1 --features ijbc_r100.npy
     arcface-ijb --data-dir IJB/IJBC --target IJBC --features ijbc_r100.npy --all-switches
 
-The images are aligned, embedded once and kept in --features (an interrupted run goes on); then
-every switch of the aggregation costs seconds.  TAR is exact: the largest whose FAR does not
-exceed the one named (the published script takes the nearest point of the curve).
+All lists and image files are checked first.  The images are aligned, embedded once and kept in
+--features (an interrupted run goes on); then every switch of the aggregation costs seconds.  TAR
+is exact: the largest whose FAR does not exceed the one named (the published script takes the
+nearest point of the curve).
 """
 
 from __future__ import annotations
@@ -21,15 +22,10 @@ from arcface_mxnet.align.crop import align_face
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.images import read_image
 from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
-from arcface_mxnet.embedding.stored_embeddings import read_embeddings, store_embeddings
+from arcface_mxnet.embedding.stored_embeddings import num_stored, read_embeddings, store_embeddings
 from arcface_mxnet.eval.evaluation import RateAtFar, rates_at_fars
-from arcface_mxnet.eval.ijb_lists import (
-    GALLERIES,
-    FaceList,
-    read_faces,
-    read_search_list,
-    read_template_pairs,
-)
+from arcface_mxnet.eval.ijb_checks import ProtocolLists, present_faces, read_protocols
+from arcface_mxnet.eval.ijb_lists import GALLERIES, FaceList, read_faces
 from arcface_mxnet.eval.templates import (
     NORMS,
     SearchResult,
@@ -66,6 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
         "the face detector's score (%(default)s)")  # fmt: skip
     add("--flip", type=int, choices=(0, 1), default=1, help="1: add the embedding of the mirrored "
         "image (%(default)s)")  # fmt: skip
+    add("--skip-missing", action="store_true", help="leave missing or bad images out of their "
+        "templates; every result says how many (default: an error that names them)")  # fmt: skip
     add("--all-switches", action="store_true", help="evaluate all eight of the three switches")
     add_network_arguments(parser, batch_size=64)
     return parser
@@ -84,24 +82,36 @@ def evaluate(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--protocol {arguments.protocol}: known are {', '.join(PROTOCOLS)}")
     root = Path(arguments.data_dir)
     faces = read_faces(root, arguments.target)
-    names = "\n".join(path.name for path in faces.paths) + str(faces.landmarks.tobytes())
+    lists = read_protocols(root, arguments.target, protocols, faces.template_ids)
+    list_path = root / "meta" / f"{arguments.target.lower()}_face_tid_mid.txt"
+    facts = embedding_facts(arguments, arguments.model)
+    num_done = num_stored(arguments.features, facts | faces_fact(faces), len(faces.paths))
+    faces, num_missing = present_faces(
+        faces, list_path, skip=arguments.skip_missing, num_done=num_done
+    )
+    note = f"; {num_missing} missing images left out of their templates" if num_missing else ""
     store_embeddings(
         arguments.features,
-        embedding_facts(arguments, arguments.model)
-        | {"list": hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()},
+        facts | faces_fact(faces),
         len(faces.paths),
         lambda start: aligned_faces(faces, start),
         lambda: open_embedder(arguments, arguments.model),
     )
     for options in chosen_options(arguments):
-        print(f"{arguments.target}, {options.describe()}")
+        print(f"{arguments.target}, {options.describe()}{note}")
         template_ids, features = template_features(arguments.features, faces, options)
-        if "1:1" in protocols:
-            left, right, is_genuine = read_template_pairs(root, arguments.target)
+        if lists.pairs:
+            left, right, is_genuine = lists.pairs
             cosines = pair_cosines(features, template_ids, left, right)
             print_rates(rates_at_fars(cosines, is_genuine))
-        if "1:N" in protocols:
-            print_search(search_galleries(root, arguments.target, template_ids, features))
+        if lists.probes:
+            print_search(search_galleries(lists, template_ids, features))
+
+
+def faces_fact(faces: FaceList) -> dict[str, str]:
+    """Return what of the lists decides the embeddings: names, their order and the landmarks."""
+    names = "\n".join(path.name for path in faces.paths) + str(faces.landmarks.tobytes())
+    return {"list": hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()}
 
 
 def chosen_options(arguments: argparse.Namespace) -> list[TemplateOptions]:
@@ -128,14 +138,13 @@ def template_features(
 
 
 def search_galleries(
-    root: Path, target: str, template_ids: np.ndarray, features: np.ndarray
+    lists: ProtocolLists, template_ids: np.ndarray, features: np.ndarray
 ) -> SearchResult:
     """Return the mean of both galleries, each searched by itself with all probes."""
-    probes, subjects = read_search_list(root, target, "probe_mixed")
+    probes, subjects = lists.probes
     probe_features = features[rows_of(probes, template_ids, "probe template")]
     results = []
-    for name in GALLERIES[target]:
-        gallery, gallery_subjects = read_search_list(root, target, f"gallery_{name}")
+    for gallery, gallery_subjects in lists.galleries:
         rows = rows_of(gallery, template_ids, "gallery template")
         results.append(search(probe_features, subjects, features[rows], gallery_subjects))
     return mean_result(results)

@@ -10,13 +10,15 @@ ROOT/meta/ijbc_1N_gallery_G1.csv, _G2.csv (IJB-B: _S1, _S2), ijbc_1N_probe_mixed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 import warnings
 
 import numpy as np
 
+from ..data.list_faults import all_faults
 from ..limits import shown
 from ..paths import inside
 from ..text import finite_number, read_lines, whole_number
@@ -38,11 +40,17 @@ class FaceList:
     landmarks: np.ndarray
     detector_scores: np.ndarray
 
+    def chosen(self, rows: np.ndarray) -> FaceList:
+        """Return the faces of some rows."""
+        arrays = self.template_ids, self.media_ids, self.landmarks, self.detector_scores
+        return FaceList([self.paths[row] for row in rows], *(array[rows] for array in arrays))
+
 
 def read_faces(root: Path, target: str) -> FaceList:
     """Return the images of IJBB or IJBC.
 
-    Raises ValueError for a malformed line, two lists that differ, or a name with a folder in it.
+    Raises ValueError that counts and names malformed lines, lines in which the two lists differ
+    and names with a folder in them.
     """
     prefix = root / "meta" / target.lower()
     owners_path = Path(f"{prefix}_face_tid_mid.txt")
@@ -54,14 +62,17 @@ def read_faces(root: Path, target: str) -> FaceList:
             f"{owners_path}, {points_path.name}: {len(owners)} images have templates, "
             f"{len(points)} landmarks"
         )
+    faults = []
     for (line, owner, _), (other_line, point, _) in zip(owners, points, strict=True):
         if owner != point:
-            raise ValueError(
-                f"{owners_path} line {line} is {shown(owner)}, but {points_path.name} line "
-                f"{other_line} is {shown(point)}; both must hold the same images in the same order"
+            faults.append(
+                f"line {line} is {shown(owner)}, but {points_path.name} line {other_line} is "
+                f"{shown(point)}; both must hold the same images in the same order"
             )
-        if Path(owner).name != owner or owner == "..":
-            raise ValueError(f"{owners_path} line {line}: {shown(owner)} is not a file name")
+        elif Path(owner).name != owner or owner == "..":
+            faults.append(f"line {line}: {shown(owner)} is not a file name")
+    if faults:
+        raise ValueError(all_faults(f"{owners_path}: {len(faults)} bad lines:", faults))
     numbers = np.array([values for _, _, values in points], np.float32).reshape(-1, 11)
     ids = np.array([values for _, _, values in owners], np.int64).reshape(-1, 2)
     return FaceList(
@@ -89,65 +100,77 @@ def read_template_pairs(root: Path, target: str) -> tuple[np.ndarray, np.ndarray
     except (ValueError, OverflowError, Warning, OSError):
         is_sound = False
     if not is_sound:
-        rows = np.fromiter(_pairs_line_by_line(path), np.int64).reshape(-1, 3)
+        rows = np.array(_each_line(path, PAIRS, _pair_of), np.int64).reshape(-1, 3)
     if not len(rows):
         raise ValueError(f"{path}: holds no pair")
     return rows[:, 0], rows[:, 1], rows[:, 2] == 1
-
-
-def _pairs_line_by_line(path: Path) -> Iterator[int]:
-    """Yield the three numbers of each line.  Raises ValueError that names the line."""
-    for line, text in read_lines(path, PAIRS):
-        fields = text.split()
-        try:
-            if len(fields) != 3 or fields[2] not in ("0", "1"):
-                raise ValueError(f"{shown(text)} is something else")
-            numbers = [*map(_id, fields[:2]), int(fields[2])]
-        except ValueError as error:
-            raise ValueError(
-                f"{path} line {line}: expected `template template 0|1`: {error}"
-            ) from None
-        yield from numbers
 
 
 def read_search_list(root: Path, target: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (templates ascending, their subjects) of a 1:N list, such as "gallery_G1"."""
     path = root / "meta" / f"{target.lower()}_1N_{name}.csv"
     subjects: dict[int, int] = {}
-    for place, (line, text) in enumerate(read_lines(path, "list of templates and subjects of IJB")):
+    lines: dict[int, int] = {}
+
+    def row(place: int, line: int, text: str) -> None:
         if place == 0 and not text.lstrip()[:1].isdigit():
-            continue  # the header
+            return  # the header
         try:
             template, subject = map(_id, map(str.strip, text.split(",")[:2]))
         except ValueError as error:
-            raise ValueError(
-                f"{path} line {line}: expected a header, then template,subject,..: {error}"
-            ) from None
+            raise ValueError(f"expected a header, then template,subject,..: {error}") from None
         if subjects.setdefault(template, subject) != subject:
             raise ValueError(
-                f"{path} line {line}: a template has two subjects: {template} is of {subject}, but "
-                f"{subjects[template]} in an earlier line"
+                f"a template has two subjects: {template} is of {subject}, but of "
+                f"{subjects[template]} in line {lines[template]}"
             )
+        lines.setdefault(template, line)
+
+    _each_line(path, "list of templates and subjects of IJB", row)
     if not subjects:
         raise ValueError(f"{path}: names no template after its header")
     table = np.array(sorted(subjects.items()), np.int64)
     return table[:, 0], table[:, 1]
 
 
+def _each_line(path: Path, what: str, row: Callable[[int, int, str], Any]) -> list:
+    """Return row(place among the lines, line number, text) of each line.
+
+    Raises ValueError that counts the lines for which row() does, and names the first of them.
+    """
+    rows, faults = [], []
+    for place, (line, text) in enumerate(read_lines(path, what)):
+        try:
+            rows.append(row(place, line, text))
+        except ValueError as error:
+            faults.append(f"line {line}: {error}")
+    if faults:
+        raise ValueError(all_faults(f"{path}: {len(faults)} bad lines:", faults))
+    return rows
+
+
+def _pair_of(_place: int, _line: int, text: str) -> list[int]:
+    fields = text.split()
+    try:
+        if len(fields) != 3 or fields[2] not in ("0", "1"):
+            raise ValueError(f"{shown(text)} is something else")
+        return [*map(_id, fields[:2]), int(fields[2])]
+    except ValueError as error:
+        raise ValueError(f"expected `template template 0|1`: {error}") from None
+
+
 def _rows(
     path: Path, what: str, num_fields: int, numbers: Callable[[list[str]], list]
 ) -> list[tuple[int, str, list]]:
     """Return (line, name, numbers(the other fields)) of each line.  Raises ValueError."""
-    rows = []
-    for line, text in read_lines(path, what):
+
+    def row(_place: int, line: int, text: str) -> tuple[int, str, list]:
         fields = text.split()
         if len(fields) != num_fields:
-            raise ValueError(f"{path} line {line}: {len(fields)} fields, expected {num_fields}")
-        try:
-            rows.append((line, fields[0], numbers(fields[1:])))
-        except ValueError as error:
-            raise ValueError(f"{path} line {line}: {error}") from None
-    return rows
+            raise ValueError(f"{len(fields)} fields, expected {num_fields}")
+        return line, fields[0], numbers(fields[1:])
+
+    return _each_line(path, what, row)
 
 
 def _two_ids(fields: list[str]) -> list[int]:

@@ -7,7 +7,7 @@
 
 Kinds, with the list that is expected in --data-dir unless --pairs names another:
 
-    lfw       pairs.txt                        name/name_0001.jpg
+    lfw       pairs.txt                        name/name_0001.jpg, or of another ending
     cfp_ff    CFP_frontal_paris.mat            paths of the list
     cfp_fp    CFP_profile_paris.mat            paths of the list; --pairs CFP/Protocol reads
                                                the lists that CFP comes with
@@ -17,19 +17,23 @@ Kinds, with the list that is expected in --data-dir unless --pairs names another
     list      pairs.txt                        lines `path1 path2 0|1`
     folder    none: drawn from one subfolder per identity
 
-Beside NAME.bin, NAME.pairs.tsv keeps identities and paths, for intervals and reports.
+An image may have another ending than listed (arcface-align writes .png).  Beside NAME.bin,
+NAME.pairs.tsv keeps identities and paths, for intervals and reports.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 import logging
 from pathlib import Path
 import sys
 
 from arcface_mxnet.align.arguments import add_detector_arguments, chosen_detector
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
+from arcface_mxnet.data.list_faults import all_faults, is_of_other_data, missing_message
+from arcface_mxnet.data.other_endings import ImageFinder
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.eval.folder_pairs import ListedPair, spread
 from arcface_mxnet.eval.pair_images import FITS, ImagePreparer
@@ -41,7 +45,7 @@ from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
-NAMED_AT_MOST = 10  # missing files that are listed one by one
+NAMED_AT_MOST = 10  # images without a face
 PUBLISHED_FOLDS = 10
 ALIGNMENTS = ("none", "mtcnn")
 THRESHOLDS = (0.6, 0.7, 0.7)  # As published: CFP and AgeDB were packed with these scores.
@@ -59,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--pairs", help="the list (default: its usual name in --data-dir)")
     add("--output", required=True, help="pair set to write, NAME.bin")
     add_image_size_argument(parser)
+    add("--skip-missing", action="store_true", help="leave out pairs with a missing or bad image; "
+        "their number is told (default: an error that names the images)")  # fmt: skip
     add("--align", choices=ALIGNMENTS, default="none", help="none: the images are aligned crops, "
         "stored byte for byte; mtcnn: detect and align each (%(default)s)")  # fmt: skip
     add("--fit", choices=FITS, default="refuse", help="what to do with crops of another size: "
@@ -83,15 +89,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def pack(arguments: argparse.Namespace) -> None:
     """Write the pair set and print what is in it."""
-    pairs, missing = present(listed_pairs(arguments))
-    flags = np.array([pair.is_genuine for pair in pairs])
+    root = Path(arguments.data_dir)
+    listed = listed_pairs(arguments)
+    pairs = present(listed, arguments.pairs or root, root, skip=arguments.skip_missing)
     kind = PAIR_LISTS[arguments.kind]
-    if kind.list_name and lacks_a_class(flags):
-        pairs = spread(pairs)
-        logger.warning(
-            "the list's order leaves a fold with genuine or impostor pairs only; the pairs were "
-            "spread, each kind in its order"
-        )
     detector = None
     if arguments.align == "mtcnn":
         own = {"thresholds": THRESHOLDS, "factor": kind.factor}
@@ -103,14 +104,22 @@ def pack(arguments: argparse.Namespace) -> None:
         encoding=arguments.encoding,
         quality=arguments.quality,
     )
-    pair_set = to_pair_set(pairs, preparer, Path(arguments.data_dir))
+    encoded = prepared(pairs, preparer, skip=arguments.skip_missing)
+    pairs = [pair for pair in pairs if pair.left in encoded and pair.right in encoded]
+    if kind.list_name and lacks_a_class(np.array([pair.is_genuine for pair in pairs])):
+        pairs = spread(pairs)
+        logger.warning(
+            "the list's order leaves a fold with genuine or impostor pairs only; the pairs were "
+            "spread, each kind in its order"
+        )
+    pair_set = to_pair_set(pairs, encoded, root)
     write_pair_set(arguments.output, pair_set)
     genuine = int(pair_set.is_genuine.sum())
     num_images = len(set(pair_set.paths))
     print(
         f"{arguments.output}: {len(pair_set)} pairs, {genuine} genuine and "
         f"{len(pair_set) - genuine} impostor, of {num_images} images; "
-        f"{missing} pairs left out for missing files"
+        f"{len(listed) - len(pairs)} pairs left out for missing or bad files"
     )
     if preparer.without_face:
         print(
@@ -130,25 +139,73 @@ def listed_pairs(arguments: argparse.Namespace) -> list[ListedPair]:
         list_path = Path(arguments.pairs) if arguments.pairs else root / kind.list_name
         if not list_path.exists():
             raise FileNotFoundError(f"{list_path.absolute()}: no such list; name it with --pairs")
+    images = root / kind.images
+    if not images.is_dir():
+        images = root  # the crops of that folder alone
     flags = {name: getattr(arguments, name) for name in kind.flags}
-    return kind.read(list_path, root / kind.images, **flags)
+    return kind.read(list_path, images, **flags)
 
 
-def present(pairs: list[ListedPair]) -> tuple[list[ListedPair], int]:
-    """Return (pairs whose files exist, number of the others), naming the missing files.
+def present(
+    pairs: list[ListedPair], source: str | Path, root: Path, *, skip: bool
+) -> list[ListedPair]:
+    """Return the pairs with the files that are there, under whatever ending.
 
-    Raises FileNotFoundError if no pair is left.
+    Raises ValueError that counts the files that are missing or no images and names the first of
+    them; with skip their pairs are left out instead, unless almost nothing is there.
     """
-    paths = dict.fromkeys(path for pair in pairs for path in (pair.left, pair.right))
-    missing = {path for path in paths if not path.is_file()}
-    kept = [pair for pair in pairs if not {pair.left, pair.right} & missing]
-    for path in [path for path in paths if path in missing][:NAMED_AT_MOST]:
-        logger.warning("missing: %s", path)
-    if len(missing) > NAMED_AT_MOST:
-        logger.warning("missing: %d more", len(missing) - NAMED_AT_MOST)
-    if not kept:
-        raise FileNotFoundError(f"all {len(pairs)} pairs miss a file; is --data-dir right?")
-    return kept, len(pairs) - len(kept)
+    finder, found, faults = ImageFinder(), {}, {}
+    for path in dict.fromkeys(path for pair in pairs for path in (pair.left, pair.right)):
+        try:
+            found[path] = finder.find(path)
+        except ValueError as error:
+            faults[path] = str(error)
+    kept = [
+        replace(pair, left=found[pair.left], right=found[pair.right])
+        for pair in pairs
+        if not {pair.left, pair.right} & faults.keys()
+    ]
+    num_listed = len(found) + len(faults)
+    if faults:
+        lines = [f"{path}: {fault}" for path, fault in faults.items()]
+        message = missing_message(
+            source, root, list(faults), num_listed, lines,
+            f"{len(pairs) - len(kept)} of {len(pairs)} pairs need them"
+            + ("" if skip else ": bring them, or give --skip-missing to leave these pairs out"),
+        )  # fmt: skip
+        if not skip or not kept or is_of_other_data(len(found), num_listed):
+            raise ValueError(message)
+        logger.warning("%s", message)
+    if finder.num_renamed:
+        old = next(path for path, new in found.items() if path != new)
+        logger.info(
+            "%d of %d images have another ending than listed: %s for %s",
+            finder.num_renamed, num_listed, found[old].name, old.name,
+        )  # fmt: skip
+    return kept
+
+
+def prepared(
+    pairs: list[ListedPair], prepare: Callable[[Path], bytes], *, skip: bool
+) -> dict[Path, bytes]:
+    """Return the encoded crop of each file, each prepared once.
+
+    Raises ValueError that counts the images that cannot be used and names the first of them; with
+    skip they are left out, unless none is left.
+    """
+    encoded, faults = {}, []
+    sides = dict.fromkeys(side for pair in pairs for side in (pair.left, pair.right))
+    for path in tqdm(sides, unit=" images", disable=None):
+        try:
+            encoded[path] = prepare(path)
+        except (ValueError, OSError) as error:
+            faults.append(str(error))
+    if faults:
+        message = all_faults(f"{len(faults)} of {len(sides)} images cannot be packed:", faults)
+        if not skip or not any(p.left in encoded and p.right in encoded for p in pairs):
+            raise ValueError(message)
+        logger.warning("%s", message)
+    return encoded
 
 
 def lacks_a_class(is_genuine: np.ndarray) -> bool:
@@ -163,12 +220,9 @@ def lacks_a_class(is_genuine: np.ndarray) -> bool:
     return False
 
 
-def to_pair_set(pairs: list[ListedPair], prepare: Callable[[Path], bytes], root: Path) -> PairSet:
-    """Return the pair set of the files, each prepared once; names are kept relative to root."""
+def to_pair_set(pairs: list[ListedPair], encoded: dict[Path, bytes], root: Path) -> PairSet:
+    """Return the pair set of the files; names are kept relative to root."""
     sides = [side for pair in pairs for side in (pair.left, pair.right)]
-    encoded = {
-        path: prepare(path) for path in tqdm(dict.fromkeys(sides), unit=" images", disable=None)
-    }
     identities = [name for p in pairs for name in (p.left_identity, p.right_identity)]
     return PairSet(
         [encoded[path] for path in sides],

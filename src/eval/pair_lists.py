@@ -1,13 +1,13 @@
 """The published lists of pairs: LFW, CFP, AgeDB-30, CALFW, CPLFW, and `path1 path2 0|1`.
 
 Each reader takes the list and the folder of the images and returns pairs in the list's order,
-whether the images exist or not.  A path that would leave the folder is an error.  A new kind of
-list is one function with one line, @pair_list.
+whether the images exist or not.  A path that would leave the folder is an error; all bad lines are
+told at once.  A new kind of list is one function with one line, @pair_list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,6 +18,8 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from ..data.image_files import ENDINGS
+from ..data.list_faults import all_faults
 from ..paths import inside
 from ..registry import Registry
 from ..text import BLANKS, read_lines
@@ -68,38 +70,34 @@ def read_lfw(list_path: Path, root: Path) -> list[ListedPair]:
 
     The first line says how many folds and pairs there are.  Files: name/name_0001.jpg.
     """
-    pairs = []
-    for place, (number, fields) in enumerate(_rows(list_path)):
-        if place == 0 and len(fields) < 3:
-            continue
+    rows = list(_rows(list_path))
+    if rows and len(rows[0][1]) < 3:
+        del rows[0]
+
+    def pair(number: int, fields: list[str]) -> ListedPair:
         if len(fields) == 3:
             fields = [fields[0], fields[1], fields[0], fields[2]]
         if len(fields) != 4 or not all(IMAGE_NUMBER.fullmatch(text) for text in fields[1::2]):
             raise ValueError(f"{_place(list_path, number)}: expected `name i j` or `name i name j`")
         left, i, right, j = fields
         files = [f"{name}/{name}_{int(k):04d}.jpg" for name, k in ((left, i), (right, j))]
-        pairs.append(
-            ListedPair(
-                _inside(root, files[0], list_path, number),
-                _inside(root, files[1], list_path, number),
-                left == right,
-                left,
-                right,
-            )
-        )
-    return _some(pairs, list_path)
+        paths = [_inside(root, name, list_path, number) for name in files]
+        return ListedPair(*paths, left == right, left, right)
+
+    return _pairs(rows, pair, list_path)
 
 
 @pair_list("list", "pairs.txt")
 def read_flagged(list_path: Path, root: Path) -> list[ListedPair]:
     """Return the pairs of lines `path1 path2 0|1`, split by TABs where there are any."""
-    pairs = []
-    for number, fields in _rows(list_path):
+
+    def pair(number: int, fields: list[str]) -> ListedPair:
         if len(fields) != 3 or fields[2] not in ("0", "1"):
             raise ValueError(f"{_place(list_path, number)}: expected `path1 path2 0|1`")
         left, right = (_inside(root, name, list_path, number) for name in fields[:2])
-        pairs.append(ListedPair(left, right, fields[2] == "1"))
-    return _some(pairs, list_path)
+        return ListedPair(left, right, fields[2] == "1")
+
+    return _pairs(_rows(list_path), pair, list_path)
 
 
 @pair_list("calfw", "pairs_CALFW.txt")
@@ -112,16 +110,19 @@ def read_two_lines(list_path: Path, root: Path) -> list[ListedPair]:
     rows = [(number, fields) for number, fields in _rows(list_path)]
     if len(rows) % 2:
         raise ValueError(f"{list_path}: {len(rows)} lines; two make a pair")
-    pairs = []
-    for (number, left), (_, right) in zip(rows[0::2], rows[1::2], strict=True):
+
+    def pair(number: int, lines: tuple[list[str], list[str]]) -> ListedPair:
+        left, right = lines
         if len(left) != 2 or len(right) != 2 or (left[1] == "0") != (right[1] == "0"):
             raise ValueError(
                 f"{_place(list_path, number)}: expected two lines `file label` that agree"
             )
-        names = [re.sub(r"_\d+$", "", PurePosixPath(name).stem) for name, _ in (left, right)]
-        files = [_inside(root, name, list_path, number) for name, _ in (left, right)]
-        pairs.append(ListedPair(*files, left[1] != "0", *names))
-    return _some(pairs, list_path)
+        names = [re.sub(r"_\d+$", "", PurePosixPath(name).stem) for name, _ in lines]
+        files = [_inside(root, name, list_path, number) for name, _ in lines]
+        return ListedPair(*files, left[1] != "0", *names)
+
+    twos = zip(rows[0::2], rows[1::2], strict=True)
+    return _pairs(((one[0], (one[1], other[1])) for one, other in twos), pair, list_path)
 
 
 def read_cfp(list_path: Path, root: Path, *, profile: bool) -> list[ListedPair]:
@@ -134,14 +135,14 @@ def read_cfp(list_path: Path, root: Path, *, profile: bool) -> list[ListedPair]:
     """
     if list_path.is_dir():
         return _read_cfp_folder(list_path, root, "FP" if profile else "FF")
-    pairs = []
-    for number, row in enumerate(_mat_rows(list_path), start=1):
+
+    def pair(number: int, row: np.ndarray) -> ListedPair:
         values = [_leaf(value) for value in row]
         if len(values) < 4 or not all(isinstance(value, str) for value in values[:2]):
             raise ValueError(f"{list_path} row {number}: expected path, path, fold, label")
-        is_genuine = float(values[3]) > 0
-        pairs.append(_cfp_pair(values[0], values[1], is_genuine, root, list_path, number))
-    return _some(pairs, list_path)
+        return _cfp_pair(values[0], values[1], float(values[3]) > 0, root, list_path, number)
+
+    return _pairs(enumerate(_mat_rows(list_path), start=1), pair, list_path)
 
 
 pair_list("cfp_ff", "CFP_frontal_paris.mat", factor=0.9)(partial(read_cfp, profile=False))
@@ -150,16 +151,17 @@ pair_list("cfp_fp", "CFP_profile_paris.mat", factor=0.9)(partial(read_cfp, profi
 
 def _read_cfp_folder(protocol: Path, root: Path, split: str) -> list[ListedPair]:
     left, right = (_numbered(protocol / f"Pair_list_{kind}.txt") for kind in split)
-    pairs = []
-    for list_path in sorted((protocol / "Split" / split).glob("*/*.txt"), key=_same_first):
-        for number, fields in _rows(list_path):
-            numbers = "".join(fields).split(",")
-            if len(numbers) != 2 or numbers[0] not in left or numbers[1] not in right:
-                raise ValueError(f"{_place(list_path, number)}: expected two numbers of the lists")
-            names = left[numbers[0]], right[numbers[1]]
-            is_genuine = list_path.stem == "same"
-            pairs.append(_cfp_pair(*names, is_genuine, root, list_path, number))
-    return _some(pairs, protocol / "Split" / split)
+
+    def pair(place: tuple[Path, int], fields: list[str]) -> ListedPair:
+        numbers = "".join(fields).split(",")
+        if len(numbers) != 2 or numbers[0] not in left or numbers[1] not in right:
+            raise ValueError(f"{_place(*place)}: expected two numbers of the lists")
+        names = left[numbers[0]], right[numbers[1]]
+        return _cfp_pair(*names, place[0].stem == "same", root, *place)
+
+    lists = sorted((protocol / "Split" / split).glob("*/*.txt"), key=_same_first)
+    rows = (((path, number), fields) for path in lists for number, fields in _rows(path))
+    return _pairs(rows, pair, protocol / "Split" / split)
 
 
 def _same_first(list_path: Path) -> tuple[str, bool]:
@@ -190,17 +192,24 @@ def read_agedb(list_path: Path, root: Path) -> list[ListedPair]:
     content = _load_mat(list_path)
     if "splits" not in content:
         raise ValueError(f"{list_path}: has no variable 'splits': not AgeDB's protocol")
-    pairs = []
-    for number, split in enumerate(content["splits"].ravel(), start=1):
-        if getattr(split, "ndim", 0) != 2 or split.shape[0] != 2:
-            raise ValueError(f"{list_path} split {number}: expected two rows of names")
-        for left, right in split.T:
-            names = [str(_leaf(left)), str(_leaf(right))]
-            files = [name if PurePosixPath(name).suffix else name + ".jpg" for name in names]
-            people = [name.split("_")[0] for name in names]
-            paths = [_inside(root, name, list_path, number) for name in files]
-            pairs.append(ListedPair(*paths, people[0] == people[1], *people))
-    return _some(pairs, list_path)
+
+    def rows() -> Iterator[tuple[int, np.ndarray]]:
+        for number, split in enumerate(content["splits"].ravel(), start=1):
+            if getattr(split, "ndim", 0) != 2 or split.shape[0] != 2:
+                raise ValueError(f"{list_path} split {number}: expected two rows of names")
+            yield from ((number, column) for column in split.T)
+
+    def pair(number: int, column: np.ndarray) -> ListedPair:
+        names = [str(_leaf(value)) for value in column]
+        files = [
+            name if PurePosixPath(name).suffix.lower() in ENDINGS else name + ".jpg"
+            for name in names
+        ]
+        people = [name.split("_")[0] for name in names]
+        paths = [_inside(root, name, list_path, number) for name in files]
+        return ListedPair(*paths, people[0] == people[1], *people)
+
+    return _pairs(rows(), pair, list_path)
 
 
 @pair_list(
@@ -211,11 +220,14 @@ def read_agedb(list_path: Path, root: Path) -> list[ListedPair]:
         "num_impostor": {"type": int, "help": "impostor pairs (default: as many)"},
         "disjoint_folds": {"type": int, "default": 0, "metavar": "K",
                            "help": "K equal folds of different people (default: 0, mixed)"},
+        "strict": {"action": "store_true",
+                   "help": "anything in the folder but images of identities is an error (left out "
+                   "and told otherwise)"},
         "seed": {"type": int, "default": 0, "help": "of the drawing (%(default)s)"},
     },
 )  # fmt: skip
 def draw_folder(
-    list_path: None, root: Path, *, identities: str, seed: int, **options: int | None
+    list_path: None, root: Path, *, identities: str, seed: int, **options: Any
 ) -> list[ListedPair]:
     """Return folder_pairs() of a folder; there is no list."""
     names = [name.strip() for name in identities.split(",") if name.strip()]
@@ -226,8 +238,8 @@ def draw_folder(
 def _rows(list_path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, fields) of each line that is not empty."""
     for number, line in read_lines(list_path, "list of pairs"):
-        line = line.strip(BLANKS)
-        yield number, line.split("\t") if "\t" in line else re.split(f"[{BLANKS}]+", line)
+        fields = line.split("\t") if "\t" in line else re.split(f"[{BLANKS}]+", line)
+        yield number, [text for field in fields if (text := field.strip(BLANKS))]
 
 
 def _place(list_path: Path, number: int) -> str:
@@ -239,9 +251,23 @@ def _inside(root: Path, name: str, list_path: Path, number: int) -> Path:
     return inside(root, name.replace("\\", "/"), _place(list_path, number))
 
 
-def _some(pairs: list[ListedPair], list_path: Path) -> list[ListedPair]:
+def _pairs(
+    rows: Iterable[tuple[Any, Any]], pair: Callable[..., ListedPair], source: Path
+) -> list[ListedPair]:
+    """Return pair(place, row) of all rows.
+
+    Raises ValueError that counts the bad rows and names the first of them, or if there is no pair.
+    """
+    pairs, faults = [], []
+    for place, row in rows:
+        try:
+            pairs.append(pair(place, row))
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError(all_faults(f"{source}: {len(faults)} bad entries:", faults))
     if not pairs:
-        raise ValueError(f"{list_path}: holds no pairs")
+        raise ValueError(f"{source}: holds no pairs")
     return pairs
 
 

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 import sys
 
@@ -32,30 +31,16 @@ from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.images import read_image
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.files import replace_file
-from arcface_mxnet.limits import shown
-from arcface_mxnet.megaface.align_attempts import Hint, crop_with_hint
-from arcface_mxnet.megaface.lists import read_names, read_probe_list
-from arcface_mxnet.text import WRITTEN, finite_number, read_json, read_lines
+from arcface_mxnet.megaface.align_attempts import crop_with_hint
+from arcface_mxnet.megaface.align_photos import Photo, facescrub_photos, megaface_photos
+from arcface_mxnet.megaface.lists import read_names
+from arcface_mxnet.text import WRITTEN, read_lines
 import cv2
-import numpy as np
 from tqdm import tqdm
 
 SOME_FAILED = 1
 THRESHOLDS = (0.6, 0.7, 0.7)  # Source: the published MegaFace alignment.
-LARGEST_NOTE = 1 << 20  # bytes
-FARTHEST = 1e6  # pixels
-LANDMARK_KEYS = ("1", "0", "2")  # left eye, right eye, nose, as published
 THERE = "there already"
-
-
-@dataclass(frozen=True, eq=False)
-class Photo:
-    """One photo, the crop to be made of it (relative), its label, and what is known of it."""
-
-    path: Path
-    crop: str
-    label: int
-    hint: Hint
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -77,6 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
         else:
             add("--number", choices=("face_id", "image_id"), default="face_id",
                 help="column of the actor lists that numbers the files (%(default)s)")  # fmt: skip
+            add("--skip-missing", action="store_true", help="photos without a box in the actor "
+                "lists fail; without it nothing is begun")  # fmt: skip
     command = commands.add_parser("check", help="check aligned images")
     add = command.add_argument
     add("--root", type=Path, required=True, help="folder of the images")
@@ -97,7 +84,9 @@ def align(arguments: argparse.Namespace) -> int:
     if arguments.threads < 1:
         raise ValueError(f"--threads {arguments.threads}: must be at least 1")
     if arguments.command == "facescrub":
-        photos = list(facescrub_photos(arguments.input_dir, arguments.number))
+        photos = list(facescrub_photos(
+            arguments.input_dir, arguments.number, skip=arguments.skip_missing
+        ))  # fmt: skip
     else:
         photos = list(megaface_photos(arguments.input_dir / arguments.name))
     if not photos:
@@ -149,82 +138,6 @@ def check(arguments: argparse.Namespace) -> int:
     return SOME_FAILED if faults else 0
 
 
-def facescrub_photos(folder: Path, number: str) -> Iterator[Photo]:
-    """Yield the photos of the uncropped list, with the box of the actor lists.
-
-    Raises FileNotFoundError, and ValueError for lists of another form or images without a box.
-    """
-    probe_list = read_probe_list(folder / "facescrub_uncropped_features_list.json")
-    boxes: dict[tuple[str, str], np.ndarray] = {}
-    for part in ("actors", "actresses"):
-        boxes |= _read_boxes(folder / f"facescrub_{part}.txt", number)
-    labels = {name: label for label, name in enumerate(sorted(set(probe_list.ids)))}
-    for path, one in zip(probe_list.paths, probe_list.ids, strict=True):
-        person, _, number_of = Path(path).stem.rpartition("_")
-        box = boxes.get((person.replace(" ", "_"), number_of))
-        if box is None:
-            raise ValueError(f"{folder}: the actor lists have no box for {path}")
-        crop = Path(path).with_suffix(".png").as_posix().replace(" ", "_")
-        yield Photo(folder / "facescrub" / path, crop, labels[one], Hint(box))
-
-
-def _read_boxes(path: Path, number: str) -> dict[tuple[str, str], np.ndarray]:
-    """Return the boxes (4,) x1, y1, x2, y2 of an actor list by (name with _, number)."""
-    lines = read_lines(path, "list of actors")
-    _, first = next(lines, (1, ""))
-    head = first.split("\t")
-    if not {"name", number, "bbox"} <= set(head):
-        raise ValueError(f"{path}: first line names no columns name, {number}, bbox")
-    boxes = {}
-    for line_number, line in lines:
-        row = dict(zip(head, line.split("\t"), strict=False))
-        try:
-            x1, y1, x2, y2 = (finite_number(value.strip()) for value in row["bbox"].split(","))
-            boxes[row["name"].replace(" ", "_"), row[number]] = np.array([x1, y1, x2, y2])
-        except (KeyError, ValueError):
-            raise ValueError(
-                f"{path} line {line_number}: wanted {', '.join(head)}, bbox as x1,y1,x2,y2"
-            ) from None
-    return boxes
-
-
-def megaface_photos(folder: Path) -> Iterator[Photo]:
-    """Yield the photos below a folder, in order, with the box and landmarks beside each."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder of distractors")
-    paths = sorted(path for path in folder.rglob("*.jpg") if not path.name.endswith(".jpg.jpg"))
-    for label, path in enumerate(paths):
-        yield Photo(path, path.relative_to(folder).as_posix(), label, _hint_beside(path))
-
-
-def _hint_beside(path: Path) -> Hint:
-    """Return what FILE.jpg.json says; an absent file, or two of three landmarks, say nothing."""
-    note = path.with_name(path.name + ".json")
-    if not note.is_file():
-        return Hint()
-    content = read_json(note, "note beside a photo", limit=LARGEST_NOTE)
-    try:
-        box, points = content.get("bounding_box"), content.get("landmarks")
-        corner = box and _finite(box["x"], box["y"])
-        sides = box and _finite(box["width"], box["height"])
-        points = points if points and set(LANDMARK_KEYS) <= set(points) else None
-        landmarks = points and np.stack(
-            [_finite(points[key]["x"], points[key]["y"]) for key in LANDMARK_KEYS]
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"there is no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"{note}: not the box and landmarks of a photo: {reason}") from None
-    return Hint(np.concatenate([corner, corner + sides]) if box else None,
-                landmarks if points else None)  # fmt: skip
-
-
-def _finite(x: object, y: object) -> np.ndarray:
-    """Return two numbers of JSON, float64 (2,).  Raises ValueError if they are something else."""
-    if not all(type(value) in (int, float) and abs(value) <= FARTHEST for value in (x, y)):
-        raise ValueError(f"{shown(x)} and {shown(y)} are no pixels")
-    return np.array([x, y], float)
-
-
 def _align_one(
     detector: Detector,
     photo: Photo,
@@ -237,6 +150,8 @@ def _align_one(
     try:
         if path.is_file():
             return _fault_of_old(path, size) or THERE
+        if isinstance(photo.hint, str):
+            raise ValueError(photo.hint)
         crop, attempt = crop_with_hint(detector, read_image(photo.path), photo.hint, size)
     except (ValueError, OSError, cv2.error) as error:
         return "failed: " + " ".join(str(error).split())

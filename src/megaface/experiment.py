@@ -9,6 +9,7 @@ import os
 import numpy as np
 from tqdm import tqdm
 
+from ..data.list_faults import is_of_other_data, two_of_each
 from .feature_source import FeatureFolder, StoredFeatures, open_features
 from .lists import DistractorList, ProbeList
 from .search import BLOCK, IdentificationResult, identify
@@ -142,9 +143,16 @@ def _pool(lists: Sequence[DistractorList]) -> tuple[list[str], list[np.ndarray]]
 def _faults(features: FeatureFolder | StoredFeatures, read_all: bool) -> dict[int, str]:
     """Return what is wrong, by row: absent, of another size; if read_all NaN and zeros too.
 
-    Without read_all the search itself stops at NaN and zeros.
+    Without read_all the search itself stops at NaN and zeros.  Raises ValueError if almost all
+    are absent: those features are of another list.
     """
     faults = features.faults()
+    absent = [features.names[row] for row, fault in faults.items() if fault == "missing"]
+    if is_of_other_data(len(features.names) - len(absent), len(features.names)):
+        raise ValueError(
+            f"{features.path}: {len(absent)} of {len(features.names)} features of the list are "
+            f"missing; {two_of_each(absent, features.there(), ('the list', 'there'))}"
+        )
     if read_all:
         good = np.setdiff1d(np.arange(len(features.names)), list(faults))
         blocks = range(0, len(good), READ_AT_ONCE)

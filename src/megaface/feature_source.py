@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import os
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from ..data.list_faults import two_of_each
 from .features import feature_dim, file_fault, read_features, vector_faults
 from .packed import FeatureStore
 
@@ -26,6 +27,14 @@ class FeatureFolder:
         if not self.path.is_dir():
             raise FileNotFoundError(f"{self.path}: no such feature folder or store (.npy)")
         self.dim = self._first_dim()
+
+    def there(self) -> Iterator[str]:
+        """Yield names that have a feature, on the list or not, as they come: for messages."""
+        for place, folders, files in os.walk(self.path):
+            folders.sort()
+            for file in sorted(files):
+                name = os.path.relpath(os.path.join(place, file), self.path)  # noqa: PTH118
+                yield name.removesuffix(self.ending)
 
     def faults(self) -> dict[int, str]:
         """Return by row what is wrong with a file, without reading past its header."""
@@ -83,7 +92,8 @@ class FeatureFolder:
         if not dims:
             raise FileNotFoundError(
                 f"{self._path(self.names[0])}: no feature of the list is readable under "
-                f"{self.path}; is the file ending {self.ending!r} right?"
+                f"{self.path}; is the file ending {self.ending!r} right? "
+                + two_of_each(self.names, self.there(), ("the list", str(self.path)))
             )
         return max(sorted(set(dims)), key=dims.count)
 
@@ -95,6 +105,10 @@ class StoredFeatures:
         self.store = FeatureStore(path)
         self.path, self.names, self.dim = self.store.path, list(names), self.store.dim
         self._rows = self.store.find(self.names)
+
+    def there(self) -> Iterator[str]:
+        """Yield names that have a row, on the list or not: for messages."""
+        return iter(self.store.names)
 
     def faults(self) -> dict[int, str]:
         """Return the rows that the store does not have."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import run
-from arcface_mxnet.data.folders import find_images
+from arcface_mxnet.data.folders import STRAY, LeftOut, find_images
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.lists import SIZES, check_paths
 import numpy as np
@@ -37,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
         "least --min-images)")  # fmt: skip
     add("--min-images", type=int, default=4, help="images that make a probe (%(default)s)")
     add("--max-images", type=int, default=50, help="most images of a probe (%(default)s)")
+    add("--strict", action="store_true", help="anything in CROPS but images of people is an error "
+        "(left out and told otherwise)")  # fmt: skip
     add("--seed", type=int, default=727, help="seed of the distractors' order (%(default)s)")
     return parser
 
@@ -54,10 +56,14 @@ def write_lists(arguments: argparse.Namespace) -> None:
     if not arguments.name.isalnum():
         raise ValueError(f"--name {arguments.name!r}: give letters and figures alone")
     people = defaultdict(list)
-    for path in find_images(arguments.crops):
+    stray = LeftOut(arguments.crops)
+    for path in find_images(arguments.crops, strict=arguments.strict):
         relative = path.relative_to(arguments.crops)
         if len(relative.parts) > 1:
             people[relative.parts[0]].append(relative.as_posix())
+        else:
+            stray.note(STRAY, path)
+    stray.tell(arguments.strict)
     named = [name.strip() for name in arguments.probes.split(",") if name.strip()]
     few = [name for name in named if len(people.get(name, ())) < arguments.min_images]
     if few:

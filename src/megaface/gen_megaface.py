@@ -35,6 +35,7 @@ from arcface_mxnet.embedding.row_store import partial_path
 from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.features import feature_dim, write_feature
+from arcface_mxnet.megaface.image_checks import check_images
 from arcface_mxnet.megaface.lists import algorithm_name, read_names
 from arcface_mxnet.megaface.packed import DTYPES, FeatureStore, StoreWriter
 from arcface_mxnet.text import WRITTEN, read_json
@@ -102,6 +103,18 @@ def generate(arguments: argparse.Namespace) -> int:
     shard = _shard(arguments.shard)
     sets = ["facescrub"] * (arguments.skip == 0) + ["megaface"] * arguments.mf
     jobs = {name: _images(name, arguments, shard) for name in sets}
+    for name, names in jobs.items():
+        place = arguments.output / f"{name}_{arguments.algo}{_part(shard)}.npy"
+        done = arguments.output / name
+        ending = f"_{arguments.algo}.bin"
+        todo = (
+            _todo_of_store(place, names) if arguments.store
+            else [one for one in names if not _is_whole(done / (one + ending))]
+        )  # fmt: skip
+        check_images(
+            getattr(arguments, f"{name}_lst"), todo, getattr(arguments, f"{name}_root"),
+            place if arguments.store else None,
+        )  # fmt: skip
     model = Model(arguments, size)
     failed = 0
     for name, names in jobs.items():
@@ -143,6 +156,11 @@ class Model:
             "height_width": list(self.size),
             "flip": "sum",
         }
+
+
+def _todo_of_store(path: Path, names: Sequence[str]) -> Sequence[str]:
+    """Return the names whose rows are not written; of a store that is there, none."""
+    return [] if path.exists() else names
 
 
 def fill_folder(

@@ -28,6 +28,7 @@ from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.feature_source import FeatureFolder, StoredFeatures, open_features
 from arcface_mxnet.megaface.features import write_feature
 from arcface_mxnet.megaface.lists import algorithm_name, read_names, read_noise_list
+from arcface_mxnet.megaface.noise_matching import wrong_images
 from arcface_mxnet.megaface.noise_rules import (
     DROP,
     PUBLISHED,
@@ -67,6 +68,8 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("facescrub", "megaface"):
         add(f"--{name}-feature-dir", type=Path, help=f"instead of INPUT/{name}")
         add(f"--{name}-feature-dir-out", type=Path, help=f"instead of OUT/{name}")
+    add("--skip-missing", action="store_true", help="take a noise list even if almost none of its "
+        "names is on the list of images, as for a small part of MegaFace")  # fmt: skip
     add("--store", action="store_true", help="read and write packed stores")
     add("--rule", choices=RULES, default=PUBLISHED, help="(%(default)s)")
     add("--seed", type=int, default=727, help="seed of the noise (%(default)s)")
@@ -110,8 +113,9 @@ def remove_noises(arguments: argparse.Namespace) -> None:
         for rows in batches(len(distractors.names))
     )
     for name, one in sets.items():
+        unknown = f"; {one.num_unknown} of the names are of no image here" * bool(one.num_unknown)
         print(f"{name}: {one.is_wrong.sum()} of {len(one.names)} images are wrong "
-              f"({one.num_noises} names on the noise list)")  # fmt: skip
+              f"({one.num_noises} names on the noise list){unknown}")  # fmt: skip
     if arguments.rule != PUBLISHED:
         print("evaluate them with arcface-megaface --allow-missing")
 
@@ -130,12 +134,12 @@ class _Set:
         if Path(read_from).absolute() == Path(self.out).absolute() and endings[0] == endings[1]:
             raise ValueError(f"{self.out}: would be written over its input; choose another folder")
         self.names = read_names(options[f"{name}_lst"])
-        noises = read_noise_list(options[f"{name}_noises"])
         # FaceScrub's noise list has bare file names, MegaFace's whole paths.
+        noises = read_noise_list(options[f"{name}_noises"])
         self.num_noises = len(noises)
-        self.is_wrong = np.array(
-            [one in noises or (name == "facescrub" and Path(one).name in noises)
-             for one in self.names]
+        self.is_wrong, self.num_unknown = wrong_images(
+            self.names, noises, options[f"{name}_noises"],
+            bare=name == "facescrub", skip=arguments.skip_missing,
         )  # fmt: skip
         self.features: FeatureFolder | StoredFeatures = open_features(
             read_from, self.names, endings[0]

@@ -106,6 +106,7 @@ def test_a_list_with_landmarks_needs_no_face(photos, align, tmp_path):
     assert align(list_path, output, "--image-size", "112,96") == 0
     entries = read_list(output / "train.lst")
     assert [entry.identity for entry in entries] == [0, 1]
+    assert (output / "train.names").read_text() == "0\t7\n1\t9\n"
     assert [read_image(entry.path).shape for entry in entries] == [(112, 96, 3)] * 2
 
 
@@ -131,3 +132,21 @@ def test_bad_input_ends_with_one_line(photos, align, tmp_path, capsys):
     assert align(photos, tmp_path / "crops") == 2
     assert "hold a TAB or a line break" in capsys.readouterr().err
     assert not (tmp_path / "crops").exists()
+
+
+def test_what_is_no_photo_is_told_and_strict_refuses_it(photos, align, tmp_path, capsys, caplog):
+    for name in ("notes.txt", "Abel_Pacheco/Thumbs.db", "__MACOSX/._1.jpg"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_bytes(b"text")
+    good = (photos / f"{OTHER}.jpg").read_bytes()
+    for name in ("1.jfif", "1.v2", "J. R. Smith"):  # told by their first bytes
+        (photos / "Abel_Pacheco" / name).write_bytes(good)
+    caplog.set_level("INFO")
+    assert align(photos, tmp_path / "crops") == 1
+    assert "8 photos, 6 crops" in capsys.readouterr().out
+    made = {path.name for path in (tmp_path / "crops/Abel_Pacheco").iterdir()}
+    assert made >= {"1.png", "1.v2.png", "J. R. Smith.png"}
+    assert "left out 1 files that are no images: notes.txt" in caplog.text
+    assert "left out 2 that systems or programs left there" in caplog.text
+    assert align(photos, tmp_path / "crops", "--strict") == 2
+    assert "notes.txt" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Packing: the original's bytes, any number of threads, and every kind of bad list."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 from arcface_mxnet.data import packing
 from arcface_mxnet.data.dataset import FaceDataset
 from arcface_mxnet.data.face2rec2 import build_parser, main
+from arcface_mxnet.data.lists import read_list
 from arcface_mxnet.data.records import RecordReader
 import cv2
 import numpy as np
@@ -160,7 +162,15 @@ def test_all_lists_of_a_prefix(tmp_path, listed):
     ("bad", "message"),
     [
         ("1\tphotos/ann/0.png", "has 2 fields separated by TAB"),
-        ("1 photos/ann/0.png 0", "has 1 fields"),
+        ("1 photos/ann/0.png 0", "has 1 fields.*this line has spaces: put one TAB"),
+        ("1,photos/ann/0.png,0", "has 1 fields.*this line has commas: put one TAB"),
+        ("photos/ann/0.png\t0", "has a path .'photos/ann/0.png'. and a number: write 1, path"),
+        ("0\tphotos/ann/0.png", "has a path .'photos/ann/0.png'. and a number"),
+        ("7\t0\t3\tphotos/ann/0.png", "of im2rec's form .* with 2 labels"),
+        ("7\t1.5\tphotos/ann/0.png", "im2rec's form .* '1.5' is no whole number from 0"),
+        ("7\tnan\tphotos/ann/0.png", "im2rec's form .* 'nan' is no whole number from 0"),
+        ("7\t0\tphotos/ann/0.png", "is of im2rec form, line 1 is not: one list has one form"),
+        ("1\tC:\\faces\\0.png\t0", "begins with a drive of Windows"),
         ("2\tphotos/ann/0.png\t0", "begins with '2'; 1 means aligned"),
         ("1\tphotos/ann/0.png\tann", "needs numbers after the path.*'ann'"),
         ("0\tphotos/ann/0.png\t0\t1\t2\t3\tx", "needs numbers"),
@@ -280,3 +290,116 @@ def test_a_full_disk_keeps_what_was_there(tmp_path, listed):
     assert run.returncode == 2
     assert "nothing was left behind, make room" in run.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.glob("train.*")} == before
+
+
+def test_skip_bad_closes_the_gap_of_a_person_without_a_good_image(tmp_path, photos, capsys):
+    (photos / "bob" / "0.png").write_bytes(b"no image")
+    arguments = [str(tmp_path), "--folder", str(photos), "--image-size", "16,16"]
+    assert main(arguments) == 2
+    assert "bob/0.png" in capsys.readouterr().err
+    assert main([*arguments, "--skip-bad"]) == 0
+    said = capsys.readouterr().out
+    assert "left out: 1 identities without an image that can be packed (bob)" in said
+    assert "5 images of 2 identities" in said
+    assert (tmp_path / "property").read_text() == "2,16,16\n"
+    assert (tmp_path / "train.names").read_text() == "0\tann\n1\tcyd\n"
+    dataset = FaceDataset(tmp_path)
+    assert dataset.num_classes == 2
+    assert [dataset.sample(key)[1] for key in range(1, 6)] == [0, 0, 0, 1, 1]
+
+
+def test_skip_bad_never_changes_the_numbers_of_a_list(tmp_path, listed, photos, capsys):
+    (photos / "bob" / "0.png").write_bytes(b"no image")
+    assert listed(GROUPED, "--skip-bad") == 2
+    said = capsys.readouterr().err
+    assert "no image of 1 identities can be packed (numbers 1)" in said
+    assert "line 3: " in said and "give --relabel" in said
+    assert not (tmp_path / "train.rec").exists()
+    assert listed(GROUPED, "--skip-bad", "--relabel") == 0
+    assert (tmp_path / "train.names").read_text() == "0\t0\n1\t2\n"
+    assert (tmp_path / "property").read_text() == "2,16,16\n"
+
+
+def test_an_identity_of_which_all_is_left_out_is_no_class(tmp_path, listed, capsys):
+    lines = [GROUPED[0], line("bob/0", 1, aligned=0), line("cyd/0", 2)]
+    assert listed(lines) == 2
+    assert "all are marked 0 (not aligned), without landmarks" in capsys.readouterr().err
+    assert listed(lines, "--relabel") == 0
+    assert FaceDataset(tmp_path).num_classes == 2
+
+
+def test_missing_files_are_told_at_once_before_any_is_packed(tmp_path, listed, capsys):
+    assert listed([*GROUPED, line("cyd/8", 2), line("cyd/9", 2)]) == 2
+    said = capsys.readouterr().err
+    assert "2 of 6 files are missing" in said
+    assert "line 5: " in said and "cyd/8.png: missing" in said and "cyd/9.png: missing" in said
+    assert listed([text.replace("photos/", "fotos/") for text in GROUPED]) == 2
+    said = capsys.readouterr().err
+    assert "4 of 4 files are missing" in said
+    assert "the list: 'fotos/ann/0.png' and 'fotos/ann/1.png'" in said
+    assert "there: 'photos/stray.png' and 'photos/ann/0.png'" in said
+
+
+def test_strict_refuses_what_is_no_image_of_an_identity(tmp_path, photos, capsys):
+    arguments = [str(tmp_path / "out"), "--folder", str(photos), "--image-size", "16,16"]
+    assert main([*arguments, "--strict"]) == 2
+    said = capsys.readouterr().err
+    assert "ann/notes.txt" in said and "stray.png" in said
+    assert not (tmp_path / "out").exists()
+    assert main([str(tmp_path), "--strict"]) == 2
+    assert "--strict: goes with --folder" in capsys.readouterr().err
+
+
+def test_names_that_are_not_utf8(tmp_path, image_of, encode):
+    name = b"Andr\xe9"
+    folder = tmp_path / "photos" / os.fsdecode(name)
+    folder.mkdir(parents=True)
+    (folder / os.fsdecode(name + b".png")).write_bytes(encode(image_of(0, 0)))
+    (folder / os.fsdecode(name + b"-bad.png")).write_bytes(b"no image")
+    command = [sys.executable, "-m", "arcface_mxnet.data.face2rec2", str(tmp_path), "--image-size"]
+    command += ["16,16", "--folder", str(tmp_path / "photos"), "--skip-bad"]
+    run = subprocess.run(command, capture_output=True)
+    assert run.returncode == 0, run.stderr
+    assert name + b"-bad.png" in run.stdout
+    assert (tmp_path / "train.names").read_bytes() == b"0\t" + name + b"\n"
+    assert (tmp_path / "property").is_file()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text, row: text.replace("/", "\\"),
+        lambda text, row: text + "\t",
+        lambda text, row: text + " \t \t",
+        lambda text, row: "  \t  ".join(text.split("\t")),
+        lambda text, row: text + ".000000",
+        lambda text, row: f"{row + 70}\t{text[-1]}.000000\t{text.split(chr(9))[1]}",
+        lambda text, row: f"{row}\t{text[-1]}\t{text.split(chr(9))[1]}".replace("/", "\\"),
+    ],
+    ids=["backslashes", "TAB", "blanks and TABs", "spaces", "decimals", "im2rec", "im2rec 2"],
+)
+def test_lists_as_people_have_them_give_the_same_records(tmp_path, listed, change):
+    assert listed(GROUPED) == 0
+    expected = (tmp_path / "train.rec").read_bytes()
+    (tmp_path / "train.rec").unlink()
+    assert listed([change(text, row) for row, text in enumerate(GROUPED)]) == 0
+    assert (tmp_path / "train.rec").read_bytes() == expected
+
+
+def test_a_file_with_a_backslash_or_blanks_in_its_name_is_itself(tmp_path, image_of, encode):
+    for row, name in enumerate(("a\\b.png", "a/b.png", " b.png", "b.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(encode(image_of(row, 0)))
+    (tmp_path / "x.lst").write_text("1\ta\\b.png\t0\n1\t b.png\t0\n")
+    names = [entry.path.name for entry in read_list(tmp_path / "x.lst")]
+    assert names == ["a\\b.png", " b.png"]
+
+
+def test_im2rec_is_told_and_does_not_say_whether_images_are_aligned(tmp_path, caplog):
+    (tmp_path / "x.lst").write_text("5\t3.000000\ta b/1.jpg\n")
+    caplog.set_level("INFO")
+    for are_aligned, words in ((True, "aligned crops"), (False, "photos to align")):
+        (entry,) = read_list(tmp_path / "x.lst", are_aligned=are_aligned)
+        assert (entry.path, entry.identity) == (tmp_path / "a b/1.jpg", 3)
+        assert entry.is_aligned == are_aligned and entry.landmarks is None
+        assert f"as im2rec writes them; the images are taken for {words}" in caplog.text

@@ -226,9 +226,69 @@ def test_missing_files(benchmark, capsys):
     (benchmark[0] / "loose_crop/5.jpg").unlink()
     assert main(arguments(benchmark)) == 2
     said = capsys.readouterr().err
-    assert "no image file" in said and "5.jpg" in said
+    assert "1 of 72 files are missing or no images" in said
+    assert "no image file" in said and "5.jpg: missing" in said
+    assert not benchmark[2].exists(), "found before the first image is embedded"
     (benchmark[0] / "meta/ijbc_1N_probe_mixed.csv").unlink()
     with pytest.raises(FileNotFoundError, match="^no list of templates and subjects of IJB /"):
         read_search_list(benchmark[0], "IJBC", "probe_mixed")
     left, right, flags = read_template_pairs(benchmark[0], "IJBC")
     assert (left[1], right[1], flags[1]) == (100, 103, False)
+
+
+def test_skip_missing_leaves_images_out_of_their_templates_and_says_so(benchmark, capsys):
+    crops = benchmark[0] / "loose_crop"
+    (crops / "5.jpg").unlink()
+    (crops / "9.jpg").write_bytes(b"")
+    (crops / "30.jpg").write_bytes(b"<html>404")
+    assert main(arguments(benchmark)) == 2
+    said = capsys.readouterr().err
+    assert "3 of 72 files" in said and "--skip-missing" in said
+    assert "5.jpg: missing" in said and "9.jpg: empty" in said and "30.jpg: no image" in said
+    assert main(arguments(benchmark, "--skip-missing", "--all-switches")) == 0
+    heads = re.findall(r"^IJBC, .*$", capsys.readouterr().out, re.M)
+    assert len(heads) == 8
+    assert all(head.endswith("; 3 missing images left out of their templates") for head in heads)
+    assert len(np.load(benchmark[2], mmap_mode="r")) == 69
+    assert main(arguments(benchmark)) == 2, "never without being asked"
+
+
+def test_a_template_without_images_is_not_left_out(benchmark, capsys):
+    for name in (3, 4, 5):  # template 101
+        (benchmark[0] / f"loose_crop/{name}.jpg").unlink()
+    assert main(arguments(benchmark, "--skip-missing")) == 2
+    said = capsys.readouterr().err
+    assert "1 templates, such as 101, have no image left" in said and "4.jpg" in said
+
+
+def test_a_folder_of_other_images_shows_two_names_of_each_side(benchmark, capsys):
+    crops = benchmark[0] / "loose_crop"
+    for path in list(crops.iterdir()):
+        path.rename(crops / f"face-{path.name}")
+    for more in ([], ["--skip-missing"]):
+        assert main(arguments(benchmark, *more)) == 2
+        said = capsys.readouterr().err
+        assert "72 of 72 files are missing" in said
+        assert "the list: '0.jpg' and '1.jpg'; there: 'face-0.jpg' and 'face-1.jpg'" in said
+
+
+def test_all_faults_of_all_lists_are_told_before_embedding(benchmark, capsys):
+    meta = benchmark[0] / "meta"
+    pairs = meta / "ijbc_template_pair_label.txt"
+    pairs.write_text(pairs.read_text() + "100 x 1\n100 101 7\n")
+    (meta / "ijbc_1N_gallery_G1.csv").write_text("T,S\n999,1\n")
+    (meta / "ijbc_1N_gallery_G2.csv").write_text("T,S\n100,1\nx,y\n7\n")
+    assert main(arguments(benchmark)) == 2
+    said = capsys.readouterr().err
+    assert "line 145: " in said and "line 146: " in said and "'100 101 7' is something" in said
+    assert "1 gallery templates have no images, such as 999" in said
+    assert "_G2.csv: 2 bad lines" in said and "line 3: expected a header" in said
+    assert not benchmark[2].exists()
+    points = meta / "ijbc_name_5pts_score.txt"
+    lines = points.read_text().splitlines()
+    lines[1] = lines[1].rsplit(" ", 1)[0] + " nan"
+    lines[2] = lines[2].rsplit(" ", 1)[0] + " high"
+    points.write_text("\n".join(lines))
+    assert main(arguments(benchmark)) == 2
+    said = capsys.readouterr().err
+    assert "2 bad lines" in said and "line 2: 'nan' is no number" in said and "'high'" in said

@@ -175,20 +175,136 @@ def test_aligned_images_are_stored_byte_for_byte(tmp_path, capsys):
     assert read_pair_set(out).paths == ["a.jpg", "b.png", "b.png", "a.jpg"]
 
 
-def test_missing_files_are_listed_and_counted(tmp_path, capsys, caplog):
+def test_missing_files_are_told_at_once_and_left_out_when_asked(tmp_path, capsys, caplog):
     put(tmp_path / "a.jpg")
-    (tmp_path / "pairs.txt").write_text("a.jpg a.jpg 1\na.jpg gone.jpg 0\nlost.jpg gone.jpg 0\n")
+    (tmp_path / "empty.png").touch()
+    text = "a.jpg a.jpg 1\na.jpg gone.jpg 0\nlost.jpg gone.jpg 0\na.jpg empty.png 0\n"
+    (tmp_path / "pairs.txt").write_text(text)
     run = ["list", "--data-dir", str(tmp_path), "--output", str(tmp_path / "x.bin")]
-    assert main(run) == 0
+    assert main(run) == 2
+    said = capsys.readouterr().err
+    assert "3 of 4 files are missing or no images" in said
+    for fault in ("gone.jpg: missing", "lost.jpg: missing", "empty.png: empty"):
+        assert f"{tmp_path}/{fault}" in said
+    assert "3 of 4 pairs need them" in said and "--skip-missing" in said
+    assert not (tmp_path / "x.bin").exists()
+    assert main([*run, "--skip-missing"]) == 0
     assert (
-        "1 pairs, 1 genuine and 0 impostor, of 1 images; 2 pairs left out"
+        "1 pairs, 1 genuine and 0 impostor, of 1 images; 3 pairs left out"
         in capsys.readouterr().out
     )
-    missing = [record.getMessage() for record in caplog.records]
-    assert missing == [f"missing: {tmp_path / name}" for name in ("gone.jpg", "lost.jpg")]
+    assert "3 of 4 files are missing or no images" in caplog.text
     (tmp_path / "pairs.txt").write_text("gone.jpg a.jpg 1\n")
+    assert main([*run, "--skip-missing"]) == 2
+    assert "1 of 1 pairs need them" in capsys.readouterr().err
+
+
+def test_a_list_of_other_images_shows_two_names_of_each_side(tmp_path, capsys):
+    for name in ("x/1.png", "x/2.png"):
+        put(tmp_path / name)
+    lines = [f"y/{number}.jpg y/{number}.jpg 1" for number in range(12)]
+    (tmp_path / "pairs.txt").write_text("\n".join(lines))
+    run = ["list", "--data-dir", str(tmp_path), "--output", str(tmp_path / "x.bin")]
+    for more in ([], ["--skip-missing"]):
+        assert main([*run, *more]) == 2
+        said = capsys.readouterr().err
+        assert "12 of 12 files are missing" in said
+        assert "the list: 'y/0.jpg' and 'y/1.jpg'; there: 'x/1.png' and 'x/2.png'" in said
+
+
+def test_bad_images_are_told_at_once(tmp_path, capsys):
+    put(tmp_path / "a.png")
+    for name in ("b.png", "c.png"):
+        (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    (tmp_path / "pairs.txt").write_text("a.png b.png 1\na.png c.png 0\na.png a.png 1\n")
+    run = ["list", "--data-dir", str(tmp_path), "--output", str(tmp_path / "x.bin")]
     assert main(run) == 2
-    assert "all 1 pairs miss a file" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "2 of 3 images cannot be packed" in said and "b.png" in said and "c.png" in said
+    assert main([*run, "--skip-missing"]) == 0
+    assert "of 1 images; 2 pairs left out" in capsys.readouterr().out
+
+
+def write_agedb(path, names):
+    splits = np.empty((1, 1), dtype=object)
+    splits[0, 0] = np.stack([cell(*names[:2]), cell(*names[2:])])
+    savemat(path, {"splits": splits})
+
+
+def write_cfp(path, names):
+    rows = [cell(names[0], names[1], 1.0, 1.0), cell(names[2], names[3], 1.0, -1.0)]
+    savemat(path, {"pairs": np.stack(rows)})
+
+
+TWO_LINES = "A_0001.jpg 1\nA_0002.jpg 1\nA_0001.jpg 0\nB_0001.jpg 0\n"
+AGEDB = ("1_A_30_f", "1_A_30_f", "1_A_60_f", "2_J. R._61_m")
+CFP = [f"Data/Images/{one}.jpg" for one in ("001/frontal/01", "001/profile/02")] * 2
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".JPG", ".jpeg", ".webp", ".bmp", ""])
+@pytest.mark.parametrize(
+    ("kind", "write", "stems"),
+    [
+        ("lfw", "1\t1\nA\t1\t2\nA\t1\tB\t1\n", ["A/A_0001", "A/A_0002", "B/B_0001"]),
+        ("calfw", TWO_LINES, ["A_0001", "A_0002", "B_0001"]),
+        ("cplfw", TWO_LINES, ["A_0001", "A_0002", "B_0001"]),
+        ("list", "a/1.jpg a/2.jpg 1\na/1.jpg b.c.jpg 0\n", ["a/1", "a/2", "b.c"]),
+        ("agedb_30", partial(write_agedb, names=AGEDB), AGEDB),
+        ("cfp_fp", partial(write_cfp, names=CFP), [name[:-4] for name in CFP]),
+        ("cfp_ff", partial(write_cfp, names=CFP), [name[:-4] for name in CFP]),
+    ],
+)
+def test_the_aligners_ending_is_found(tmp_path, caplog, capsys, kind, write, stems, ending):
+    """arcface-align writes .png whatever the list says; others leave no ending at all."""
+    crops = tmp_path / "crops"
+    for value, stem in enumerate(stems):
+        put(crops / f"{stem}.png", value)
+        (crops / f"{stem}.png").rename(crops / f"{stem}{ending}")
+    list_path = tmp_path / "the.list.mat"
+    list_path.write_text(write) if isinstance(write, str) else write(list_path)
+    run = [kind, "--data-dir", str(crops), "--pairs", str(list_path)]
+    caplog.set_level("INFO")
+    assert main([*run, "--output", str(tmp_path / "x.bin")]) == 0
+    assert "2 pairs, 1 genuine and 1 impostor" in capsys.readouterr().out
+    assert ("have another ending than listed" in caplog.text) == (ending != ".jpg")
+    assert all(path.endswith(ending) for path in read_pair_set(tmp_path / "x.bin").paths)
+
+
+def test_an_ending_is_not_chosen_among_several(tmp_path, capsys):
+    for name in ("A/A_0001.png", "A/A_0001.bmp", "A/A_0002.jpg", "A/A_0002.png"):
+        put(tmp_path / name)
+    (tmp_path / "pairs.txt").write_text("A\t1\t2\n")
+    run = ["lfw", "--data-dir", str(tmp_path), "--output", str(tmp_path / "x.bin")]
+    assert main(run) == 2
+    said = capsys.readouterr().err
+    assert "A_0001.jpg: missing, and 2 others could be meant: A_0001.bmp, A_0001.png" in said
+    assert "A_0002" not in said, "the listed one is there"
+
+
+def test_agedb_in_its_own_folder(tmp_path):
+    write_agedb(tmp_path / "04_FINAL_protocol_30_years.mat", AGEDB)
+    for name in AGEDB:
+        put(tmp_path / "03_Protocol_Images" / f"{name}.png")
+    run = ["agedb_30", "--data-dir", str(tmp_path), "--output", str(tmp_path / "x.bin")]
+    assert main(run) == 0
+    assert read_pair_set(tmp_path / "x.bin").paths[0] == "03_Protocol_Images/1_A_30_f.png"
+
+
+def test_all_bad_lines_of_a_list_are_told_at_once(tmp_path):
+    (tmp_path / "a.txt").write_text("a b 1\na b 2\nc\n../../x b 0\n")
+    with pytest.raises(ValueError) as told:
+        read_flagged(tmp_path / "a.txt", tmp_path)
+    said = str(told.value)
+    assert "3 bad entries" in said
+    assert "line 2: expected" in said and "line 3: expected" in said and "line 4: the path" in said
+
+
+@pytest.mark.parametrize("line", ["A \t 1\t2\t", "A\t\t1\t2", "A   1  2", "A 1 2  "])
+def test_blanks_and_tabs_between_and_after_fields(tmp_path, line):
+    (tmp_path / "pairs.txt").write_text(f"10  300\n{line}\n")
+    assert short(read_lfw(tmp_path / "pairs.txt", tmp_path), tmp_path) == [
+        ("A/A_0001.jpg", "A/A_0002.jpg", True)
+    ]
 
 
 def test_images_of_another_size(tmp_path, capsys):
@@ -228,6 +344,9 @@ def test_folder_of_identities(tmp_path, capsys):
     for name in ("1.bin", "2.bin"):
         assert main([*run, str(tmp_path / name), "--identities", "a,b,d"]) == 0
     assert (tmp_path / "1.bin").read_bytes() == (tmp_path / "2.bin").read_bytes()
+    (tmp_path / "in/a/notes.txt").write_text("no image")
+    assert main([*run, str(tmp_path / "3.bin"), "--strict"]) == 2
+    assert "a/notes.txt" in capsys.readouterr().err
     pair_set = read_pair_set(tmp_path / "1.bin")
     assert pair_set.is_genuine.tolist().count(True) == 18
     assert len(pair_set) == 36

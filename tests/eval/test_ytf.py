@@ -103,3 +103,55 @@ def test_missing_videos(videos, capsys):
     assert "p3/1: no frames of this video" in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match="^no list of video pairs /"):
         read_splits(videos / "nothing.txt")
+
+
+def test_skip_missing_leaves_pairs_and_frames_out_and_says_so(videos, capsys):
+    for video in ("p3/1", "p4/1"):
+        for frame in (videos / "images" / video).iterdir():
+            frame.unlink()
+    (videos / "images/p0/0/1.jpg").write_bytes(b"")
+    (videos / "images/p0/0/2.jpg").write_text("no image")
+    assert main(arguments(videos)) == 2
+    said = capsys.readouterr().err
+    assert "2 of 12 videos have no frames" in said and "--skip-missing" in said
+    assert "p3/1: no frames of this video" in said and "p4/1: no frames of this video" in said
+    assert not (videos / "f.npy").exists()
+    assert main(arguments(videos, "--skip-missing")) == 0
+    out = capsys.readouterr().out
+    kept = [line for line in (videos / "splits2.txt").read_text().splitlines()[1:]
+            if "p3/1" not in line and "p4/1" not in line]  # fmt: skip
+    assert f"[ytf]{len(kept)} pairs of 10 videos, 42 frames" in out
+    assert f"left out: {30 - len(kept)} of 30 pairs" in out and "and 2 frames that are no" in out
+    assert main(arguments(videos)) == 2, "never without being asked"
+
+
+def test_bad_frames_are_told_at_once(videos, capsys):
+    for frame in (1, 2):
+        (videos / f"images/p0/0/{frame}.jpg").write_bytes(b"")
+    assert main(arguments(videos)) == 2
+    said = capsys.readouterr().err
+    assert "2 of 54 frames are no images" in said
+    assert "p0/0/1.jpg: empty" in said and "p0/0/2.jpg: empty" in said
+
+
+def test_a_folder_of_other_videos_shows_two_names_of_each_side(videos, capsys):
+    for person in list((videos / "images").iterdir()):
+        person.rename(person.with_name(f"x{person.name}"))
+    for more in ([], ["--skip-missing"]):
+        assert main(arguments(videos, *more)) == 2
+        said = capsys.readouterr().err
+        assert "12 of 12 videos have no frames" in said
+        assert "the list: 'p0/0' and 'p0/1'; there: 'xp0/0/0.jpg' and 'xp0/0/1.jpg'" in said
+
+
+def test_all_bad_lines_are_told_at_once(tmp_path):
+    (tmp_path / "splits2.txt").write_text("1, 1, a/0, b/0, 2\n1, 2, a/0, b/0, 1\n1, 3, a, b/0, 1\n")
+    with pytest.raises(ValueError, match="2 bad lines") as told:
+        read_splits(tmp_path / "splits2.txt")
+    assert "line 1: expected" in str(told.value) and "line 3: 'a' is not" in str(told.value)
+
+
+def test_what_systems_leave_among_frames_is_none(videos):
+    for name in ("._0.jpg", "Thumbs.db", ".DS_Store"):
+        (videos / "images/p0/0" / name).write_bytes(b"x")
+    assert len(list_frames(videos / "images", "p0/0", 0)) == 4

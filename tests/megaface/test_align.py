@@ -189,12 +189,40 @@ def test_a_photo_that_opencv_cannot_warp_is_one_that_failed(tmp_path, photo, fin
     assert "--threads 0: must be at least 1" in capsys.readouterr().err
 
 
-def test_a_note_that_is_none_is_named(tmp_path, photo, finder, capsys):
+@pytest.mark.parametrize(
+    "note",
+    [
+        '{"bounding_box": [1]}',
+        "{",
+        "",
+        "[]",
+        '{"bounding_box": {"x": 1}}',
+        '{"bounding_box": {"x": "left", "y": 1, "width": 2, "height": 3}}',
+        '{"bounding_box": {"x": 1e999, "y": 1, "width": 2, "height": 3}}',
+    ],
+)
+def test_a_bad_note_is_a_failure_of_its_photo_alone(tmp_path, photo, finder, capsys, note):
     make_megaface(tmp_path, photo)
-    (tmp_path / "megaface/a/b@N00/1.jpg.json").write_text('{"bounding_box": [1]}')
+    (tmp_path / "megaface/a/b@N00/1.jpg.json").write_text(note)
     options = ["megaface", "--input-dir", str(tmp_path), "--output-dir", str(tmp_path / "out")]
-    assert align.main(options) == 2
-    assert "1.jpg.json: not the box and landmarks" in capsys.readouterr().err
+    assert align.main(options) == 1
+    assert "1 failed, 1 cut" in capsys.readouterr().out
+    told = (tmp_path / "out/attempts.tsv").read_text().splitlines()
+    assert "1.jpg.json: not the box and landmarks" in told[0] and told[1].endswith("2.jpg\tcut")
+    assert read_image_list(tmp_path / "out/lst") == ["a/b@N00/2.jpg"]
+
+
+def test_what_is_no_distractor_is_told(tmp_path, photo, finder, caplog):
+    make_megaface(tmp_path, photo)
+    folder = tmp_path / "megaface/a/b@N00"
+    for name in ("._1.jpg", "Thumbs.db", "notes.txt", "4.json"):
+        (folder / name).write_bytes(b"x")
+    (folder / "3").write_bytes((folder / "1.jpg").read_bytes())  # told by its first bytes
+    caplog.set_level("INFO")
+    crops = [one.crop for one in align.megaface_photos(tmp_path / "megaface")]
+    assert crops == ["a/b@N00/1.jpg", "a/b@N00/2.jpg", "a/b@N00/3.jpg"]
+    assert "left out 1 files that are no images: a/b@N00/notes.txt" in caplog.text
+    assert "left out 2 that systems" in caplog.text
 
 
 def make_facescrub(folder, photo):
@@ -251,3 +279,36 @@ def test_check_of_images_aligned_by_others(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "small.png\tis 100x112 (height x width)" in told and "absent.png\t" in told
     assert "1 of 3 images are well" in told
+
+
+def test_photos_without_a_box_are_told_at_once(tmp_path, photo, finder, capsys):
+    make_facescrub(tmp_path, photo)
+    for part, line in (
+        ("actors", "Al Bo\t7\t9\tu\t1,2,3,4"),
+        ("actresses", "Cy Do\t8\t2\tu\t1,2,3"),
+    ):
+        head = "name\timage_id\tface_id\turl\tbbox\n"
+        (tmp_path / f"facescrub_{part}.txt").write_text(head + line)
+    options = ["facescrub", "--input-dir", str(tmp_path), "--output-dir", str(tmp_path / "out")]
+    assert align.main(options) == 2
+    told = capsys.readouterr().err
+    assert "2 of 2 photos have no box" in told
+    assert "facescrub_actresses.txt line 2: wanted" in told
+    assert "is face_id the column" in told and "photos: 'Al_Bo/Al_Bo_1.jpg'" in told
+    assert "boxes: 'Al_Bo_9'" in told
+    assert align.main([*options, "--skip-missing"]) == 2, "of other data"
+
+
+def test_skip_missing_makes_photos_without_a_box_fail_alone(tmp_path, photo, finder, capsys):
+    make_facescrub(tmp_path, photo)
+    actors = tmp_path / "facescrub_actors.txt"
+    actors.write_text(actors.read_text().replace("50,40,150,140", "50,40,150"))
+    options = ["facescrub", "--input-dir", str(tmp_path), "--output-dir", str(tmp_path / "out")]
+    assert align.main(options) == 2
+    told = capsys.readouterr().err
+    assert "1 of 2 photos have no box" in told and "facescrub_actors.txt line 2: wanted" in told
+    assert not (tmp_path / "out").exists()
+    assert align.main([*options, "--skip-missing"]) == 1
+    assert "1 failed" in capsys.readouterr().out
+    assert "no box for it" in (tmp_path / "out/attempts.tsv").read_text()
+    assert read_image_list(tmp_path / "out/lst") == ["Cy_Do/Cy_Do_2.png"]

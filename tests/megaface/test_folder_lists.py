@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 
-def test_sizes_are_nested_and_drawn_by_the_seed(tmp_path, capsys):
+def test_sizes_are_nested_and_drawn_by_the_seed(tmp_path, capsys, caplog):
     for person, count in (("A", 2), ("B", 1), ("C", 120)):
         (tmp_path / "crops" / person).mkdir(parents=True)
         for number in range(count):
@@ -19,6 +19,9 @@ def test_sizes_are_nested_and_drawn_by_the_seed(tmp_path, capsys):
     options = [str(tmp_path / "crops"), str(tmp_path / "lists"), "--min-images", "2"]
     assert folder_lists.main([*options, "--probes", "A"]) == 0
     assert "2 probes of 1 people; distractors: 10 100 121" in capsys.readouterr().out
+    assert "left out 1 images that lie in no identity's folder" in caplog.text
+    assert folder_lists.main([*options, "--probes", "A", "--strict"]) == 2
+    assert "contact_sheet.png" in capsys.readouterr().err
     lists = read_distractor_lists(tmp_path / "lists", [10, 100, 121], 1)
     assert lists[2].paths[:100] == lists[1].paths and lists[1].paths[:10] == lists[0].paths
     assert list(lists[2].paths) != sorted(lists[2].paths)

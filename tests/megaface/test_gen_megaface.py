@@ -137,7 +137,10 @@ def test_bad_images_are_listed_and_the_others_done(data, capsys):
     assert "3/x@N00/3_0.png\t" in listed and "is 9x8 (height x width); align it first" in listed
     assert len(list((data / "out" / "megaface").rglob("*.bin"))) == 18
     assert gen_megaface.main(command(data, "--store", "float32")) == 2
-    assert "delete megaface_x.npy.partial" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "megaface_lst: 2 of 21 images are missing or none" in told
+    assert "3_0.png: no image" in told and "4_0.png: missing" in told
+    assert "delete megaface_x.npy.partial" in told
     for name in (3, 4, 5):
         cv2.imwrite(str(root / f"{name}/x@N00/{name}_0.png"), np.zeros((8, 8, 3), np.uint8))
     assert gen_megaface.main(command(data)) == 0
@@ -200,3 +203,23 @@ def test_a_note_says_what_the_features_are_of(data):
         "models_sha256": ["print of a,0"], "engine": "auto", "dtype": "float32",
         "height_width": [8, 8], "flip": "sum",
     }  # fmt: skip
+
+
+def test_bad_images_are_told_before_the_first_is_embedded(data, caplog, monkeypatch):
+    (data / "megaface_images/4/x@N00/4_0.png").unlink()
+    monkeypatch.setattr(gen_megaface, "open_embedder", None)  # cannot be called
+    with pytest.raises(TypeError):
+        gen_megaface.generate(gen_megaface.build_parser().parse_args(command(data)))
+    assert "1 of 21 images are missing or none" in caplog.text and "4_0.png: missing" in caplog.text
+
+
+def test_a_list_of_other_images_is_refused(data, capsys):
+    names = [f"data/{number}.jpg" for number in range(11)]
+    (data / "megaface_lst").write_text("\n".join(names))
+    for more in ([], ["--store", "float32"]):
+        assert gen_megaface.main(command(data, *more)) == 2
+        told = capsys.readouterr().err
+        assert "11 of 11 images are missing" in told
+        assert "the list: 'data/0.jpg' and 'data/1.jpg'" in told
+        assert "'0/x@N00/0_0.png' and '1/x@N00/1_0.png'" in told
+    assert not SEEN

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from arcface_mxnet.megaface import remove_noises, run_experiment, synthetic
 from arcface_mxnet.megaface.features import read_feature
+from arcface_mxnet.megaface.noise_matching import wrong_images
 from arcface_mxnet.megaface.noise_rules import clean_distractors, clean_probes
 from arcface_mxnet.megaface.packed import FeatureStore
 import numpy as np
@@ -232,3 +233,74 @@ def test_missing_features_are_listed(data, capsys):
     next((folder / "megaface").rglob("*.bin")).unlink()
     assert remove_noises.main(command(folder)) == 2
     assert "1 features cannot be read" in capsys.readouterr().err
+
+
+IMAGES = [f"{person}/{number}.jpg" for person in "ab" for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name: name.replace("/", "_"),
+        lambda name: name.replace(".jpg", ".png"),
+        lambda name: name.replace(".jpg", ".jpg.bin"),
+        lambda name: f"megaface/{name}",
+        lambda name: name.upper(),
+        lambda name: f"/data/{name}",
+    ],
+    ids=["separators", "endings", "two endings", "prefixes", "capitals", "absolute"],
+)
+def test_a_noise_list_that_matches_nothing_shows_two_names_of_each_side(change):
+    noises = {change(name) for name in IMAGES[2:4]}
+    with pytest.raises(ValueError, match="2 of its 2 names are of no image on the list of 10") as e:
+        wrong_images(IMAGES, noises, "noises.txt", bare=False)
+    shown = sorted(noises)
+    assert f"the noise list: {shown[0]!r} and {shown[1]!r}" in str(e.value)
+    assert "the images: 'a/0.jpg' and 'a/1.jpg'" in str(e.value)
+    assert "--skip-missing" in str(e.value)
+    wrong, unknown = wrong_images(IMAGES, noises, "noises.txt", bare=False, skip=True)
+    assert not wrong.any() and unknown == 2
+
+
+def test_almost_nothing_is_refused_and_a_few_unknown_are_told(caplog):
+    others = {f"x/{number}.jpg" for number in range(19)}
+    with pytest.raises(ValueError, match="19 of its 20 names are of no image"):
+        wrong_images(IMAGES, {*others, "a/3.jpg"}, "noises.txt", bare=False)
+    wrong, unknown = wrong_images(IMAGES, {"a/3.jpg", "x/1.jpg"}, "noises.txt", bare=False)
+    assert np.flatnonzero(wrong).tolist() == [3] and unknown == 1
+    assert "1 of its 2 names are of no image" in caplog.text and "'x/1.jpg'" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["b\\2.jpg", "./b/2.jpg", ".\\b\\2.jpg", "b/2.jpg"])
+def test_separators_of_windows_and_the_dot_of_find_are_understood(name):
+    wrong, unknown = wrong_images(IMAGES, {name}, "noises.txt", bare=False)
+    assert np.flatnonzero(wrong).tolist() == [7] and unknown == 0
+
+
+def test_a_bare_name_never_matches_in_every_folder():
+    with pytest.raises(ValueError, match="'2.jpg' is the name of 2 images, such as 'a/2.jpg'"):
+        wrong_images(IMAGES, {"2.jpg", "a/1.jpg"}, "noises.txt", bare=True)
+    wrong, _ = wrong_images([*IMAGES, "b/9.jpg"], {"9.jpg"}, "noises.txt", bare=True)
+    assert np.flatnonzero(wrong).tolist() == [10]
+    with pytest.raises(ValueError, match="1 of its 1 names"):
+        wrong_images([*IMAGES, "b/9.jpg"], {"9.jpg"}, "noises.txt", bare=False)
+    wrong, _ = wrong_images([*IMAGES, "2.jpg"], {"2.jpg"}, "noises.txt", bare=True)
+    assert np.flatnonzero(wrong).tolist() == [10], "an image of just that name is meant"
+
+
+def test_an_empty_noise_list_is_said(caplog):
+    wrong, unknown = wrong_images(IMAGES, set(), "noises.txt", bare=True)
+    assert not wrong.any() and not unknown and "noises.txt: names no image" in caplog.text
+
+
+def test_unknown_names_are_said_with_the_result(data, capsys):
+    folder, packed = data
+    noises = folder / "megaface_noises.txt"
+    noises.write_text(noises.read_text() + "nobody/1.jpg\n")
+    assert remove_noises.main(command(folder, *packed)) == 0
+    assert (
+        "names on the noise list); 1 of the names are of no image here" in capsys.readouterr().out
+    )
+    noises.write_text("nobody/1.jpg\n")
+    assert remove_noises.main(command(folder, *packed)) == 2
+    assert "1 of its 1 names are of no image" in capsys.readouterr().err

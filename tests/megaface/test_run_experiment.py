@@ -290,3 +290,20 @@ def test_the_report_shows_the_faces_that_can_be_read(data):
     cells = pages[0].count("<td class=name>")  # probe, mate and distractor of each row
     assert cells and pages[0].count("<img ") == cells * 2 // 3
     assert pages[1].count("<td class=name>") == cells and "<img " not in pages[1]
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["files", "stores"])
+def test_features_of_another_list_are_refused_even_where_some_may_be_missing(data, capsys, packed):
+    """A list that matches almost nothing shows two names of each side."""
+    lists = data / "templatelists"
+    path = lists / "megaface_features_list.json_10_1"
+    names = json.loads(path.read_text())["path"]
+    path.write_text(json.dumps({"path": [f"x/{name}" for name in names]}))
+    options = command(data, "out", "--allow-missing", sizes=["10"])
+    if packed:
+        assert convert.main(["import", str(data / "megaface"), ENDING, str(data / "m.npy")]) == 0
+        options[0] = str(data / "m.npy")
+    assert run_experiment.main(options) == 2
+    told = capsys.readouterr().err
+    assert f"the list: 'x/{names[0]}' and 'x/{names[1]}'" in told
+    assert told.count(".jpg'") + told.count(".png'") >= 4
