@@ -12,6 +12,7 @@ from pathlib import Path
 import runpy
 
 from arcface_mxnet.align.crop import align_face
+from arcface_mxnet.align.detectors import open_detector
 from arcface_mxnet.align.face import main_face
 from arcface_mxnet.align.mtcnn import MtcnnDetector
 from arcface_mxnet.data.images import read_image
@@ -52,6 +53,7 @@ def main() -> None:
     detector = MtcnnDetector(mx.cpu(), model_dir=MODELS / "mtcnn")
     detection_speed(detector, paths[:TIMED_PHOTOS])
     stage_times(detector, paths[:TIMED_PHOTOS])
+    detectors_by_faces(paths[:TIMED_PHOTOS])
     found = find_all(detector, paths)
     landmark_distance(found)
     verification(found)
@@ -91,6 +93,33 @@ def stage_times(detector: MtcnnDetector, paths: list[Path]) -> None:
         print(f"photo of 250x250 to an embedding by {name} with MXNet")
         times = deploy["time_stages"](FaceModel(detector, embedder), photos, 2 * len(photos))
         print(deploy["table"](times))
+
+
+def detectors_by_faces(paths: list[Path]) -> None:
+    """Print ms per photo and stage of every detector, for one face and for a crowd."""
+    single = read_image(paths[0])
+    crowd = np.vstack(
+        [np.hstack([read_image(path) for path in paths[i : i + 5]]) for i in range(0, 25, 5)]
+    )
+    embedder = Embedder(f"{MODELS}/sface-m1,0", batch_size=16, flip=False)
+    for name, folder in (("mtcnn", MODELS / "mtcnn"), ("yunet", MODELS)):
+        model = FaceModel(open_detector(folder), embedder)
+        for photo in (single, crowd):
+            faces = model.find_all(photo)
+            crops = np.stack([model.crop(photo, face) for face in faces])
+            works = {
+                "detect": lambda model=model, photo=photo: model.detector.detect(photo),
+                "detect and doubt": lambda model=model, photo=photo: model.find_all(photo),
+                "align": lambda model=model, photo=photo, faces=faces: [
+                    model.crop(photo, face) for face in faces
+                ],
+                "embed": lambda model=model, crops=crops: model.embed_crops(crops),
+            }
+            seconds = alternate(works, rounds=9)
+            print(
+                f"{name}, {photo.shape[1]}x{photo.shape[0]}, {len(faces)} faces: "
+                + ", ".join(f"{stage} {1000 * value:.1f} ms" for stage, value in seconds.items())
+            )
 
 
 def find_all(detector: MtcnnDetector, paths: list[Path]) -> dict[str, tuple]:

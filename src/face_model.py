@@ -1,5 +1,5 @@
 """Moved to embedding/face_model.py."""
 
-from .embedding.face_model import FaceModel, NoFaceError
+from .embedding.face_model import FaceModel, NoFaceError, UncertainFaceError
 
-__all__ = ["FaceModel", "NoFaceError"]
+__all__ = ["FaceModel", "NoFaceError", "UncertainFaceError"]

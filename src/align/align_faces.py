@@ -3,9 +3,10 @@
     arcface-align PHOTOS CROPS                  a folder, its subfolders are the identities
     arcface-align photos.lst CROPS --root DIR   a list: 0 or 1 <TAB> path <TAB> identity ...
 
-Writes CROPS/IDENTITY/NAME.png, CROPS/train.lst for face2rec2.py, CROPS/failures.tsv with what
-failed and why, and beside the folder CROPS-contact_sheet.png.  Started again it does only what
-is not done yet.
+Photos that lie on their side or stand on their head are set upright.  Writes
+CROPS/IDENTITY/NAME.png, CROPS/train.lst for face2rec2.py, CROPS/faces.tsv with the number of
+faces, turn, doubts and quality of each, CROPS/failures.tsv with what failed and why, and beside the
+folder CROPS-contact_sheet.png.  Started again it does only what is not done yet.
 
 Exit code 0 if there is a crop of every photo, 1 if some failed, 2 for bad input.
 """
@@ -16,101 +17,35 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 import logging
 import os
 from pathlib import Path
+import re
 import sys
 
-from arcface_mxnet.align.arguments import add_detector_arguments, chosen_detector
+from arcface_mxnet.align.aligner import Aligner, Outcome, Photo
+from arcface_mxnet.align.arguments import (
+    add_detector_arguments,
+    add_quality_arguments,
+    chosen_bounds,
+    chosen_detector,
+)
 from arcface_mxnet.align.contact_sheet import contact_sheet
-from arcface_mxnet.align.crop import align_face, crop_box
-from arcface_mxnet.align.detectors import Detector
-from arcface_mxnet.align.face import main_face
+from arcface_mxnet.align.face_facts import FactsWriter
 from arcface_mxnet.align.template import crop_size
 from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.folders import find_images
 from arcface_mxnet.data.image_files import ENDINGS
-from arcface_mxnet.data.images import MAX_PIXELS, read_image
+from arcface_mxnet.data.images import MAX_PIXELS
 from arcface_mxnet.data.lists import read_list
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.files import replace_file
 import cv2
-import numpy as np
 from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
 SOME_FAILED = 1
-NO_FACE = "no face found"
-
-
-@dataclass(frozen=True)
-class Photo:
-    """One photo and the crop to be made of it.  landmarks: (5, 2) where the list gives them."""
-
-    path: Path
-    crop_path: Path
-    identity: int
-    landmarks: np.ndarray | None = None
-    is_aligned: bool = False
-
-
-@dataclass(frozen=True)
-class Aligner:
-    """Makes one crop.  size: (height, width).  fallback: "none", or "box" for the unaligned
-    centre of a photo without a face.  limited: every photo is one face box.  max_pixels: of a
-    photo that is decoded.
-    """
-
-    detector: Detector
-    size: tuple[int, int]
-    fallback: str = "none"
-    limited: bool = False
-    max_pixels: int = MAX_PIXELS
-
-    def align(self, photo: Photo) -> str:
-        """Write the crop of a photo if it is not there; return why there is none, or ""."""
-        try:
-            if photo.crop_path.is_file():
-                return self._fault_of_old(photo.crop_path)
-            crop = self.crop(photo)
-        except (ValueError, OSError, MemoryError, cv2.error) as error:
-            return _one_line(str(error) or type(error).__name__)
-        if crop is None:
-            return NO_FACE
-        encoded, data = cv2.imencode(photo.crop_path.suffix, crop)
-        assert encoded
-        with replace_file(photo.crop_path) as file:
-            file.write(data.tobytes())
-        return ""
-
-    def _fault_of_old(self, path: Path) -> str:
-        """Return why a crop made by an earlier run cannot stay, or ""."""
-        height, width = read_image(path).shape[:2]
-        if (height, width) == self.size:
-            return ""
-        return _one_line(
-            f"{path} is there already, {height}x{width} (height x width): delete it, or give "
-            "another folder"
-        )
-
-    def crop(self, photo: Photo) -> np.ndarray | None:
-        """Return the crop, BGR, or None without a face.  Raises ValueError or OSError."""
-        bgr = read_image(photo.path, max_pixels=self.max_pixels)
-        if photo.is_aligned:
-            if bgr.shape[:2] != self.size:
-                raise ValueError(
-                    f"listed as aligned, but is {bgr.shape[0]}x{bgr.shape[1]} (height x width)"
-                )
-            return bgr
-        if photo.landmarks is not None:
-            return align_face(bgr, photo.landmarks, self.size)
-        detect = self.detector.detect_limited if self.limited else self.detector.detect
-        faces = detect(bgr)
-        if faces:
-            return align_face(bgr, main_face(faces, bgr.shape).landmarks, self.size)
-        return crop_box(bgr, size=self.size) if self.fallback == "box" else None
 
 
 def photos_of_folder(
@@ -156,11 +91,6 @@ def _crop_path(output: Path, relative: Path, suffix: str) -> Path:
     return output / relative.with_name(relative.name + suffix)
 
 
-def _one_line(text: str) -> str:
-    """Return text without line breaks and TABs, and with ? for bytes that are no UTF-8."""
-    return " ".join(text.split()).encode(errors="replace").decode()
-
-
 def check_names(photos: Sequence[Photo]) -> None:
     """Raise ValueError for names that no list can hold, and if two photos, such as a.jpg and
     a.png, would become one crop.
@@ -180,8 +110,8 @@ def check_names(photos: Sequence[Photo]) -> None:
         )
 
 
-def align_all(aligner: Aligner, photos: Sequence[Photo], threads: int) -> Iterator[str]:
-    """Yield, in order, why each photo has no crop, or ""; several photos are read at once."""
+def align_all(aligner: Aligner, photos: Sequence[Photo], threads: int) -> Iterator[Outcome]:
+    """Yield, in order, what became of each photo; several photos are read at once."""
     with ThreadPoolExecutor(threads) as pool:
         try:
             yield from tqdm(pool.map(aligner.align, photos), total=len(photos), unit="photo")
@@ -243,6 +173,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--fallback", default="none", choices=("none", "box"),
         help="for a photo without a face: no crop, or its centre unaligned (default: none)",
     )  # fmt: skip
+    add(
+        "--uncertain", default="accept", choices=("accept", "refuse"),
+        help="a face that its score or landmarks speak against: a crop, marked in faces.tsv, or a "
+        "failure (default: accept)",
+    )  # fmt: skip
+    add_quality_arguments(parser)
     add_engine_arguments(parser)
     add("--max-pixels", type=int, default=MAX_PIXELS, help="pixels of the largest photo that is "
         "decoded, as its file says (default: %(default)s)")  # fmt: skip
@@ -270,13 +206,49 @@ def _align(args: argparse.Namespace) -> int:
     if args.photos.is_dir() and args.output.resolve().is_relative_to(args.photos.resolve()):
         raise ValueError(f"{args.output} lies in {args.photos}: crops would be taken for photos")
     check_names(photos)
-    aligner = Aligner(chosen_detector(args), size, args.fallback, args.limited, args.max_pixels)
-    reasons = list(align_all(aligner, photos, args.threads))
-    write_results(args.output, photos, reasons, is_list=args.photos.is_file())
-    failures = Counter(reason for reason in reasons if reason)
-    print(f"{len(photos)} photos, {len(photos) - failures.total()} crops in {args.output}")
+    aligner = Aligner(
+        chosen_detector(args), size, args.fallback, args.limited, args.max_pixels,
+        chosen_bounds(args), accept_uncertain=args.uncertain == "accept",
+    )  # fmt: skip
+    facts = FactsWriter(args.output)
+    outcomes = []
+    try:
+        for photo, outcome in zip(photos, align_all(aligner, photos, args.threads), strict=True):
+            outcomes.append(outcome)
+            facts.add(_name(photo, args.output), None if outcome.reason else outcome.facts)
+        facts.finish(
+            _name(photo, args.output)
+            for photo, outcome in zip(photos, outcomes, strict=True)
+            if not outcome.reason
+        )
+    finally:
+        facts.close()
+    write_results(
+        args.output, photos, [one.reason for one in outcomes], is_list=args.photos.is_file()
+    )
+    return _summary(photos, outcomes, args.output)
+
+
+def _name(photo: Photo, output: Path) -> str:
+    return photo.crop_path.relative_to(output).as_posix()
+
+
+def _summary(photos: Sequence[Photo], outcomes: Sequence[Outcome], output: Path) -> int:
+    """Print what was made, what was not and why, and what is doubtful; return the exit code."""
+    # "score 0.812 below 0.9" and "score 0.79 below 0.9" are one reason.
+    failures = Counter(re.sub(r"\d[\d.]*", "..", one.reason) for one in outcomes if one.reason)
+    print(f"{len(photos)} photos, {len(photos) - failures.total()} crops in {output}")
     for reason, count in failures.most_common(10):
         print(f"{count:6} {reason}")
+    made = [one.facts for one in outcomes if one.facts and not one.reason]
+    for count, words in (
+        (sum(one["turn"] != "0" for one in made), "were turned and set upright"),
+        (sum(one["num_faces"] != "1" for one in made), "have several faces: the main one is taken"),
+        (sum(one["doubts"] != "" for one in made), "are uncertain: look at them, or --uncertain "
+         "refuse leaves them out"),
+    ):  # fmt: skip
+        if count:
+            print(f"{count:6} {words} (faces.tsv)")
     return SOME_FAILED if failures else 0
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 from ..engines.arguments import chosen_gpu
 from .detectors import DETECTORS, Detector, open_detector
+from .quality import QualityBounds
 
 
 def add_detector_arguments(
@@ -22,7 +24,7 @@ def add_detector_arguments(
         *aliases,
         default="models/mtcnn",
         metavar="DIR",
-        help=f"folder of its networks, or {', '.join(DETECTORS)} (%(default)s)",
+        help=f"folder of its networks, or {', '.join(DETECTORS)} (default: %(default)s)",
     )
     if min_size is not None:
         parser.add_argument(
@@ -42,3 +44,30 @@ def chosen_detector(
     return open_detector(
         arguments.detector, chosen_gpu(arguments), engine=arguments.engine, own=own, **min_size
     )
+
+
+def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each bound of QualityBounds; none is set by default."""
+    add = parser.add_argument
+    add("--min-eye-distance", type=float, metavar="PIXELS", help="of the photo (default: any)")
+    add(
+        "--min-sharpness", type=float, metavar="VARIANCE",
+        help="variance of the Laplacian of the grey crop, squared grey levels (default: any)",
+    )  # fmt: skip
+    add(
+        "--max-clipped", type=float, metavar="FRACTION",
+        help="of the crop's pixels that are all dark or all bright, 0..1 (default: any)",
+    )  # fmt: skip
+    add("--max-yaw", type=float, metavar="DEGREES", help="to either side (default: any)")
+    add("--max-pitch", type=float, metavar="DEGREES", help="up or down (default: any)")
+    add("--min-score", type=float, metavar="SCORE", help="of the detector, 0..1 (default: any)")
+
+
+def chosen_bounds(arguments: argparse.Namespace) -> QualityBounds:
+    """Return the bounds of add_quality_arguments's flags.  Raises ValueError below 0."""
+    names = [field.name for field in dataclasses.fields(QualityBounds)]
+    bounds = {name: getattr(arguments, name) for name in names}
+    for name, value in bounds.items():
+        if value is not None and not value >= 0:
+            raise ValueError(f"--{name.replace('_', '-')} {value}: give a number from 0")
+    return QualityBounds(**bounds)

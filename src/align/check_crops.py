@@ -65,6 +65,7 @@ def _print(report: CropReport) -> None:
     red = "all grey" if report.red is None else f"{report.red:.0%} redder than blue"
     print(f"size, height x width  {sizes}")
     print(f"faces found           {report.num_found}, median score {report.score:.3f}")
+    print(f"turned, uncertain     {report.num_turned}, {report.num_uncertain}")
     print(f"shift x, y (pixels)   {report.shift[0]:+.1f}, {report.shift[1]:+.1f}")
     print(f"spread x, y (pixels)  {report.spread[0]:.1f}, {report.spread[1]:.1f}")
     print(f"scale x, y            {report.scale[0]:.2f}, {report.scale[1]:.2f}")

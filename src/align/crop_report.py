@@ -15,6 +15,7 @@ import numpy as np
 from .detectors import Detector
 from .face import main_face
 from .template import SIZES, SQUARE_SHIFT_X, template
+from .trust import find_faces
 
 # Tolerances.  Crops aligned by another good detector differ from ours by a pixel or less.
 MAX_SHIFT = 2.5  # pixels, median over crops
@@ -33,13 +34,16 @@ class CropReport:
 
     shift: (2,) median of landmarks less template, x and y in pixels; spread: (2,) median
     deviation of a crop from it.  scale: (2,) median size of faces along x and y, 1 is right.
-    red: share of crops redder than blue; None if all are grey.  faults: in words, none if all
-    is well.
+    red: share of crops redder than blue; None if all are grey.  num_turned: crops whose faces lie
+    on their side or stand on their head; num_uncertain: whose faces are doubted, see Face.doubts.
+    faults: in words, none if all is well.
     """
 
     num_crops: int
     sizes: dict[tuple[int, int], int]
     num_found: int
+    num_turned: int
+    num_uncertain: int
     score: float
     shift: np.ndarray
     spread: np.ndarray
@@ -58,13 +62,18 @@ def check_crops(crops: Iterable[np.ndarray], detector: Detector) -> CropReport:
     sizes: Counter[tuple[int, int]] = Counter()
     found: dict[tuple[int, int], list[tuple[np.ndarray, float]]] = {}
     reds = []
+    num_turned = num_uncertain = 0
     for crop in crops:
         size = crop.shape[:2]
         sizes[size] += 1
         reds.append(_redness(crop))
-        faces = detector.detect(crop)
+        faces = find_faces(detector.detect, crop, detector.trust)
         if faces:
             face = main_face(faces, crop.shape)
+            num_uncertain += face.is_uncertain
+            if face.turn and not face.is_uncertain:
+                num_turned += 1
+                continue
             found.setdefault(size, []).append((face.landmarks, face.score))
     if not sizes:
         raise ValueError("no crops to check")
@@ -73,18 +82,20 @@ def check_crops(crops: Iterable[np.ndarray], detector: Detector) -> CropReport:
     shift, spread, scale = _place(landmarks, size)
     coloured = [red for red in reds if red != 0]
     red = float(np.mean(np.array(coloured) > 0)) if coloured else None
-    num_found = sum(map(len, found.values()))
+    num_found = num_turned + sum(map(len, found.values()))
     scores = [score for faces in found.values() for _, score in faces]
     return CropReport(
         sizes.total(),
         dict(sizes),
         num_found,
+        num_turned,
+        num_uncertain,
         float(np.median(scores)) if scores else float("nan"),
         shift,
         spread,
         scale,
         red,
-        tuple(_faults(sizes, num_found, shift, spread, scale, red)),
+        tuple(_faults(sizes, num_found, num_turned, shift, spread, scale, red)),
     )
 
 
@@ -109,6 +120,7 @@ def _place(landmarks: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, ..
 def _faults(
     sizes: Counter,
     num_found: int,
+    num_turned: int,
     shift: np.ndarray,
     spread: np.ndarray,
     scale: np.ndarray,
@@ -124,6 +136,11 @@ def _faults(
         yield f"crops of {len(sizes)} sizes are mixed"
     if num_found < MIN_FOUND * sizes.total():
         yield f"a face is found in {num_found} of {sizes.total()} crops: cut wrong, or no faces"
+    if num_turned:
+        yield (
+            f"{num_turned} crops lie on their side or stand on their head: turn them, or align the "
+            "photos anew"
+        )
     aspect = scale[0] / scale[1]
     if aspect < ASPECTS[0] or aspect > ASPECTS[1]:
         yield (

@@ -12,20 +12,25 @@ import numpy as np
 from ..registry import Registry
 from .face import Face
 from .mtcnn import MtcnnDetector
+from .trust import Trust
+from .yunet import YunetDetector
 
 # Called with (ctx, engine=, min_size=, model_dir=), where model_dir has a default, and what is its
 # own; is_in(folder) tells whether a folder holds its networks.
 DETECTORS = Registry("detector", "--detector")
 DETECTORS.register("mtcnn")(MtcnnDetector)
+DETECTORS.register("yunet")(YunetDetector)
 
 
 class Detector(Protocol):
     """What finds faces, safe to share between threads.  MtcnnDetector says what each call means.
 
     min_size: pixels, smallest face that detect looks for; a copy may be given another.
+    trust: what its scores tell, None where nobody has measured that.
     """
 
     min_size: int
+    trust: Trust | None
 
     def detect(self, image: np.ndarray) -> list[Face]: ...
 

@@ -11,13 +11,24 @@ import numpy as np
 @dataclass(frozen=True, eq=False)
 class Face:
     """box: (4,) x1, y1, x2, y2; landmarks: (5, 2) x, y: left eye, right eye, nose, left and
-    right mouth corner, as seen in the image; float32, pixels, (0, 0) is the centre of the first.
-    score: 0..1, higher is surer.
+    right mouth corner, as seen in the upright image; float32, pixels, (0, 0) is the centre of the
+    first.  score: 0..1, higher is surer.
+
+    turn: 0, 90, 180 or 270 degrees by which the image must be turned counterclockwise for the face
+    to be upright; box and landmarks are in the image as it is.  doubts: why it may be no face, or
+    not where it seems, in words; detectors know of none, trust.find_faces does.
     """
 
     box: np.ndarray
     landmarks: np.ndarray
     score: float
+    turn: int = 0
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Tell whether anything speaks against it."""
+        return bool(self.doubts)
 
 
 def main_face(faces: Sequence[Face], shape: tuple[int, ...]) -> Face:

@@ -30,6 +30,17 @@ def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.square(difference, out=difference).sum(axis=1)
 
 
+def cosine(left: np.ndarray, right: np.ndarray) -> float:
+    """Return the cosine of two unit vectors (D,), within [-1, 1] whatever rounding says.
+
+    Raises ValueError if it is not finite: one of them is no embedding.
+    """
+    value = float(np.dot(np.asarray(left, np.float64), np.asarray(right, np.float64)))
+    if not np.isfinite(value):
+        raise ValueError("an embedding is NaN or infinite; it can be compared with nothing")
+    return min(max(value, -1.0), 1.0)
+
+
 def cosines_of(distances: np.ndarray) -> np.ndarray:
     """Return the cosines, float64, that belong to squared L2 distances of unit vectors."""
     return 1.0 - np.asarray(distances, np.float64) / 2.0

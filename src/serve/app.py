@@ -22,6 +22,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
+from ..embedding.vectors import cosine
 from .answers import Comparison, Embedded, FaceAnswer, Match, Person, SearchAnswer
 from .gate import Access, Gate
 from .limits import Limits
@@ -97,7 +98,7 @@ def create_app(recognizer: Recognizer, people: People, settings: Settings) -> Fa
     async def compare(left: UploadFile, right: UploadFile, crop: WithCrop = False) -> Comparison:
         """Tell whether two photos show one person."""
         (one, found), (other, other_found) = await recognise([left, right])
-        similarity = float(found.embedding @ other_found.embedding)
+        similarity = cosine(found.embedding, other_found.embedding)
         return Comparison(
             similarity=similarity,
             squared_l2=2 - 2 * similarity,

@@ -159,7 +159,8 @@ class People:
                 matrix = np.stack([row for rows in self._by_name.values() for row in rows])
                 self._index = matrix, np.cumsum([0, *counts[:-1]]), list(self._by_name)
             matrix, starts, names = self._index
-        best = np.maximum.reduceat(matrix @ embedding, starts)  # (people,)
+        # Rounding may leave a cosine of equal vectors a little above 1.
+        best = np.clip(np.maximum.reduceat(matrix @ embedding, starts), -1, 1)  # (people,)
         nearest = np.argsort(-best, kind="stable")[:limit]
         return [(names[i], float(best[i])) for i in nearest]
 

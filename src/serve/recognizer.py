@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..align.crop import align_face
-from ..align.face import Face, main_face
-from ..face_model import FaceModel
+from ..align.face import Face
+from ..embedding.face_model import FaceModel, NoFaceError, UncertainFaceError
 from .photos import Photo
 from .refusal import Refusal
 
@@ -61,11 +60,14 @@ class Recognizer:
             return error
 
     def _find(self, photo: Photo) -> Found | Refusal:
-        faces = self._model.detector.detect(photo.bgr)
-        if not faces:
+        faces = self._model.find_all(photo.bgr)
+        try:
+            face = self._model.find(photo.bgr, faces)
+        except UncertainFaceError as error:
+            return Refusal(422, "uncertain_face", str(error))
+        except NoFaceError:
             return Refusal(422, "no_face", "no face was found in the photo")
-        face = main_face(faces, photo.bgr.shape)
-        crop = align_face(photo.bgr, face.landmarks, self._model.size)
+        crop = self._model.crop(photo.bgr, face)
         sent = replace(face, box=face.box * photo.scale, landmarks=face.landmarks * photo.scale)
         return Found(sent, len(faces), crop, np.empty(0, np.float32))
 

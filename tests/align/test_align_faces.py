@@ -1,6 +1,9 @@
 import os
 
-from arcface_mxnet.align.align_faces import Aligner, Photo, main
+from arcface_mxnet.align.align_faces import main
+from arcface_mxnet.align.aligner import FACTS, Aligner, Photo
+from arcface_mxnet.align.face import Face
+from arcface_mxnet.align.face_facts import FactsWriter, read_facts
 from arcface_mxnet.align.template import template
 from arcface_mxnet.data.images import read_image
 from arcface_mxnet.data.lists import read_list
@@ -72,11 +75,13 @@ def test_crops_of_another_size_are_not_mixed_in(photos, align, tmp_path):
 
 def test_a_photo_too_much_for_the_machine_does_not_end_the_run(photos, tmp_path):
     class Exhausted:
+        trust = None
+
         def detect(self, bgr):
             raise cv2.error("Insufficient\nmemory")
 
     photo = Photo(photos / f"{OTHER}.jpg", tmp_path / "crop.png", 0)
-    assert Aligner(Exhausted(), (112, 112)).align(photo) == "Insufficient memory"
+    assert Aligner(Exhausted(), (112, 112)).align(photo).reason == "Insufficient memory"
 
 
 def test_names_older_than_utf8_come_out_as_they_went_in(photos, align, tmp_path):
@@ -150,3 +155,72 @@ def test_what_is_no_photo_is_told_and_strict_refuses_it(photos, align, tmp_path,
     assert "left out 2 that systems or programs left there" in caplog.text
     assert align(photos, tmp_path / "crops", "--strict") == 2
     assert "notes.txt" in capsys.readouterr().err
+
+
+def table(path):
+    """Return the lines of faces.tsv by crop, each a dictionary."""
+    head, *lines = path.read_text().splitlines()
+    return {line.split("\t")[0]: dict(zip(head.split("\t"), line.split("\t"), strict=True))
+            for line in lines}  # fmt: skip
+
+
+def test_what_is_known_of_each_face_is_listed(photos, align, tmp_path, capsys):
+    lying = cv2.rotate(read_image(photos / f"{OTHER}.jpg"), cv2.ROTATE_90_CLOCKWISE)
+    cv2.imwrite(str(photos / "Abdul_Rahman/lying.png"), lying)
+    output = tmp_path / "crops"
+    align(photos, output)
+    facts = table(output / "faces.tsv")
+    assert list(facts) == [f"{OTHER}.png", "Abdul_Rahman/lying.png", *(f"{n}.png" for n in PHOTOS)]
+    assert facts["Abdul_Rahman/lying.png"]["turn"] == "90" and facts[f"{OTHER}.png"]["turn"] == "0"
+    upright, set_upright = (read_image(output / name).astype(int) for name in list(facts)[:2])
+    assert np.abs(upright - set_upright).mean() < 10
+    assert all(float(one["eye_distance"]) > 30 and one["doubts"] == "" for one in facts.values())
+    assert "1 were turned and set upright" in capsys.readouterr().out
+    assert not (output / "faces.tsv.running").exists()
+    before = (output / "faces.tsv").read_bytes()
+    align(photos, output)  # every crop is there: what is known of them is kept
+    assert (output / "faces.tsv").read_bytes() == before
+
+
+def test_faces_below_a_bound_are_failures_with_the_number(photos, align, tmp_path, capsys):
+    output = tmp_path / "crops"
+    assert align(photos, output, "--min-eye-distance", "500", "--min-score", "0.5") == 1
+    assert "5 photos, 0 crops" in (printed := capsys.readouterr().out)
+    assert "3 eye distance .. below .." in printed
+    failures = (output / "failures.tsv").read_text()
+    assert failures.count("below 500") == 3 and "score" not in failures
+    assert align(photos, output, "--max-yaw", "-1") == 2
+    assert "--max-yaw -1.0: give a number from 0" in capsys.readouterr().err
+
+
+def test_uncertain_faces_are_marked_or_refused(photos, tmp_path):
+    class Doubtful:
+        trust = None
+
+        def detect(self, bgr):
+            points = (template() + 50)[[1, 0, 2, 4, 3]]  # left and right exchanged
+            return [Face(np.array([50, 50, 162, 162.0]), points, 0.9)]
+
+    photo = Photo(photos / f"{OTHER}.jpg", tmp_path / "crop.png", 0)
+    refused = Aligner(Doubtful(), (112, 112), accept_uncertain=False).align(photo)
+    assert "uncertain: its left and right are exchanged" in refused.reason
+    assert not photo.crop_path.exists()
+    marked = Aligner(Doubtful(), (112, 112)).align(photo)
+    assert marked.reason == "" and "exchanged" in marked.facts["doubts"]
+    assert photo.crop_path.is_file()
+
+
+def test_facts_survive_an_interrupted_run(tmp_path):
+    facts = dict.fromkeys(FACTS, "1")
+    writer = FactsWriter(tmp_path)
+    writer.add("a.png", facts)
+    writer.close()
+    with (tmp_path / "faces.tsv.running").open("a") as file:
+        file.write("b.png\tcut o")  # the kill
+    writer = FactsWriter(tmp_path)
+    assert set(writer.lines) == {"a.png"}
+    writer.add("c.png", facts)
+    writer.finish(["a.png", "b.png", "c.png"])
+    found = table(tmp_path / "faces.tsv")
+    assert [one["score"] for one in found.values()] == ["1", "", "1"]
+    assert set(read_facts(tmp_path)) == {"a.png", "b.png", "c.png"}

@@ -49,6 +49,8 @@ def test_good_crops_have_no_fault(faces, detector, size):
         (lambda crop: cv2.resize(crop[:, 8:104], (112, 112)), r"are 1.2\d times as wide"),
         (lambda crop: cv2.resize(crop, (96, 112)), r"are 0.9\d times as wide"),
         (lambda crop: crop[:, 2:110], "are 112x108"),
+        (lambda crop: crop[::-1, ::-1].copy(), r"1[56] crops lie on their side or stand on their"),
+        (lambda crop: np.rot90(crop).copy(), r"1[456] crops lie on their side or stand on their"),
     ],
 )
 def test_each_fault_is_told_from_the_others(crops, detector, spoil, expected):

@@ -66,7 +66,7 @@ def test_neither_a_name_nor_a_folder(tmp_path, monkeypatch):
 
 
 def test_every_detector_tells_its_folder_and_has_a_usual_one(tmp_path):
-    assert DETECTORS.names() == ["mtcnn"]
+    assert DETECTORS.names() == ["mtcnn", "yunet"]
     for name in DETECTORS:
         assert not DETECTORS[name].is_in(tmp_path)
         with pytest.raises(FileNotFoundError, match="no detector in"):

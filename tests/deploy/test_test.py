@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 import sys
 
+from arcface_mxnet.align.crop import align_face
+from arcface_mxnet.align.face import main_face
+from arcface_mxnet.align.mtcnn import MtcnnDetector
 import cv2
 import numpy as np
 import pytest
@@ -66,13 +69,58 @@ def test_one_photo_gives_its_embedding_in_every_form(call, photos, monkeypatch):
     assert np.allclose(np.load(io.BytesIO(output.buffer.getvalue())), embedding[None], atol=1e-6)
 
 
-def test_a_crop_is_embedded_as_it_is(call, photos, tmp_path):
-    crop = cv2.imread(str(photos["one"]))[69:181, 69:181]
-    path = tmp_path / "crop.png"
-    cv2.imwrite(str(path), crop)
-    as_found, as_crop = (call(path, *more)[1] for more in ((), ("--input", "crop")))
+def test_a_crop_is_embedded_as_it_is_and_a_photo_of_its_size_is_not(call, photos, tmp_path, models):
+    photo = cv2.imread(str(photos["one"]))
+    detector = MtcnnDetector(model_dir=models / "mtcnn", engine="mxnet")
+    crop, small, grey = (tmp_path / f"{name}.png" for name in ("crop", "small", "grey"))
+    landmarks = main_face(detector.detect(photo), photo.shape).landmarks
+    cv2.imwrite(str(crop), align_face(photo, landmarks))
+    as_found, as_crop = (call(crop, *more)[1] for more in ((), ("--input", "crop")))
     assert as_found == as_crop
-    assert call(path, "--det", "1", "--input", "photo")[1] != as_crop
+    assert call(crop, "--det", "1", "--input", "photo")[1] != as_crop
+    cv2.imwrite(str(small), cv2.resize(photo, (112, 112), interpolation=cv2.INTER_AREA))
+    as_found, as_photo, as_crop = (
+        call(small, *more)[1] for more in ((), ("--input", "photo"), ("--input", "crop"))
+    )
+    assert as_found == as_photo != as_crop
+    cv2.imwrite(str(grey), np.full((112, 112), 99, np.uint8))
+    code, _, errors = call(grey)
+    assert code == 0 and "by its size alone, no face was found in it" in errors
+
+
+def test_every_face_of_a_photo(call, photos, tmp_path):
+    pair = np.hstack([cv2.imread(str(photos[name])) for name in ("one", "other")])
+    path = tmp_path / "pair.png"
+    cv2.imwrite(str(path), cv2.rotate(pair, cv2.ROTATE_180))
+    code, out, errors = call(path)
+    assert code == 0 and "2 faces; the large and central one, at " in errors
+    assert "180 degrees counterclockwise set it upright" in errors
+    code, out, errors = call(path, "--faces", "all")
+    faces = json.loads(out)["images"][0]["faces"]
+    assert code == 0 and len(faces) == 2 and errors == ""
+    assert sorted(face["box"][0] > 250 for face in faces) == [False, True]
+    for face in faces:
+        assert face["turn"] == 180 and face["doubts"] == []
+        assert abs(face["quality"]["roll"]) > 150 and face["quality"]["eye_distance"] > 20
+    single = np.array(json.loads(call(photos["one"])[1]))
+    cosines = sorted(single @ np.array(face["embedding"]) for face in faces)
+    assert cosines[1] > 0.8 and cosines[0] < 0.5
+    code, out, _ = call(path, photos["one"], "--faces", "all")
+    rows = json.loads(out)["cosines"]
+    assert sorted(row[0] for row in rows) == pytest.approx(cosines, abs=1e-4)
+
+
+def test_an_uncertain_face_is_refused_with_what_to_do(call, photos, tmp_path):
+    photo = cv2.imread(str(photos["other"]))
+    noise = np.random.default_rng(0).normal(0, 60, photo.shape)
+    path = tmp_path / "noisy.png"
+    cv2.imwrite(str(path), np.clip(photo + noise, 0, 255).astype(np.uint8))
+    code, out, errors = call(path)
+    assert (code, out) == (1, "")
+    assert "noisy.png: the face at " in errors and "is uncertain: its score is 0." in errors
+    assert "Give an upright, sharper or larger photo" in errors
+    code, out, errors = call(path, "--uncertain", "accept")
+    assert code == 0 and len(json.loads(out)) == 128 and "uncertain: its score" in errors
 
 
 def test_exit_codes_tell_no_face_from_bad_input(call, tmp_path):

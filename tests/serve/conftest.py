@@ -66,7 +66,7 @@ def make_app(tmp_path):
     stores = []
 
     def make(access=Access(hosts=frozenset()), detect=detect, **limits):  # noqa: B008
-        recognizer = Recognizer(FaceModel(SimpleNamespace(detect=detect), embed))
+        recognizer = Recognizer(FaceModel(SimpleNamespace(detect=detect, trust=None), embed))
         limits = Limits(**limits)
         for store in stores:
             store.close()

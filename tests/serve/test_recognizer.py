@@ -21,7 +21,7 @@ def test_a_fault_in_one_photo_leaves_the_others_alone(find):
             raise RuntimeError("out of memory")
         return find(bgr)
 
-    recognizer = Recognizer(FaceModel(SimpleNamespace(detect=detect), unit))
+    recognizer = Recognizer(FaceModel(SimpleNamespace(detect=detect, trust=None), unit))
     rng = np.random.default_rng(0)
     images = [
         rng.integers(0, 256, (200, 160, 3), dtype=np.uint8),
