@@ -51,7 +51,7 @@ class MtcnnDetector:
     """
 
     # Chosen on people A to K of LFW's fold 1; benchmarks/turned.py reports on L to Z.
-    trust = Trust(sure=0.9995, least=0.97, ahead=0.0015)
+    trust = Trust(sure=0.9995, least=0.95, ahead=0.0005)
 
     def __init__(
         self,
