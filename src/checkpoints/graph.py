@@ -17,9 +17,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..limits import read_limited, shown
 from .aliases import CANONICAL
 from .nodes import STATES, VARIABLE, Entry, Graph, Node
 from .parts import embedding_part, without_casts, without_labels
+from .ranges import MOST_OUTPUTS, fault_of
 
 __all__ = [
     "Entry",
@@ -33,8 +35,8 @@ __all__ = [
     "without_labels",
 ]
 
-LARGEST_FILE = 1 << 28  # bytes; the symbol of a network of 100 layers has 200 KB
-MOST_OUTPUTS = 1 << 16  # of a node, and groups of a convolution
+LARGEST_FILE = 1 << 24  # bytes; the symbol of a network of 100 layers has 200 KB
+LONGEST_NAME = 1024  # characters
 OLDEST_VERSION = 800  # of files that do not say
 STATES_LISTED_SINCE = 900  # before, BatchNorm's running statistics were not in the file
 STATE_NAMES = ("moving_mean", "moving_var")
@@ -54,9 +56,7 @@ def read_graph(path: str | os.PathLike) -> Graph:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no symbol file {path.absolute()} beside the parameters")
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"{path}: not a symbol: {path.stat().st_size} bytes")
-    return parse_graph(path.read_bytes(), str(path))
+    return parse_graph(read_limited(path, LARGEST_FILE, "symbol"), str(path))
 
 
 def parse_graph(text: str | bytes, source: str) -> Graph:
@@ -101,14 +101,16 @@ def _decoded(text: str | bytes) -> Any:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         raise _Fault("its JSON is nested too deeply") from None
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError too
-        raise _Fault(f"{error}") from None
+    except UnicodeDecodeError as error:
+        raise _Fault(f"its byte {error.start} is no UTF-8") from None
+    except ValueError as error:  # JSONDecodeError too
+        raise _Fault(f"it is no JSON: {error}") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise _Fault(f"an object names one of {', '.join(list(found)[:5])} twice")
+        raise _Fault(f"an object names one of {', '.join(map(shown, list(found)[:5]))} twice")
     return found
 
 
@@ -144,6 +146,8 @@ class _Parser:
         where = f"node {number}"
         fields = _fields(written, where, NODE_FIELDS, {"op", "name", "inputs"})
         operator, name = (_text(fields[key], f"{where}'s {key}") for key in ("op", "name"))
+        if max(len(operator), len(name)) > LONGEST_NAME:
+            raise _Fault(f"{where}'s name has more than {LONGEST_NAME} characters")
         where = f"node {number} ({operator} {name!r})"
         texts: dict[str, str] = {}
         for key in ("param", "attr", "attrs"):
@@ -162,11 +166,8 @@ class _Parser:
                 inputs.append(Entry(len(self._nodes), 0))
                 self._nodes.append(Node(VARIABLE, f"{name}_{state}", {}))
         node = Node(CANONICAL.get(operator, operator), name, texts, tuple(inputs))
-        for attribute in ("num_group", "num_outputs"):
-            if attribute in texts and not _is_count(node.attributes[attribute]):
-                raise _Fault(
-                    f"{where}: {attribute} is {texts[attribute]!r}, not one of 1..{MOST_OUTPUTS}"
-                )
+        if operator != VARIABLE and (fault := fault_of(node)):
+            raise _Fault(f"{where}: {fault}")
         self._places.append(len(self._nodes))
         self._nodes.append(node)
 
@@ -233,7 +234,7 @@ def _fields(
     if missing := sorted(set(needed) - written.keys()):
         raise _Fault(f"{what} lacks {', '.join(missing)}")
     if others := sorted(written.keys() - known):
-        raise _Fault(f"{what} has {', '.join(map(repr, others[:5]))}, which is not known")
+        raise _Fault(f"{what} has {', '.join(map(shown, others[:5]))}, which is not known")
     return written
 
 
@@ -261,10 +262,6 @@ def _object_of_texts(written: Any, what: str) -> list[tuple[str, str]]:
 
 def _is_index(value: Any, limit: int) -> bool:
     return type(value) is int and 0 <= value < limit
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 < value <= MOST_OUTPUTS
 
 
 def _shown(attribute: str) -> str:

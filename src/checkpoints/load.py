@@ -10,7 +10,8 @@ import mxnet as mx
 import numpy as np
 
 from ..files import marker_path, reading_set, replace_file, replace_set
-from .graph import parse_graph, read_graph
+from ..limits import read_limited
+from .graph import LARGEST_FILE, parse_graph, read_graph
 from .names import (
     LAST,
     checkpoint_numbers,
@@ -58,9 +59,10 @@ def mxnet_arrays(arrays: Mapping[str, np.ndarray]) -> Params:
 
 def load_symbol(path: str) -> mx.sym.Symbol:
     """Return the symbol of a JSON file.  Raises FileNotFoundError or ValueError."""
-    read_graph(path)  # MXNet trusts what it reads
+    data = read_limited(path, LARGEST_FILE, "symbol file")
+    parse_graph(data, path)  # MXNet trusts what it reads
     try:
-        symbol = mx.sym.load_json(Path(path).read_text(encoding="utf-8-sig"))
+        symbol = mx.sym.load_json(data.decode("utf-8-sig"))
     except mx.MXNetError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ValueError(f"{path}: not a symbol that MXNet can read: {reason}") from None

@@ -29,6 +29,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..files import replace_file
+from ..limits import shown
 
 LIST_MAGIC = 0x112
 ARRAY_MAGIC_V1, ARRAY_MAGIC, ARRAY_MAGIC_NUMPY = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
@@ -39,6 +40,8 @@ DEVICES = {1: "cpu", 2: "gpu", 3: "cpu_pinned", 5: "cpu_shared"}
 MOST_DIMENSIONS = 32  # numpy's own limit
 FIELDS = {code: struct.Struct(f"<{code}") for code in "IiQq"}
 LEAST_ARRAY_BYTES = 20  # the oldest form with one dimension and no values
+MOST_ARRAYS = 1 << 17  # a network of 100 layers has 600
+LONGEST_NAME = 4096  # bytes
 
 
 def read_params(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -140,6 +143,7 @@ class _Reader:
         self._expect(self._number("Q", "the reserved field") == 0, "0")
         count = self._number("Q", "the number of arrays")
         self._expect(count * LEAST_ARRAY_BYTES <= self._left, "no more arrays than fit the file")
+        self._expect(count <= MOST_ARRAYS, f"at most {MOST_ARRAYS} arrays, not {count}")
         arrays = [self._array() for _ in range(count)]
         names = self._number("Q", "the number of names")
         if count and not names:
@@ -148,7 +152,7 @@ class _Reader:
         found: dict[str, np.ndarray] = {}
         for array in arrays:
             name = self._name()
-            self._expect(name not in found, f"another name than {name!r}, which is taken")
+            self._expect(name not in found, f"another name than {shown(name)}, which is taken")
             found[name] = array
         self._at = self._offset
         self._expect(not self._left, f"the end, not {self._left} more bytes")
@@ -197,8 +201,10 @@ class _Reader:
 
     def _name(self) -> str:
         length = self._number("Q", "the length of a name")
+        raw = self._bytes(length, "a name")
+        self._expect(length <= LONGEST_NAME, f"a name of at most {LONGEST_NAME} bytes")
         try:
-            return self._bytes(length, "a name").decode("utf-8")
+            return raw.decode("utf-8")
         except UnicodeDecodeError:
             raise self._fault("a name in UTF-8") from None
 

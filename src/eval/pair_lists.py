@@ -15,15 +15,15 @@ import re
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from ..data.image_files import ENDINGS
 from ..data.list_faults import all_faults
+from ..limits import shown
 from ..paths import inside
 from ..registry import Registry
 from ..text import BLANKS, read_lines
 from .folder_pairs import ListedPair, folder_pairs
+from .mat_file import MatArray, read_mat
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,13 @@ def read_cfp(list_path: Path, root: Path, *, profile: bool) -> list[ListedPair]:
     if list_path.is_dir():
         return _read_cfp_folder(list_path, root, "FP" if profile else "FF")
 
-    def pair(number: int, row: np.ndarray) -> ListedPair:
+    def pair(number: int, row: list[object]) -> ListedPair:
         values = [_leaf(value) for value in row]
         if len(values) < 4 or not all(isinstance(value, str) for value in values[:2]):
             raise ValueError(f"{list_path} row {number}: expected path, path, fold, label")
-        return _cfp_pair(values[0], values[1], float(values[3]) > 0, root, list_path, number)
+        if not isinstance(values[3], int | float):
+            raise ValueError(f"{list_path} row {number}: label {shown(values[3])} is no number")
+        return _cfp_pair(values[0], values[1], values[3] > 0, root, list_path, number)
 
     return _pairs(enumerate(_mat_rows(list_path), start=1), pair, list_path)
 
@@ -189,17 +191,19 @@ def read_agedb(list_path: Path, root: Path) -> list[ListedPair]:
     "splits" holds a table of two rows per fold, a pair in each column.  Names begin with the
     person's number: `id_name_age_..`; equal numbers make a genuine pair.
     """
-    content = _load_mat(list_path)
-    if "splits" not in content:
+    splits = read_mat(list_path).get("splits")
+    if not isinstance(splits, MatArray):
         raise ValueError(f"{list_path}: has no variable 'splits': not AgeDB's protocol")
 
-    def rows() -> Iterator[tuple[int, np.ndarray]]:
-        for number, split in enumerate(content["splits"].ravel(), start=1):
-            if getattr(split, "ndim", 0) != 2 or split.shape[0] != 2:
+    def rows() -> Iterator[tuple[int, tuple[object, object]]]:
+        for number, split in enumerate(splits.items, start=1):
+            if not isinstance(split, MatArray) or len(split.shape) != 2 or split.shape[0] != 2:
                 raise ValueError(f"{list_path} split {number}: expected two rows of names")
-            yield from ((number, column) for column in split.T)
+            columns = split.shape[1]
+            pairs = zip(split.items[:columns], split.items[columns:], strict=True)
+            yield from ((number, pair) for pair in pairs)
 
-    def pair(number: int, column: np.ndarray) -> ListedPair:
+    def pair(number: int, column: tuple[object, object]) -> ListedPair:
         names = [str(_leaf(value)) for value in column]
         files = [
             name if PurePosixPath(name).suffix.lower() in ENDINGS else name + ".jpg"
@@ -271,34 +275,23 @@ def _pairs(
     return pairs
 
 
-def _load_mat(list_path: Path) -> dict:
-    try:
-        return {k: v for k, v in loadmat(list_path).items() if not k.startswith("__")}
-    except (MatReadError, NotImplementedError, ValueError, TypeError) as error:
-        raise ValueError(f"{list_path}: not a MATLAB file that can be read ({error})") from None
-
-
-def _mat_rows(list_path: Path) -> np.ndarray:
-    """Return the one table in a .mat file, as (rows, columns)."""
-    tables = list(_load_mat(list_path).values())
-    if len(tables) != 1:
+def _mat_rows(list_path: Path) -> list[list[object]]:
+    """Return the rows of the one table in a .mat file."""
+    tables = list(read_mat(list_path).values())
+    if len(tables) != 1 or not isinstance(tables[0], MatArray):
         raise ValueError(f"{list_path}: holds {len(tables)} variables; one table is expected")
     table = tables[0]
-    if table.dtype.names:  # a struct array: its fields are the columns
-        table = np.array([[entry[name] for name in table.dtype.names] for entry in table.ravel()],
-                         dtype=object)  # fmt: skip
-    if table.ndim != 2:
-        raise ValueError(f"{list_path}: its table has {table.ndim} dimensions")
-    return table
+    if table.fields:  # a struct array: its fields are the columns
+        return table.items
+    if len(table.shape) != 2:
+        raise ValueError(f"{list_path}: its table has {len(table.shape)} dimensions")
+    rows, columns = table.shape
+    return [table.items[row * columns : (row + 1) * columns] for row in range(rows)]
 
 
 def _leaf(value: object) -> object:
     """Return the text or number inside MATLAB's nested cells and structs."""
-    while isinstance(value, np.ndarray | np.void):
-        if isinstance(value, np.ndarray) and value.size == 0:
-            return ""
-        value = value.ravel()[0] if isinstance(value, np.ndarray) else value[0]
-    return value.item() if isinstance(value, np.generic) else value
+    return value.leaf() if isinstance(value, MatArray) else value
 
 
 def _cfp_identity(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import re
 
 from arcface_mxnet.checkpoints.aliases import CANONICAL
 from arcface_mxnet.checkpoints.graph import (
@@ -298,6 +299,29 @@ FAULTS = {
         "num_outputs is '0', not one",
     ),
     "groups": (written(node2={"attrs": {"num_group": "0"}}), r"num_group is '0', not one of 1\.\."),
+    "long": (written(node2={"name": "n" * 2000}), "name has more than 1024 characters"),
+    **{
+        f"{name} {text}": (
+            written(node2={"attrs": {name: text}}),
+            f"{name} is {re.escape(repr(text))}",
+        )
+        for name, texts in {
+            "kernel": ("(0, 0)", "(3,)x", "(3, -1)", "None", "(100000, 1)", "0"),
+            "stride": ("(0, 1)", "0", "(1.5, 1)"),
+            "dilate": ("(2147483647, 2147483647)", "(0, 0)"),
+            "pad": ("(-1, 0)", "nan"),
+            "num_filter": ("0", "-1", "(8, 8)", "99999999999999999999", ""),
+            "num_hidden": ("1e308", "inf"),
+            "num_args": ("0",),
+            "axis": ("2147483647",),
+            "shape": ("(-5, 2)", "0", "(1, 9999999999)", "abc"),
+        }.items()
+        for text in texts
+    },
+    "empty slice": (
+        written(node2={"op": "slice", "attrs": {"begin": "(None, 1)", "end": "(None, 1)"}}),
+        "leaves nothing from 1 to 1",
+    ),
     "variable_inputs": (written(node2={"op": "null"}), "is a variable and has inputs"),
     "waits": (written(node2={"control_deps": [0]}), "waits for other nodes"),
     "same_name": (
@@ -326,8 +350,8 @@ def test_faults_are_named(fault):
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
         ("{", "Expecting property name"),
-        (b"\xff{}", "can't decode byte 0xff"),
-        ('{"nodes": [], "nodes": []}', "an object names one of nodes twice"),
+        (b"\xff{}", "byte 0 is no UTF-8"),
+        ('{"nodes": [], "nodes": []}', "an object names one of 'nodes' twice"),
         ('{"nodes": ' + "9" * 5000 + "}", "."),
     ],
     ids=["lists", "objects", "cut", "bytes", "twice", "digits"],
@@ -335,6 +359,20 @@ def test_faults_are_named(fault):
 def test_what_is_no_json_is_named(text, message):
     with pytest.raises(ValueError, match=f"^f: not a symbol that MXNet can read: .*{message}"):
         parse_graph(text, "f")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"kernel": "(3, 3)", "stride": "(2L, 2L)", "pad": "(0, 0)", "num_filter": "64"},
+        {"kernel": "[7]", "dilate": "(1,)", "num_group": "512"},
+        {"axis": "None"}, {"axis": "(1, -1)"}, {"axes": "()"},
+        {"shape": "(0, -1, -4, 2, 3)"}, {"shape": "()"}, {"num_hidden": "10000000"},
+        {"begin": "(None, -2)", "end": "(3, None)"}, {"scale": "64.0"},
+    ],
+)  # fmt: skip
+def test_attributes_that_networks_have_are_taken(attributes):
+    assert parse_graph(json.dumps(written(node2={"attrs": attributes})), "f").nodes
 
 
 def test_flipped_bytes_give_a_graph_or_a_message():
