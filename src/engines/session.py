@@ -60,6 +60,8 @@ class Session:
             )
         except Exception as error:  # onnxruntime's own classes have no common base but this
             reason = str(error).strip().splitlines()[0]
+            if isinstance(error, UnicodeDecodeError):  # of its message, which quotes the file
+                reason = "a name in it is not UTF-8"
             raise ValueError(f"{name}: not an ONNX file that can be run ({reason})") from None
         found = self._session.get_providers()[0]
         if found != wanted:

@@ -19,6 +19,7 @@ from ..embedding.row_store import RowWriter, how_far, partial_path
 from ..files import reading_set, replace_file
 from ..limits import parse_json, read_limited, shown
 from ..paths import is_plain
+from ..text import WRITTEN, read_text
 from .features import vector_faults
 from .lists import check_paths
 
@@ -135,9 +136,9 @@ def _take_index(path: Path, text: str, *, is_begun: bool) -> None:
     if path.exists():
         raise ValueError(f"{path}: a complete store is there; delete it to write anew")
     if not is_begun:
-        with replace_file(index_path, "w", encoding="utf-8") as file:
+        with replace_file(index_path, "w", **WRITTEN) as file:
             file.write(text)
-    elif not index_path.exists() or index_path.read_text(encoding="utf-8") != text:
+    elif not index_path.exists() or read_text(index_path, names=True) != text:
         raise ValueError(
             f"{part}: left by another job (other list, dimension or type); "
             "delete it or choose another name"
@@ -168,12 +169,7 @@ def _read_index(path: Path) -> tuple[str, list[str], tuple[int, int, str]]:
         or text.count(b"\n") != head["count"] + 1
     ):
         raise ValueError(f"{path}: truncated, or of another format: {shown(first)}")
-    try:
-        lines = text.decode().split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}: not the index of a store: byte {error.start} is no UTF-8"
-        ) from None
+    lines = text.decode("utf-8", "surrogateescape").split("\n")
     check_ending(path, ending)
     names = lines[1:-1]
     if lines[-1]:

@@ -59,6 +59,9 @@ class People:
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise ValueError(f"{path}: not a store of people ({error})") from None
+        except UnicodeDecodeError:
+            self._database.close()
+            raise ValueError(f"{path}: not a store of people (a text in it is not UTF-8)") from None
         except ValueError as error:
             self._database.close()
             raise ValueError(f"{path}: {error}") from None

@@ -46,6 +46,7 @@ def run_main(module: str, argv: Callable[[Path], list[str]], folder: Path) -> Ou
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
+    tempfile.tempdir = str(out)  # for the logs of errors
     main = import_module(f"arcface_mxnet.{module}").main
     # Not the user's own: every damaged network would be kept there.
     import_module("arcface_mxnet.engines.cache").user_cache_dir = lambda: folder / "cache"
@@ -102,20 +103,30 @@ command("pack", "data.face2rec2", listed, ["train.lst", "property", "ann/1.png"]
         lambda f: [str(f), "--num-thread", "1"])  # fmt: skip
 
 DATASET = ["train.rec", "train.idx", "property"]
-for verb, more in (("info", []), ("check", []), ("extract", ["images"])):
+VERBS = {
+    "info": [], "check": [], "extract": ["images"], "copy": ["new"], "relabel": ["new"],
+    "split": ["first", "second", "--identities", "0"],
+}  # fmt: skip
+for verb, more in VERBS.items():
     command(f"rec-{verb}", "data.rec", dataset_files, DATASET,
             lambda f, verb=verb, more=more: [verb, str(f), *more])  # fmt: skip
 
 
-def copied(name: str) -> Callable[[Path], list[str]]:
+def in_place(verb: str, name: str = "") -> Callable[[Path], list[str]]:
+    """Return the command line of a verb that writes where it reads: in a copy."""
+
     def argv(folder: Path) -> list[str]:
-        shutil.copy(folder / name, folder / "out" / name)
-        return ["index", str(folder / "out" / name)]
+        for file in DATASET:
+            shutil.copy(folder / file, folder / "out" / file)
+        return [verb, str(folder / "out" / name)]
 
     return argv
 
 
-command("rec-index", "data.rec", dataset_files, ["train.rec"], copied("train.rec"))
+command("rec-index", "data.rec", dataset_files, ["train.rec"], in_place("index", "train.rec"))
+command("rec-repair", "data.rec", dataset_files, DATASET, in_place("repair"))
+command("rec-skip-bad", "data.rec", dataset_files, ["train.rec"],
+        lambda f: ["copy", str(f), "new", "--skip-bad"])  # fmt: skip
 
 
 def with_pairs() -> dict[str, bytes]:

@@ -54,7 +54,8 @@ def are_samples(values: list) -> bool:
 for file in ("train.rec", "train.idx", "property"):
     reader(f"dataset-{file}", dataset_files, file, every_sample, are_samples,
            "data.dataset.FaceDataset", "data.records",
-           "data.framing", "data.ranges")  # fmt: skip
+           "data.framing", "data.ranges", "data.headers", "data.index", "data.rewriting",
+           "data.walk")  # fmt: skip
 
 
 def walk(folder: Path) -> list:
@@ -99,7 +100,7 @@ def is_pair_set(pairs: PairSet) -> bool:
     )
 
 
-PAIR_COVERS = ("eval.pair_bin", "eval.pair_pickle")
+PAIR_COVERS = ("eval.pair_bin", "eval.pair_pickle", "eval.pickled_names")
 for protocol in (0, 2, 4, 5):
     reader(f"pairset-{protocol}", lambda protocol=protocol: pair_files(protocol), "lfw.bin",
            lambda f: read_pair_set(f / "lfw.bin"), is_pair_set, *PAIR_COVERS)  # fmt: skip
@@ -107,7 +108,24 @@ reader("pairset-arrays", arrays, "lfw.bin", lambda f: read_pair_set(f / "lfw.bin
 reader("pairset-decoded", pair_files, "lfw.bin",
        lambda f: _named_error(all_images, f), is_pair_set)  # fmt: skip
 reader("pairset-names", named, "lfw.pairs.tsv", lambda f: read_pair_set(f / "lfw.bin"),
-       is_pair_set, "eval.pair_sets._read_names")  # fmt: skip
+       is_pair_set, "eval.pair_sets")  # fmt: skip
+
+
+MARKER = b'{"files": ["lfw.bin", "lfw.pairs.tsv"], "command": "arcface-pack-pairs"}\n'
+
+
+def interrupted(folder: Path) -> bool:
+    """Return True if a set with a marker of an interrupted writing is read, or refused as such."""
+    try:
+        return is_pair_set(read_pair_set(folder / "lfw.bin"))
+    except ValueError as error:
+        if "was interrupted" in str(error) and "lfw.bin" in str(error):
+            return True
+        raise
+
+
+reader("marker", lambda: named() | {"lfw.bin.writing": MARKER}, "lfw.bin.writing", interrupted,
+       bool, "files")  # fmt: skip
 
 
 def _named_error(read, folder: Path):
@@ -198,7 +216,7 @@ def stored(folder: Path) -> list:
 for file in embedding_files():
     reader(f"embeddings-{file}", embedding_files, file, stored,
            lambda found: all(plain.shape == flipped.shape for _, plain, flipped in found),
-           "embedding.stored_embeddings")  # fmt: skip
+           "embedding.stored_embeddings", "embedding.row_store.has_rows")  # fmt: skip
 
 
 def people_files() -> dict[str, bytes]:

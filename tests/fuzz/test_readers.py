@@ -39,6 +39,7 @@ OF_OUR_OWN = {
     "losses.state": "a graph of this process",
     "networks.cost": "a graph of this process",
     "training.frozen": "a graph of this process",
+    "training.few_images": "a graph of this process",
     "training.memory": "a graph of this process",
     "training.resume.as_record": "a round through JSON",
     "checkpoints.last_state.save_last": "writes",

