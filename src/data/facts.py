@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import reading_set
 from .contradictions import (
     Cures,
     Faults,
@@ -66,16 +67,18 @@ def gather(
 ) -> Facts:
     """Read a folder through and return what it says.  judge: looks at each image, in num_threads.
 
-    Raises FileNotFoundError for a missing folder or train.rec, OSError where it cannot be read.
+    Raises FileNotFoundError for a missing folder or train.rec, OSError where it cannot be read,
+    ValueError where writing the files was interrupted, or they were replaced meanwhile.
     """
     folder = Path(folder)
     rec = folder / "train.rec"
     if not rec.is_file():
         raise FileNotFoundError(f"{folder.absolute()} has no file train.rec, which has the images")
     cures, faults = Cures(folder), Faults()
-    said = _property(folder, faults, cures)
-    index = _index(folder, faults, cures)
-    table = scan(rec, judge, num_threads=num_threads, progress=progress)
+    with reading_set(rec, folder / "train.idx", folder / "property"):
+        said = _property(folder, faults, cures)
+        index = _index(folder, faults, cures)
+        table = scan(rec, judge, num_threads=num_threads, progress=progress)
     return compared(folder, table, index, *said, faults)
 
 

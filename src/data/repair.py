@@ -75,7 +75,8 @@ def repair(folder: str | os.PathLike, *, progress: bool = False) -> list[str]:
         part = Part(facts, facts.roles.images, keys[facts.roles.images], identities)
         kind = _kind(facts)
         part = part if kind == "plain" else numbered(part)
-        write_plan(Plan((part,), kind, shape, {}), facts.folder, progress=progress)
+        plan = Plan((part,), kind, shape, {})
+        write_plan(plan, facts.folder, keep_names=True, progress=progress)
         text = f"{len(part.rows)} images of {len(np.unique(identities))} identities"
         done.append(f"wrote train.rec, train.idx and property of {facts.folder} anew: {text}")
     empty = int((table.headers["size"][facts.roles.images] == 0).sum())

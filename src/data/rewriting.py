@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from ..files import replace_file
+from ..files import SetWriter, replace_set
 from .framing import framed, unframed
 from .headers import HEADER, fields_of
 from .plan import Part, Plan
@@ -45,36 +45,37 @@ def is_unchanged(plan: Plan) -> bool:
     )
 
 
-def write_plan(plan: Plan, folder: str | os.PathLike, *, progress: bool = False) -> None:
+def write_plan(
+    plan: Plan, folder: str | os.PathLike, *, keep_names: bool = False, progress: bool = False
+) -> None:
     """Write train.rec, train.idx, property and, with names, train.names into a folder.
 
-    A plan that changes nothing gives the same bytes.  Memory is a block of the file beside the
-    plan.  Raises OSError that names the file for a full disk; then the old files stay.
+    All appear together (files.replace_set).  keep_names: train.names stays as it is.  A plan that
+    changes nothing gives the same bytes.  Memory is a block of the file beside the plan.  Raises
+    OSError that names the file for a full disk; then the old files stay.
     """
     folder = Path(folder)
-    if is_unchanged(plan):
-        _copy(plan.parts[0].facts.folder, folder, progress)
-    else:
-        with (
-            replace_file(folder / "property", "w") as property_file,
-            replace_file(folder / "train.idx", "w", newline="\n") as idx,
-            replace_file(folder / "train.rec") as rec,
-        ):
-            _write_records(plan, rec, idx, progress)
+    rec, idx, property_path = (folder / name for name in NAMES)
+    names = folder / "train.names"
+    with replace_set(rec, idx, property_path, *([] if keep_names else [names])) as files:
+        if is_unchanged(plan):
+            _copy(plan.parts[0].facts.folder, folder, files, progress)
+        else:
+            index = files.open(idx, "w", newline="\n")
+            _write_records(plan, files.open(rec), index, progress)
             height, width = plan.image_shape
-            property_file.write(f"{plan.num_classes},{height},{width}\n")
-    if plan.names:
-        with replace_file(
-            folder / "train.names", "w", encoding="utf-8", errors="surrogateescape"
-        ) as file:
-            file.writelines(f"{number}\t{plan.names[number]}\n" for number in sorted(plan.names))
+            files.open(property_path, "w").write(f"{plan.num_classes},{height},{width}\n")
+        if plan.names and not keep_names:
+            text = files.open(names, "w", encoding="utf-8", errors="surrogateescape")
+            text.writelines(f"{number}\t{plan.names[number]}\n" for number in sorted(plan.names))
 
 
-def _copy(source: Path, folder: Path, progress: bool) -> None:
+def _copy(source: Path, folder: Path, files: SetWriter, progress: bool) -> None:
     total = sum((source / name).stat().st_size for name in NAMES)
     with tqdm(total=total, unit="B", unit_scale=True, disable=not progress) as bar:
-        for name in reversed(NAMES):
-            with (source / name).open("rb") as old, replace_file(folder / name) as new:
+        for name in NAMES:
+            new = files.open(folder / name)
+            with (source / name).open("rb") as old:
                 while block := old.read(BLOCK):
                     new.write(block)
                     bar.update(len(block))

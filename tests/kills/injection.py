@@ -15,7 +15,7 @@ import os
 import signal
 import traceback
 
-BUFFER = 1024  # bytes
+BUFFER = 2048  # bytes
 COUNTED = ("fsync", "replace", "rename", "unlink", "remove", "mkdir", "ftruncate")
 
 _fork = os.fork

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+import contextlib
+import io
 from pathlib import Path
 import shutil
 
@@ -20,8 +22,9 @@ class Rewriting:
     def __init__(self, kind: Kind, folder: Path):
         self._kind, self._template, self._scratch = kind, folder / "old", folder / "scratch"
         self._template.mkdir(parents=True)
-        kind.first(self._template)
-        kind.write(self._template, OLD)
+        with contextlib.redirect_stdout(io.StringIO()):
+            kind.first(self._template)
+            kind.write(self._template, OLD)
         self.renew()
         self._old = self._states()
         self.points = count_points(self.rewrite)
@@ -35,7 +38,8 @@ class Rewriting:
         self._kind.before(self._scratch)
 
     def rewrite(self) -> None:
-        self._kind.write(self._scratch, NEW)
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._kind.write(self._scratch, NEW)
 
     def killed(self, at: int) -> list[str]:
         """Return what is read after a kill at a point, for each reader, and then the faults of

@@ -13,7 +13,7 @@ import arcface_mxnet  # noqa: F401  (first: it makes MXNet importable)
 from arcface_mxnet.checkpoints.last_state import LastState, load_last, save_last
 from arcface_mxnet.checkpoints.load import load_checkpoint, save_checkpoint, save_symbol
 from arcface_mxnet.config import TrainConfig
-from arcface_mxnet.data import face2rec2
+from arcface_mxnet.data import face2rec2, rec
 from arcface_mxnet.data.dataset import FaceDataset
 from arcface_mxnet.embedding.stored_embeddings import read_embeddings, store_embeddings
 from arcface_mxnet.engines.conversion import write_model
@@ -82,6 +82,20 @@ def _pack_list(folder: Path, version: int) -> None:
     arguments = [str(folder / "data"), "--root", str(photos), "--num-thread", "1"]
     if face2rec2.main(arguments):
         raise ValueError("not packed")
+
+
+def _photos_and_datasets(folder: Path) -> None:
+    _photos(folder)
+    for version in (OLD, NEW):
+        arguments = ["--folder", str(folder / f"photos{version}"), "--image-size", "12,12"]
+        if face2rec2.main([str(folder / f"data{version}"), *arguments]):
+            raise ValueError("not packed")
+
+
+def _shuffle(folder: Path, version: int) -> None:
+    arguments = [str(folder / f"data{version}"), str(folder / "data"), "--overwrite"]
+    if rec.main(["shuffle", *arguments]):
+        raise ValueError("not written")
 
 
 def _read_dataset(folder: Path) -> Hashable:
@@ -226,6 +240,7 @@ def _digest(data: bytes) -> str:
 KINDS = {
     "dataset": Kind(_pack, (_read_dataset,), _photos),
     "dataset, then without names": Kind(_pack_list, (_read_dataset,), _photos),
+    "dataset, made of another": Kind(_shuffle, (_read_dataset,), _photos_and_datasets),
     "pair pack": Kind(_write_pairs, (_read_pairs,)),
     "pair pack, then without names": Kind(
         lambda folder, version: _write_pairs(folder, version, names=version == OLD), (_read_pairs,)

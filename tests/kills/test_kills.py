@@ -5,7 +5,7 @@ from collections import Counter
 from arcface_mxnet import files
 import pytest
 
-from tests.kills.injection import stopped
+from tests.kills.injection import Failed, killed, stopped
 from tests.kills.judging import FAULTS, READS, Rewriting
 from tests.kills.kinds import KINDS, NEW, OLD, Kind
 
@@ -24,6 +24,26 @@ def test_killed_at_every_point(name, tmp_path):
     assert not {fault: found[fault] for fault in FAULTS if found[fault]}
     assert found.total() == rewriting.points * len(KINDS[name].reads)
     assert found["old"] and found["new"] + found["refused"]
+
+
+def test_killed_again_while_it_mends_what_a_kill_left(tmp_path):
+    rewriting, found = Rewriting(KINDS["pair pack"], tmp_path), Counter()
+
+    def kill_at(first):
+        rewriting.renew()
+        killed(rewriting.rewrite, first)
+        return rewriting.read()
+
+    halfway = [point for point in range(rewriting.points) if kill_at(point) == ["refused"]]
+    for first in (halfway[0], halfway[-1]):
+        for second in range(rewriting.points):  # more than it may have: then it ends
+            kill_at(first)
+            try:
+                killed(rewriting.rewrite, second)
+            except Failed:
+                break
+            found.update(rewriting.read())
+    assert set(found) <= {"refused", "new"} and found["refused"]
 
 
 def test_the_harness_sees_a_set_that_is_written_file_by_file(tmp_path):
