@@ -19,7 +19,8 @@ LAYERS = (
     ),
     (
         "data.framing", "data.headers", "data.index", "data.labels", "data.offsets", "data.walk",
-        "data.scan", "data.roles", "data.contradictions", "data.opening", "data.identity_lists",
+        "data.scan", "data.roles", "data.keyed", "data.contradictions", "data.opening",
+        "data.identity_lists",
         "data.records", "data.ranges", "data.lists", "data.folders",
         "data.image_files", "data.list_faults", "data.list_forms", "checkpoints.params",
         "checkpoints.names", "checkpoints.aliases", "checkpoints.nodes", "checkpoints.parts",

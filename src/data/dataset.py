@@ -75,6 +75,7 @@ class FaceDataset:
         self._refuse(key_faults(self.records, self.layout, self._cures))
         ranges = read_ranges(self.records, self.layout) if self.layout.kind == "ranges" else None
         self._ranges = ranges
+        self._claims: tuple[np.ndarray, np.ndarray] | None = None
         faults = opening_faults(self.records, self.layout, ranges, self.num_classes, self._cures)
         self._refuse(faults)
         found = None if ranges is None else len(ranges)
@@ -104,9 +105,22 @@ class FaceDataset:
         label = record.first_label
         if not (0 <= label < self.num_classes and label == int(label)):
             self._refuse(self._label_faults(np.array([key]), np.float32([label])))
+        self._check_claim(key, int(label))
         cure = f"`arcface-rec check {self.folder}` finds all such; {self._cures.skip}"
         rgb = decode_rgb(record.payload, name, cure=cure, max_pixels=CROP_PIXELS)
         return fit_height(rgb, self.image_shape, name), int(label)
+
+    def _check_claim(self, key: int, identity: int) -> None:
+        """Compare an image with the identity records, if its identity was taken from them."""
+        if self._claims is None:
+            return
+        first, claimed = self._claims
+        claim = int(claimed[np.searchsorted(first, key, "right") - 1])
+        if claim != identity:
+            raise ValueError(
+                f"{self.records.rec_path}: record {key} has label {identity}, but an identity "
+                f"record holds it as an image of identity {claim}; {self._cures.repair}"
+            )
 
     def identities(self, keys: np.ndarray) -> np.ndarray:
         """Return the identity of each image key, int64 (N,), without touching the images.
@@ -151,7 +165,9 @@ class FaceDataset:
         )  # fmt: skip
         self._refuse(faults)
         found = runs(identities[::2])  # neighbours of one label are one person
-        return np.stack([ranges[found[:, 0], 0], ranges[found[:, 1] - 1, 1]], axis=1)
+        merged = np.stack([ranges[found[:, 0], 0], ranges[found[:, 1] - 1, 1]], axis=1)
+        self._claims = merged[:, 0], identities[::2][found[:, 0]]
+        return merged
 
     @staticmethod
     def _runs(keys: np.ndarray, identities: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from .contradictions import (
     tile_faults,
 )
 from .dataset import read_property
+from .keyed import Keyed
 from .labels import whole_numbers
 from .ranges import Layout, layout_of, read_ranges
 from .records import read_index
@@ -195,42 +196,12 @@ def _index_faults(
     )
 
 
-class _Keyed:
-    """Headers of a scan by key, as RecordReader gives them."""
-
-    def __init__(self, table: Scan, keys: np.ndarray, index: object):
-        self.rec_path = table.path
-        self._table = table
-        rows = np.flatnonzero(keys >= 0)
-        self._rows = rows[np.argsort(keys[rows], kind="stable")]
-        self._keys = keys[self._rows]
-        # Damaged records have a key, too, but no row.
-        self.sorted_keys = np.unique(keys[rows] if index is None else index[0])
-
-    def __len__(self) -> int:
-        return len(self.sorted_keys)
-
-    def __contains__(self, key: int) -> bool:
-        place = np.searchsorted(self._keys, key)
-        return bool(place < len(self._keys) and self._keys[place] == key)
-
-    def headers(self, keys: np.ndarray) -> np.ndarray:
-        out = np.zeros(len(keys), self._table.headers.dtype)
-        out["size"] = -1
-        keys = np.asarray(keys)
-        if len(self._keys):
-            place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-            there = self._keys[place] == keys
-            out[there] = self._table.headers[self._rows[place[there]]]
-        return out
-
-
 def _layout_faults(
     faults: Faults, table: Scan, roles: Roles, keys: np.ndarray, num_classes: int | None,
     index: object, cures: Cures,
 ) -> Layout | None:  # fmt: skip
     """Compare record 0, the identity records and property with the labels of the images."""
-    keyed = _Keyed(table, keys, index)
+    keyed = Keyed(table, keys, index)
     labels = table.headers["labels"][roles.images, 0]
     identities, is_whole = whole_numbers(labels)
     if len(keyed) == 0:
@@ -268,7 +239,7 @@ def _layout_faults(
 
 
 def _role_faults(
-    faults: Faults, roles: Roles, keys: np.ndarray, keyed: _Keyed, layout: Layout, cures: Cures
+    faults: Faults, roles: Roles, keys: np.ndarray, keyed: Keyed, layout: Layout, cures: Cures
 ) -> None:
     parts = ((1, layout.num_images + 1, "images"), (layout.start, layout.end, "identity records"))
     for first, past_last, noun in parts:

@@ -194,6 +194,16 @@ def test_ranges_are_compared_with_both_their_ends_when_they_are_used(write, monk
         _ = dataset.keys_by_identity
 
 
+def test_an_image_is_compared_with_its_range_when_it_is_drawn_by_it(write, monkeypatch):
+    monkeypatch.setattr("arcface_mxnet.data.opening.SAMPLE", 2)
+    dataset = FaceDataset(write(labels=[0, 0, 1, 2, 1, 2], ranges=[(1, 3), (3, 4), (4, 7)]))
+    assert dataset.sample(5)[1] == 1, "its label decides"
+    assert len(dataset.keys_by_identity) == 3
+    with pytest.raises(ValueError, match="record 5 has label 1, but an identity record .* of id"):
+        dataset.sample(5)
+    assert dataset.sample(4)[1] == 2
+
+
 def test_an_image_without_bytes_is_told(write, caplog, tmp_path, capsys):
     folder = write()
     with RecordWriter(folder / "train.rec", folder / "train.idx") as writer:
