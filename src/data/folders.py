@@ -22,6 +22,12 @@ STRAY = "images that lie in no identity's folder"
 BROKEN = "links that lead nowhere, or things that are no files"
 CLOSED = "files that cannot be read"
 
+# What this project's own commands write into folders of crops.
+OWN_FILES = {
+    "train.lst", "train.names", "failures.tsv", "faces.tsv", "faces.tsv.running", "lst",
+    "attempts.tsv",
+}  # fmt: skip
+
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +52,7 @@ class LeftOut:
         with os.scandir(folder) as found:
             for entry in found:
                 path = Path(folder, entry.name)
-                if is_left_behind(entry.name):
+                if is_left_behind(entry.name) or entry.name in OWN_FILES:
                     self.left_behind.append(os.path.relpath(path, self.folder))
                 elif entry.is_dir():
                     folders.append(path)

@@ -102,6 +102,12 @@ def list_folder(
     """
     images = folder_images(folder, identities, strict=strict)
     names = list(dict.fromkeys(name for name, _ in images))
+    broken = [name for name in names if "\n" in name or "\r" in name]
+    if broken:
+        raise ValueError(
+            f"{folder}: {len(broken)} names hold a line break, such as {broken[0]!r}: rename them, "
+            "train.names has a line for each"
+        )
     numbers = {name: number for number, name in enumerate(names)}
     return [Entry(path, numbers[name], str(path)) for name, path in images], names
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.image_files import ENDINGS
+from ..data.image_files import ENDINGS, is_left_behind
 from ..data.list_faults import all_faults
 from ..limits import shown
 from ..paths import inside
@@ -161,7 +161,8 @@ def _read_cfp_folder(protocol: Path, root: Path, split: str) -> list[ListedPair]
         names = left[numbers[0]], right[numbers[1]]
         return _cfp_pair(*names, place[0].stem == "same", root, *place)
 
-    lists = sorted((protocol / "Split" / split).glob("*/*.txt"), key=_same_first)
+    found = (protocol / "Split" / split).glob("*/*.txt")
+    lists = sorted((path for path in found if not is_left_behind(path.name)), key=_same_first)
     rows = (((path, number), fields) for path in lists for number, fields in _rows(path))
     return _pairs(rows, pair, protocol / "Split" / split)
 

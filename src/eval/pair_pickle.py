@@ -15,6 +15,7 @@ from typing import Any
 
 from ..limits import check_count, shown
 from .pickled_names import (
+    BYTEARRAY,
     ENCODE,
     HOSTILE,
     NAMES,
@@ -126,7 +127,7 @@ class _Machine:
         name = self.stack[-1]
         if not isinstance(name, Name) or name.call is None or not isinstance(arguments, tuple):
             raise ForbiddenPickle(f"a call of {described(name)}; {HOSTILE}")
-        if name is ENCODE and arguments and isinstance(arguments[0], str):
+        if name in (ENCODE, BYTEARRAY) and arguments and isinstance(arguments[0], str):
             # Every text stands in the file, and is encoded once.
             self.encoded += len(arguments[0])
             check_count(self.encoded, len(self.data), "text is encoded", "characters")

@@ -1,16 +1,18 @@
 """The names that a pair set's pickle may hold, as small parsers: no object of theirs is made.
 
 _codecs.encode to "latin1"                  bytes written by Python 3 with protocol 2
-bytes                                       an empty one of these
+bytes, bytearray                            an empty one of these, and what Python 2 and 3 write
 numpy.core.multiarray._reconstruct, scalar,
 numpy.ndarray, numpy.dtype,
-numpy.core.numeric._frombuffer              arrays as cv2.imencode returns them, and flags
+numpy.core.numeric._frombuffer              arrays as cv2.imencode returns them, of byte strings,
+                                            of pixels, and flags
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,12 @@ HOSTILE = (
     "a pair set holds images and flags only; the file may be hostile, so nothing of it was run. "
     "Do not open it with pickle.load"
 )
-# Kinds of numpy's numbers that can be images or flags, in bytes.
-KINDS = {"b1": 1, "u1": 1, "i1": 1, "u2": 2, "i2": 2, "u4": 4, "i4": 4, "u8": 8, "i8": 8}
+# Kinds of numpy's numbers that can be images, pixels or flags, in bytes.
+KINDS = {"b1": 1, "u1": 1, "i1": 1, "u2": 2, "i2": 2, "u4": 4, "i4": 4, "u8": 8, "i8": 8,
+         "f2": 2, "f4": 4, "f8": 8}  # fmt: skip
+STRINGS = re.compile("S([0-9]{1,9})")  # byte strings of one length, zeros at their ends
+SHORTEST_IMAGE = 16  # bytes; shorter strings would be many more than the file has bytes for
+OBJECTS = ("O", "O4", "O8")
 
 
 class ForbiddenPickle(ValueError):
@@ -44,14 +50,20 @@ class DtypeName:
 
 
 class ArrayBytes:
-    """A numpy array in the pickle: the raw bytes, their kind ("u1") and the shape, nothing else."""
+    """A numpy array in the pickle: the raw bytes, their kind ("u1") and the shape, nothing else;
+    of an array of objects, those that images and flags can be."""
 
     def __init__(self) -> None:
         self.payload = b""
         self.kind = ""
         self.shape: tuple[int, ...] = ()
+        self.is_fortran = False
+        self._items: list | None = None
+        self._string_size = 0
 
-    def fill(self, kind: Any, payload: Any, shape: Any = None) -> ArrayBytes:
+    def fill(self, kind: Any, payload: Any, shape: Any = None, order: Any = False) -> ArrayBytes:
+        if isinstance(kind, DtypeName) and self._fill_items(kind.name, payload):
+            return self
         if not isinstance(kind, DtypeName) or kind.name not in KINDS or kind.is_big:
             name = kind.name if isinstance(kind, DtypeName) else kind
             raise ForbiddenPickle(f"array of type {shown(name)}; {HOSTILE}")
@@ -65,16 +77,47 @@ class ArrayBytes:
         if math.prod(shape) * size != len(payload):
             raise ValueError(f"an array {shape} of {kind.name} with {len(payload)} bytes")
         self.payload, self.kind, self.shape = payload, kind.name, shape
+        self.is_fortran = order in (True, "F", b"F")
         return self
 
+    def _fill_items(self, kind: str, payload: Any) -> bool:
+        """Take the content of an array of byte strings or objects; return whether it is one."""
+        strings = STRINGS.fullmatch(kind)
+        if strings and isinstance(payload, bytes):
+            self._string_size = int(strings[1])
+            if self._string_size < SHORTEST_IMAGE or len(payload) % self._string_size:
+                raise ValueError(f"an array of {kind} with {len(payload)} bytes")
+            self.payload = payload
+        elif (
+            kind in OBJECTS
+            and isinstance(payload, list)
+            and all(isinstance(item, bytes | ArrayBytes | int) for item in payload)
+        ):
+            self._items = payload
+        else:
+            return False
+        self.kind = kind
+        return True
+
+    def listed(self) -> list | None:
+        """Return the byte strings or objects of an array of these, None for one of numbers."""
+        if not self._string_size:
+            return self._items
+        starts = range(0, len(self.payload), self._string_size)
+        return [self.payload[at : at + self._string_size].rstrip(b"\0") for at in starts]
+
     def values(self) -> np.ndarray:
-        """Return the numbers of the array, (N,)."""
+        """Return the numbers of the array, (N,), as they lie."""
         return np.frombuffer(self.payload, f"<{self.kind.replace('b', 'u')}")
+
+    def numbers(self) -> np.ndarray:
+        """Return the array of numbers in its shape."""
+        return self.values().reshape(self.shape, order="F" if self.is_fortran else "C")
 
     def set_state(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
             raise ForbiddenPickle(f"setting the state of an array to {shown(state)}; {HOSTILE}")
-        self.fill(state[2], state[4], state[1])
+        self.fill(state[2], state[4], state[1], state[3])
 
 
 class Name:
@@ -94,28 +137,36 @@ def _reconstruct(*_: Any) -> ArrayBytes:
     return ArrayBytes()
 
 
-def _frombuffer(payload: Any, kind: Any, shape: Any = None, *_: Any) -> ArrayBytes:
-    return ArrayBytes().fill(kind, payload, shape)
+def _frombuffer(payload: Any, kind: Any, shape: Any = None, order: Any = "C") -> ArrayBytes:
+    return ArrayBytes().fill(kind, payload, shape, order)
 
 
-def _scalar(kind: Any, payload: Any) -> bool | int:
+def _scalar(kind: Any, payload: Any) -> bool | int | float | bytes:
+    if isinstance(kind, DtypeName) and STRINGS.fullmatch(kind.name) and isinstance(payload, bytes):
+        return payload
     array = ArrayBytes().fill(kind, payload, ())
-    return bool(payload[0]) if array.kind == "b1" else int.from_bytes(payload, "little")
+    return bool(payload[0]) if array.kind == "b1" else array.values()[0].item()
 
 
 def _no_bytes() -> bytes:
     return b""
 
 
+def _bytearray(content: Any = b"", encoding: Any = "latin1") -> bytes:
+    return content if isinstance(content, bytes) else _encode(content, encoding)
+
+
 def _dtype(name: Any, *_: Any) -> DtypeName:
     return DtypeName(name)
 
 
-ENCODE = Name(_encode)
+ENCODE, BYTEARRAY = Name(_encode), Name(_bytearray)
 NAMES = {
     ("_codecs", "encode"): ENCODE,
     ("__builtin__", "bytes"): Name(_no_bytes),
     ("builtins", "bytes"): Name(_no_bytes),
+    ("__builtin__", "bytearray"): BYTEARRAY,
+    ("builtins", "bytearray"): BYTEARRAY,
     ("numpy", "ndarray"): Name(),
     ("numpy", "dtype"): Name(_dtype),
     **{

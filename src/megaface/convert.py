@@ -15,6 +15,7 @@ from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import run
+from arcface_mxnet.data.image_files import is_left_behind
 from arcface_mxnet.megaface.feature_source import FeatureFolder
 from arcface_mxnet.megaface.features import feature_bytes, write_feature
 from arcface_mxnet.megaface.lists import check_paths, read_names
@@ -107,7 +108,8 @@ def _options(arguments: argparse.Namespace) -> dict:
 def _names_below(root: Path, ending: str) -> list[str]:
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such feature folder")
-    paths = (path.relative_to(root).as_posix() for path in root.rglob(f"*{ending}"))
+    found = (path.relative_to(root) for path in root.rglob(f"*{ending}"))
+    paths = (path.as_posix() for path in found if not any(map(is_left_behind, path.parts)))
     names = sorted(path[: -len(ending)] for path in paths)
     if not names:
         raise FileNotFoundError(f"{root}: no file below it ends in {ending}")

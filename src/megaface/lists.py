@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import os
 from pathlib import Path
 
+from ..data.image_files import is_left_behind
 from ..limits import parse_json, shown
 from ..paths import is_plain
 from ..text import BLANKS, read_text
@@ -168,7 +169,10 @@ def _strings(source: str | os.PathLike, content: dict, key: str) -> list[str]:
 
 
 def _list_path(folder: Path, size: int, index: int) -> Path:
-    found = sorted(folder.glob(f"*_features_list.json_{size}_{index}"))
+    found = sorted(
+        path for path in folder.glob(f"*_features_list.json_{size}_{index}")
+        if not is_left_behind(path.name)
+    )  # fmt: skip
     if len(found) == 1:
         return found[0]
     if found:

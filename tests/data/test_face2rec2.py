@@ -403,3 +403,16 @@ def test_im2rec_is_told_and_does_not_say_whether_images_are_aligned(tmp_path, ca
         assert (entry.path, entry.identity) == (tmp_path / "a b/1.jpg", 3)
         assert entry.is_aligned == are_aligned and entry.landmarks is None
         assert f"as im2rec writes them; the images are taken for {words}" in caplog.text
+
+
+def test_a_name_that_no_line_can_hold_is_refused(tmp_path, photos, capsys):
+    (photos / "bob").rename(photos / "b\nob")
+    assert main([str(tmp_path), "--folder", str(photos), "--image-size", "16,16"]) == 2
+    assert "1 names hold a line break, such as 'b\\nob'" in capsys.readouterr().err
+    assert not (tmp_path / "train.rec").exists()
+
+
+def test_a_list_that_a_mac_left_behind_is_none(tmp_path, listed):
+    (tmp_path / "._train.lst").write_bytes(b"\0\5\x16\7")
+    assert listed(GROUPED) == 0
+    assert not (tmp_path / "._train.rec").exists()

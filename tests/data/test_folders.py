@@ -126,3 +126,9 @@ def test_names_that_are_not_utf8(tmp_path):
     put(tmp_path, f"{name}/{name}.jpg")
     assert folder_images(tmp_path) == [(name, tmp_path / name / f"{name}.jpg")]
     assert find_images(tmp_path) == [tmp_path / name / f"{name}.jpg"]
+
+
+def test_what_the_aligner_writes_beside_its_crops_is_no_stranger(tmp_path, caplog):
+    put(tmp_path, "ann/1.png", "train.lst", "failures.tsv", "faces.tsv", "train.names")
+    assert len(folder_images(tmp_path, strict=True)) == len(find_images(tmp_path, strict=True)) == 1
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

@@ -104,6 +104,7 @@ def test_cfp_folder(tmp_path):
         folder.mkdir(parents=True)
         (folder / "diff.txt").write_text("1,2\n" if fold == "01" else "2, 1\n")
         (folder / "same.txt").write_text("1,1\n")
+        (folder / "._same.txt").write_bytes(b"\0\5\x16\7")  # a Mac was here
     pairs = read_cfp(protocol, tmp_path, profile=True)
     front, side = "Data/Images/00{0}/frontal/0{0}.jpg", "Data/Images/00{0}/profile/0{0}.jpg"
     assert short(pairs, tmp_path) == [

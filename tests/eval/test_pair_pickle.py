@@ -1,13 +1,15 @@
 """The pickle of a pair set costs what its file has, whatever it says, and messages stay short."""
 
 import pickle
+import re
 import resource
 import struct
 
-from arcface_mxnet.eval import pair_pickle
+from arcface_mxnet.eval import pair_pickle, repack_pairs
 from arcface_mxnet.eval.pair_pickle import load_pair_pickle
 from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.eval.pickled_names import ArrayBytes, ForbiddenPickle
+import cv2
 import numpy as np
 import pytest
 
@@ -158,3 +160,108 @@ def test_every_truncation_and_flip_is_data_or_a_value_error():
                 assert len(str(error)) < 500
             except ValueError as error:
                 assert str(error).startswith("at byte ") and len(str(error)) < 300
+
+
+def kept(tmp_path, images, flags, protocol=2):
+    path = tmp_path / "kept.bin"
+    path.write_bytes(pickle.dumps((images, flags), protocol))
+    return read_pair_set(path)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(
+    "form",
+    [
+        list,
+        lambda images: [bytearray(image) for image in images],
+        lambda images: [np.bytes_(image) for image in images],
+        lambda images: [np.frombuffer(image, np.uint8) for image in images],
+        lambda images: [np.frombuffer(image, np.uint8)[None] for image in images],
+        np.array,
+        lambda images: np.array(images, dtype=object),
+    ],
+    ids=["bytes", "bytearray", "bytes_", "array", "row", "S array", "objects"],
+)
+def test_byte_strings_of_every_kind_and_protocol(tmp_path, protocol, form):
+    images = [bytes(range(number, 256)) + b"\xff\xd9" for number in range(4)]
+    flags = np.array([True, False])
+    for many in (list(flags), flags, flags.astype(object), flags.astype(np.int64), [1, 0]):
+        pair_set = kept(tmp_path, form(images), many, protocol)
+        assert list(pair_set.images) == images and pair_set.is_genuine.tolist() == FLAGS
+
+
+def test_bytearrays_as_python_2_writes_them():
+    """As pickle.dumps(bytearray(b"a\\xff"), 2) of Python 2.7 does."""
+    data = (
+        b"\x80\x02c__builtin__\nbytearray\nX\x03\x00\x00\x00a\xc3\xbfX\x07\x00\x00\x00latin-1\x86R."
+    )
+    assert load_pair_pickle(data) == b"a\xff"
+    assert load_pair_pickle(b"c__builtin__\nbytearray\n)R.") == b""
+    with pytest.raises(ValueError, match="_codecs.encode to 'zip'"):
+        load_pair_pickle(data.replace(b"\x07\x00\x00\x00latin-1", b"\x03\x00\x00\x00zip"))
+    with pytest.raises(ValueError):
+        load_pair_pickle(b"c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R.")  # 2 GB of zeros
+    many = b"\x80\x02]q\x00X\xe8\x03\x00\x00" + b"x" * 1000 + b"q\x01X\x06\x00\x00\x00latin1q\x020"
+    many += b"0" + b"h\x00c__builtin__\nbytearray\nh\x01h\x02\x86Ra0" * 50 + b"h\x00."
+    with pytest.raises(ValueError, match="text is encoded of"):
+        load_pair_pickle(many)
+
+
+def test_strings_shorter_than_images_are_not_made_many(tmp_path):
+    with pytest.raises(ValueError, match="an array of S1 with 1000 bytes"):
+        kept(tmp_path, np.full(1000, b"x"), [True] * 500)
+
+
+@pytest.mark.parametrize("pixels", [np.float32, np.uint8, np.int64])
+@pytest.mark.parametrize("whole", [list, np.array], ids=["list", "one array"])
+def test_decoded_arrays_are_said_and_encoded_when_asked(tmp_path, capsys, pixels, whole):
+    rng = np.random.default_rng(0)
+    bgr = [rng.integers(0, 256, (9, 8, 3)).astype(pixels) for _ in range(4)]
+    path, mine = tmp_path / "theirs.bin", tmp_path / "mine.bin"
+    for form in (lambda image: image, lambda image: image.transpose(2, 0, 1), np.asfortranarray):
+        path.write_bytes(pickle.dumps((whole([form(image) for image in bgr]), FLAGS), 4))
+        with pytest.raises(ValueError, match="array of pixels .* as 4 of 4 are.*--array-color"):
+            read_pair_set(path)
+        for color in ("bgr", "rgb"):
+            assert repack_pairs.main([str(path), str(mine), "--array-color", color]) == 0
+            assert f"4 of 4 images were {color} arrays" in capsys.readouterr().out
+            for decoded, image in zip(read_pair_set(mine).decoded(), bgr, strict=True):
+                assert np.array_equal(decoded, image[..., ::-1] if color == "bgr" else image)
+    assert read_pair_set(mine).is_genuine.tolist() == FLAGS
+
+
+def test_grey_arrays_and_encoded_images_beside_arrays(tmp_path, capsys):
+    path, mine = tmp_path / "theirs.bin", tmp_path / "mine.bin"
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    encoded = cv2.imencode(".bmp", np.zeros((3, 4, 3), np.uint8))[1]
+    path.write_bytes(pickle.dumps(([grey, encoded], [True]), 4))
+    assert repack_pairs.main([str(path), str(mine), "--array-color", "rgb"]) == 0
+    assert "1 of 2 images were" in capsys.readouterr().out
+    pair_set = read_pair_set(mine)
+    assert pair_set.images[1] == encoded.tobytes()
+    assert (next(pair_set.decoded()) == grey[..., None]).all()
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.full((2, 2, 3), 0.5, np.float32), "float32 from 0.5 to 0.5; whole numbers from 0"),
+        (np.full((2, 2, 3), -1, np.int64), "int64 from -1 to -1"),
+        (np.full((2, 2, 3), np.nan, np.float32), "float32 from nan"),
+        (np.zeros((2, 2, 4), np.uint8), r"an array \(2, 2, 4\)"),
+        (np.zeros((2, 0, 3), np.uint8), "an empty array"),
+    ],
+)
+def test_arrays_that_are_no_pictures(tmp_path, capsys, image, message):
+    path = tmp_path / "theirs.bin"
+    path.write_bytes(pickle.dumps(([image] * 2, [True]), 4))
+    mine = tmp_path / "mine.bin"
+    assert repack_pairs.main([str(path), str(mine), "--array-color", "rgb"]) == 2
+    assert re.search(message, capsys.readouterr().err) and not mine.exists()
+
+
+def test_a_set_without_arrays_needs_no_repacking(tmp_path, capsys):
+    path = tmp_path / "theirs.bin"
+    path.write_bytes(pickle.dumps(([b"a", b"b"], [True]), 4))
+    assert repack_pairs.main([str(path), str(tmp_path / "m.bin"), "--array-color", "rgb"]) == 2
+    assert "all 2 images are encoded" in capsys.readouterr().err
