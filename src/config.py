@@ -59,6 +59,12 @@ class DataConfig(Options):
         check=_size_fault,
     )
     images_filter: int = option(0, "leave out identities with fewer images than this", at_least=0)
+    max_bad: int = option(
+        -1,
+        "records that may fail to decode, others taking their place, before the run ends (-1: a "
+        "thousandth of the images and at least 1; 0: the first one ends it)",
+        at_least=-1,
+    )
 
 
 @dataclass(frozen=True)

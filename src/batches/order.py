@@ -8,8 +8,9 @@ randomness comes from (seed, epoch, ...), so that a resumed run draws what it wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 import logging
 from typing import Any, ClassVar
 
@@ -28,8 +29,8 @@ class Setting:
 
     datasets: FaceDataset, several only for triplets.  config: TrainConfig.  seed: of all
     randomness.  num_devices shares of config.per_batch_size images make a batch.  worker of
-    num_workers machines that draw together.  embed_keys(dataset number, keys) -> (N, D) on
-    its device, or None.
+    num_workers machines that draw together.  embed_keys(dataset number, keys) -> (M, D) on
+    its device, and which of the keys they belong to, int64 (M,): those that decode; or None.
     """
 
     datasets: Sequence[Any]
@@ -38,7 +39,7 @@ class Setting:
     num_devices: int = 1
     worker: int = 0
     num_workers: int = 1
-    embed_keys: Callable[[int, np.ndarray], Any] | None = None
+    embed_keys: Callable[[int, np.ndarray], tuple[Any, np.ndarray]] | None = None
 
     @property
     def batch_size(self) -> int:
@@ -55,8 +56,11 @@ class Draw:
 
     keys: int64 (B,).  sources: (B,) number of the dataset of each key.  number: how many
     draws came before, which seeds the augmentation.  epoch: passes over the data before it.
-    state: where draws() goes on after it; JSON-able.  is_awaited: the next draw depends on
-    training with this one, so nothing may be drawn ahead of it.
+    state: where draws() goes on after it; JSON-able.  substitutes(place): the keys to be tried,
+    in turn, if that at keys[place] does not decode; they follow from the seed alone, so that
+    neither threads nor a resumed run change them.
+    is_awaited: the next draw depends on training with this one, so nothing may be drawn ahead
+    of it.
     """
 
     keys: np.ndarray
@@ -65,6 +69,7 @@ class Draw:
     epoch: int
     state: dict[str, Any]
     is_awaited: bool = False
+    substitutes: Callable[[int], Iterable[int]] = lambda place: ()
 
 
 @PLANS.register("shuffled")
@@ -72,7 +77,9 @@ class Shuffled:
     """Every image once an epoch, in random order; what does not fill a batch is left out.
 
     A dataset smaller than one batch is drawn several times for one: an epoch is one batch.
-    Several machines share the same order, each taking its part of every batch.
+    Several machines share the same order, each taking its part of every batch.  For an image
+    that does not decode comes the one that stands a batch later in the order, so that it
+    is not in the batch already; then those after it.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
@@ -101,9 +108,18 @@ class Shuffled:
                 batch += 1
                 ends = batch == self.batches_per_epoch
                 after = {"epoch": epoch + ends, "batch": 0 if ends else batch}
-                keys = order[begin : begin + size]
-                yield Draw(keys, np.zeros(size, int), number, epoch, after)
+                yield Draw(
+                    order[begin : begin + size],
+                    np.zeros(size, int),
+                    number,
+                    epoch,
+                    after,
+                    substitutes=partial(self._substitutes, order, begin),
+                )
             epoch, batch = epoch + 1, 0
+
+    def _substitutes(self, order: np.ndarray, begin: int, place: int) -> Iterator[int]:
+        return from_place(order, begin + place + self._total)
 
     def _order(self, epoch: int) -> np.ndarray:
         rng = self._setting.rng(epoch)
@@ -119,6 +135,9 @@ class Identities:
 
     An epoch shows each identity once; identities that do not fill a share are left out.
     Images of an identity with fewer are repeated.  Source: the published sampler.
+
+    For an image that does not decode comes another of the same identity; if none of it does,
+    the whole block shows an identity that is not in the share.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset({"images_per_identity"})
@@ -146,7 +165,9 @@ class Identities:
         self._stride = setting.num_devices * setting.num_workers
         self.batches_per_epoch = max(shares // self._stride, 1)
         self._shares_per_pass = shares
-        self._order_of = -1  # the pass whose order of identities is at hand
+        # The pass whose order of identities is at hand, and that order: replaced as one, since
+        # threads that read ask for substitutes.
+        self._drawn: tuple[int, np.ndarray] = -1, np.empty(0, np.int64)
 
     def draws(self, state: dict[str, Any] | None = None) -> Iterator[Draw]:
         number = state["number"] if state else 0
@@ -156,17 +177,47 @@ class Identities:
             keys = np.concatenate([self._share_keys(first + i) for i in range(devices)])
             epoch = number // self.batches_per_epoch
             number += 1
-            yield Draw(keys, np.zeros(len(keys), int), number - 1, epoch, {"number": number})
+            yield Draw(
+                keys,
+                np.zeros(len(keys), int),
+                number - 1,
+                epoch,
+                {"number": number},
+                substitutes=partial(self._substitutes, first),
+            )
 
     def _share_keys(self, share: int) -> np.ndarray:
         """Return the keys of one share, counted from the beginning of training."""
+        blocks, _ = self._blocks(share)
+        return np.concatenate([np.resize(keys, self._each) for keys in blocks])
+
+    def _order_of(self, a_pass: int) -> np.ndarray:
+        """Return the order of the identities' numbers in a pass."""
+        drawn = self._drawn
+        if drawn[0] != a_pass:
+            order = self._setting.rng(a_pass).permutation(len(self._groups))
+            self._drawn = drawn = a_pass, order
+        return drawn[1]
+
+    def _blocks(self, share: int) -> tuple[list[np.ndarray], np.ndarray]:
+        """Return all keys of each identity of a share, and the identities outside it, both in
+        random order."""
         a_pass, place = divmod(share, self._shares_per_pass)
-        if self._order_of != a_pass:
-            self._order = self._setting.rng(a_pass).permutation(len(self._groups))
-            self._order_of = a_pass
-        chosen = self._order[place * self._share : (place + 1) * self._share]
+        order = self._order_of(a_pass)
+        begin, end = place * self._share, (place + 1) * self._share
         rng = self._setting.rng(a_pass, place)
-        return np.concatenate([wrapped(self._groups[i], self._each, rng) for i in chosen])
+        blocks = [rng.permutation(self._groups[i]) for i in order[begin:end]]
+        return blocks, np.concatenate([order[end:], order[:begin]])
+
+    def _substitutes(self, first: int, place: int) -> Iterator[int]:
+        """Yield other images of the identity, then those of identities that no other block of
+        the share may take; all places of a block come to the same identity."""
+        share, place = divmod(place, self._setting.config.per_batch_size)
+        block, within = divmod(place, self._each)
+        blocks, outside = self._blocks(first + share)
+        yield from from_place(blocks[block], within + self._each)
+        for identity in outside[block :: len(blocks)]:
+            yield from from_place(self._groups[identity], within)
 
 
 @PLANS.register("pairs")
@@ -176,6 +227,6 @@ class Pairs(Identities):
     default_images: ClassVar[int] = 2  # as published for loss 11
 
 
-def wrapped(keys: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return `count` of the keys in random order, repeated only if there are fewer."""
-    return np.resize(rng.permutation(keys), count)
+def from_place(keys: np.ndarray, place: int) -> Iterator[int]:
+    """Yield every key once, from a place on, which counts on from the beginning at the end."""
+    return (int(keys[(place + i) % len(keys)]) for i in range(len(keys)))

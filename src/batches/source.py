@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+import itertools
 import time
 from typing import Any
 
@@ -12,8 +13,9 @@ import mxnet as mx
 import numpy as np
 
 from ..config import SamplingConfig, TrainConfig, ignored_options
-from ..data.dataset import FaceDataset
+from ..data.dataset import FaceDataset, UnreadableError
 from .augment import Augmentation
+from .bad_records import BadRecord, BadRecords
 from .order import PLANS, Draw, Setting
 from .triplets import Triplets  # noqa: F401 - registers its plan
 
@@ -43,7 +45,8 @@ def batches(
     evaluation mode.  rng: its next number seeds everything that is drawn.  worker of
     num_workers machines, all given the same rng: together they draw what one would with the
     whole batch.  Raises ValueError for a plan that is unknown or cannot be drawn from this
-    dataset, and on drawing for images that do not decode.
+    dataset, and on drawing when more records do not decode than config.max_bad allows, or where
+    a label is no identity.
     """
     datasets = [dataset] if isinstance(dataset, FaceDataset) else list(dataset)
     return BatchSource(plan, datasets, config, rng, embed, num_devices, worker, num_workers)
@@ -54,7 +57,8 @@ class BatchSource:
 
     epoch: passes over the data before the last batch.  batches_per_epoch: how many make one,
     None where that shows only in training.
-    wait_seconds: time spent waiting for images to be read.
+    wait_seconds: time spent waiting for images to be read.  bad_records: those of the batches
+    handed out.
     """
 
     def __init__(
@@ -85,6 +89,8 @@ class BatchSource:
         self.provide_data = [mx.io.DataDesc("data", shape)]
         self.provide_label = [mx.io.DataDesc("softmax_label", shape[:1])]
         self.wait_seconds = 0.0
+        self.bad_records = BadRecords(self._datasets, config.max_bad)
+        self._bad_in_bag: list[BadRecord] = []
         self.epoch = 0
         self._begin(int(rng.integers(2**31)), None)
 
@@ -112,6 +118,10 @@ class BatchSource:
         reading = self._pending.popleft()
         self._draw_ahead(after=reading.draw)
         data, labels = self._wait_for(reading)
+        self.bad_records.take(reading.bad)
+        if reading.empty:
+            reason = max(reading.bad).reason
+            raise ValueError(f"nothing can take the place of a bad record: {reason}")
         self._state, self.epoch = reading.draw.state, reading.draw.epoch
         return mx.io.DataBatch(
             [mx.nd.array(data)],
@@ -128,6 +138,7 @@ class BatchSource:
             "images_per_batch": self._batch_size,
             "seed": self._seed,
             "place": self._state,
+            "bad_records": self.bad_records.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -150,6 +161,8 @@ class BatchSource:
             )
         for reading in self._pending:
             reading.cancel()
+        # Last states older than this count have none.
+        self.bad_records.restore(state.get("bad_records", ()))
         self._begin(state["seed"], state["place"])
 
     def close(self) -> None:
@@ -161,27 +174,47 @@ class BatchSource:
         last = self._pending[-1].draw if self._pending else after
         while len(self._pending) < AHEAD and not (last and last.is_awaited):
             last = next(self._draws)
-            self._pending.append(self._read(last, self._augmentation))
+            bad, self._bad_in_bag = self._bad_in_bag, []
+            self._pending.append(self._read(last, self._augmentation, bad))
 
-    def _read(self, draw: Draw, augmentation: Augmentation) -> _Reading:
-        """Start reading a batch."""
+    def _read(self, draw: Draw, augmentation: Augmentation, bad: list[BadRecord]) -> _Reading:
+        """Start reading a batch.  bad: what did not decode while it was drawn."""
         size = len(draw.keys)
         offset = self._worker * size  # of this machine's part in the batch of all
         data = np.empty((size, 3, *self._datasets[0].image_shape), np.float32)
         labels = np.empty(size, np.float32)
+        empty: list[int] = []
 
         def fill(begin: int) -> None:
             for place in range(begin, min(begin + CHUNK, size)):
-                dataset = self._datasets[draw.sources[place]]
-                image, identity = dataset.sample(int(draw.keys[place]))
-                labels[place] = identity
+                found = self._sample(draw, place, bad)
+                if found is None:
+                    empty.append(place)
+                    data[place] = labels[place] = 0
+                    continue
+                image, labels[place] = found
                 if augmentation.is_random:
                     seed = [self._seed, _AUGMENT, draw.number, offset + place]
                     image = augmentation(image, np.random.default_rng(seed))
                 data[place] = image.transpose(2, 0, 1)
 
         futures = [self._pool.submit(fill, begin) for begin in range(0, size, CHUNK)]
-        return _Reading(draw, data, labels, futures)
+        return _Reading(draw, data, labels, futures, bad, empty)
+
+    def _sample(
+        self, draw: Draw, place: int, bad: list[BadRecord]
+    ) -> tuple[np.ndarray, int] | None:
+        """Return image and identity of a place, from its key or the first substitute that
+        decodes, None if none does.  Those that do not are added to bad."""
+        source = int(draw.sources[place])
+        dataset = self._datasets[source]
+        for key in itertools.chain([int(draw.keys[place])], draw.substitutes(place)):
+            try:
+                return dataset.sample(key)
+            except UnreadableError as error:
+                bad.append(BadRecord(source, key, str(error)))
+                self.bad_records.refuse_excess(bad)
+        return None
 
     def _wait_for(self, reading: _Reading) -> tuple[np.ndarray, np.ndarray]:
         began = time.perf_counter()
@@ -192,8 +225,9 @@ class BatchSource:
             self.wait_seconds += time.perf_counter() - began
         return reading.data, reading.labels
 
-    def _embed_keys(self, source: int, keys: np.ndarray) -> mx.nd.NDArray:
-        """Return the embeddings of images without augmentation, (N, D) on their device.
+    def _embed_keys(self, source: int, keys: np.ndarray) -> tuple[mx.nd.NDArray, np.ndarray]:
+        """Return the embeddings of images without augmentation, (M, D) on their device, and which
+        keys they belong to, int64 (M,): a bag goes without those that do not decode.
 
         The last batch is filled up with its own images, so any number of keys will do.
         """
@@ -202,24 +236,43 @@ class BatchSource:
 
         def start(part: np.ndarray) -> _Reading:
             filled = np.resize(part, self._batch_size)
-            return self._read(Draw(filled, np.full(len(filled), source), 0, 0, {}), plain)
+            draw = Draw(filled, np.full(len(filled), source), 0, 0, {})
+            return self._read(draw, plain, self._bad_in_bag)
 
         readings = deque(start(part) for part in parts[:AHEAD])
-        embedded = []
+        embedded, readable = [], []
         for number, part in enumerate(parts):
-            data, _ = self._wait_for(readings.popleft())
+            reading = readings.popleft()
+            data, _ = self._wait_for(reading)
             if number + AHEAD < len(parts):
                 readings.append(start(parts[number + AHEAD]))
-            # A copy, because the network writes its next output over this one.
-            embedded.append(self._embed(mx.nd.array(data))[: len(part)].copy())
-        return mx.nd.concat(*embedded, dim=0)
+            rows = np.setdiff1d(np.arange(len(part)), reading.empty)
+            readable.append(number * self._batch_size + rows)
+            if len(rows):
+                # A copy, because the network writes its next output over this one.
+                embedded.append(self._embed(mx.nd.array(data))[: len(part)].copy())
+            if 0 < len(rows) < len(part):
+                embedded[-1] = embedded[-1].take(mx.nd.array(rows, dtype=np.int64))
+        if not embedded:
+            raise ValueError(f"no image of a bag decodes: {max(self._bad_in_bag).reason}")
+        return mx.nd.concat(*embedded, dim=0), np.concatenate(readable)
 
 
 class _Reading:
-    """A batch that threads are filling."""
+    """A batch that threads are filling.  bad: what did not decode.  empty: places for which
+    nothing did."""
 
-    def __init__(self, draw: Draw, data: np.ndarray, labels: np.ndarray, futures: list[Future]):
+    def __init__(
+        self,
+        draw: Draw,
+        data: np.ndarray,
+        labels: np.ndarray,
+        futures: list[Future],
+        bad: list[BadRecord],
+        empty: list[int],
+    ):
         self.draw, self.data, self.labels, self.futures = draw, data, labels, futures
+        self.bad, self.empty = bad, empty
 
     def cancel(self) -> None:
         for future in self.futures:

@@ -31,7 +31,7 @@ class Triplets:
     In each device's share of a batch stand the anchors, then the positives, then the
     negatives.  What does not fill a batch waits for the next bag.  Each bag is mined after
     training with the one before, so nothing is drawn ahead of that.  Machines mine each its
-    own bags.
+    own bags.  A bag goes without the images that do not decode.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset(
@@ -107,7 +107,8 @@ class Triplets:
             self._rounds[source] = a_round
         size = self._sizes[source]
         keys, owners = self._orders[source].part(place * size, (place + 1) * size)
-        embeddings = self._setting.embed_keys(source, keys)
+        embeddings, readable = self._setting.embed_keys(source, keys)
+        keys, owners = keys[readable], owners[readable]
         embeddings.wait_to_read()
         embedded = time.perf_counter()
         rng = self._setting.rng(_MINING, worker, source, turn)

@@ -28,6 +28,10 @@ AT_ONCE = 100_000  # labels that are read between two steps of a progress bar
 log = logging.getLogger(__name__)
 
 
+class UnreadableError(ValueError):
+    """A record is damaged, does not decode, or has another size."""
+
+
 class FaceDataset:
     """Images and identities of a dataset folder.  Reading is safe from several threads.
 
@@ -98,17 +102,24 @@ class FaceDataset:
     def sample(self, key: int) -> tuple[np.ndarray, int]:
         """Return the image of a key, RGB uint8 (height, width, 3), and its identity.
 
-        Raises ValueError naming the key if the record is damaged or does not decode.
+        Raises, naming the key, UnreadableError if the record is damaged or does not decode,
+        ValueError if its label is no identity of property.
         """
-        record = self.records.read(key)
         name = f"{self.records.rec_path}: record {key}"
+        try:
+            record = self.records.read(key)
+        except ValueError as error:
+            raise UnreadableError(str(error)) from None
         label = record.first_label
         if not (0 <= label < self.num_classes and label == int(label)):
             self._refuse(self._label_faults(np.array([key]), np.float32([label])))
         self._check_claim(key, int(label))
         cure = f"`arcface-rec check {self.folder}` finds all such; {self._cures.skip}"
-        rgb = decode_rgb(record.payload, name, cure=cure, max_pixels=CROP_PIXELS)
-        return fit_height(rgb, self.image_shape, name), int(label)
+        try:
+            rgb = decode_rgb(record.payload, name, cure=cure, max_pixels=CROP_PIXELS)
+            return fit_height(rgb, self.image_shape, name), int(label)
+        except ValueError as error:
+            raise UnreadableError(str(error)) from None
 
     def _check_claim(self, key: int, identity: int) -> None:
         """Compare an image with the identity records, if its identity was taken from them."""

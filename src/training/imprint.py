@@ -8,13 +8,17 @@ Weights", CVPR 2018, arXiv 1712.07136, eq. 4.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+import itertools
 import logging
 
 import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
-from ..data.dataset import FaceDataset
+from ..batches.bad_records import BadRecord, BadRecords
+from ..data.dataset import FaceDataset, UnreadableError
+from ..data.ranges import runs
 from ..embedding.embedder import ParameterEmbedder
 from ..embedding.image_embedder import ImageEmbedder
 from ..embedding.vectors import unit_rows
@@ -33,14 +37,15 @@ def imprint(
     ctx: list[mx.Context],
     dataset: FaceDataset,
     batch_size: int,
+    max_bad: int = -1,
 ) -> None:
     """Replace the rows of "fc7_weight" (C, D) in arg_params by the identities' directions.
 
     symbol: a training symbol.  batch_size: images per forward pass, all of ctx together.
-    Identities without images keep the row that was drawn.
+    max_bad: as BadRecords takes it.  Identities without images keep the row that was drawn.
     """
     embedder = ParameterEmbedder(symbol, arg_params, aux_params, ctx, batch_size=batch_size)
-    identities, directions = identity_directions(embedder, dataset)
+    identities, directions = identity_directions(embedder, dataset, max_bad)
     weight = arg_params[CLASSIFIER].asnumpy()
     weight[identities] = directions
     arg_params[CLASSIFIER] = mx.nd.array(weight)
@@ -48,24 +53,50 @@ def imprint(
 
 
 def identity_directions(
-    embedder: ImageEmbedder, dataset: FaceDataset
+    embedder: ImageEmbedder, dataset: FaceDataset, max_bad: int = -1
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the identities that have images, int64 (K,), and float32 (K, D) of unit length.
 
-    A direction is that of the mean unit embedding of the identity's first images.
+    A direction is that of the mean unit embedding of the identity's first images; those that do
+    not decode are left out.  Raises ValueError if they are more than max_bad allows.
     """
+    bad_records = BadRecords([dataset], max_bad)
     groups = [keys[:IMAGES_PER_IDENTITY] for keys in dataset.keys_by_identity]
+    identities = dataset.identities(np.array([keys[0] for keys in groups]))
     groups_at_once = max(1, IMAGES_AT_ONCE // IMAGES_PER_IDENTITY)
-    directions = []
+    found, directions = [], []
     for begin in tqdm(
         range(0, len(groups), groups_at_once), desc="imprint", unit="part", disable=None
     ):
-        part = groups[begin : begin + groups_at_once]
-        images = (dataset.sample(key)[0] for keys in part for key in keys)
-        plain, flipped = embedder.plain_and_flipped(images)
+        part = slice(begin, begin + groups_at_once)
+        owners: list[int] = []  # of the images that decode
+        images = readable(
+            dataset, zip(identities[part], groups[part], strict=True), bad_records, owners
+        )
+        first = next(images, None)
+        if first is None:
+            continue
+        plain, flipped = embedder.plain_and_flipped(itertools.chain([first], images))
         embeddings = unit_rows(plain + flipped)  # (n, D)
-        starts = np.cumsum([0, *map(len, part[:-1])])
-        sums = np.add.reduceat(embeddings, starts, axis=0)
-        directions.append(unit_rows(sums))
-    first_keys = np.array([keys[0] for keys in groups])
-    return dataset.identities(first_keys), np.concatenate(directions)
+        starts = runs(np.array(owners))[:, 0]
+        found.append(np.array(owners)[starts])
+        directions.append(unit_rows(np.add.reduceat(embeddings, starts, axis=0)))
+    return np.concatenate(found), np.concatenate(directions)
+
+
+def readable(
+    dataset: FaceDataset,
+    groups: Iterable[tuple[int, np.ndarray]],
+    bad_records: BadRecords,
+    owners: list[int],
+) -> Iterator[np.ndarray]:
+    """Yield the images that decode of (identity, keys), each after its identity was appended."""
+    for identity, keys in groups:
+        for key in keys:
+            try:
+                image, _ = dataset.sample(int(key))
+            except UnreadableError as error:
+                bad_records.take([BadRecord(0, int(key), str(error))])
+                continue
+            owners.append(int(identity))
+            yield image

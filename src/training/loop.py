@@ -14,6 +14,7 @@ from ..checkpoints.names import LAST
 from ..config import TrainConfig
 from ..losses.reports import step_of
 from .divergence import DivergedError, refuse_divergence
+from .machines import Machines, Word, joined
 from .memory import estimate_memory, refuse_excess
 from .plan import make_plan
 from .recorder import open_recorder
@@ -50,23 +51,35 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
     """Train as configured, on ctx or the devices that config names; return how it ended.
 
     Raises ValueError or FileNotFoundError for options and files that are wrong, DivergedError
-    at the first output or parameter that is not finite.  What was saved before stays.
+    at the first output or parameter that is not finite: then what was saved before stays.  At
+    any other error the last whole step is saved first.
     """
+    with joined(config.kvstore) as machines:
+        return train_on(machines, config, ctx)
+
+
+def train_on(
+    machines: Machines, config: TrainConfig, ctx: Sequence[mx.Context] | None
+) -> TrainResult:
+    """Train on one machine of a job; all of them do this at the same time."""
     plan = make_plan(config, ctx)
     config = plan.config
-    earlier = earlier_run(config, len(plan.ctx), plan.fingerprints)
+    earlier = earlier_run(config, len(plan.ctx), machines.count, plan.fingerprints)
     memory = estimate_memory(plan)
     refuse_excess(memory, config.memory_limit, plan)
     make_prefix_folder(config.prefix)
-    run = start_run(plan, earlier)
+    run = start_run(plan, earlier, machines)
     stepper, position = run.stepper, run.position
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(run.source.close)
         recorder = open_recorder(run, memory)
         cleanup.callback(recorder.close)
         stop = cleanup.enter_context(stop_request())
-        while position.step < run.last_step and not stepper.on_any_machine(bool(stop.received)):
+        cleanup.enter_context(recorder.rescuing())
+        is_last = False
+        while position.step < run.last_step and not is_last:
             step = position.step + 1
+            run.begin_step()
             extra = plan.loss.step_inputs(step)
             mx.random.seed((config.seed * SEED_STRIDE + step) % SEED_LIMIT)
             with step_of(run.metric, step):
@@ -75,10 +88,11 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
                     stepper.forward_backward(inputs_of(batch, extra, plan.images_per_batch))
                     refuse_divergence(stepper.first_bad_output(), step, config)
                     update_metric(run.metric, stepper, batch.label[0])
+            words, _ = machines.tell(Word.STOP if stop.received else Word.GO)
             lr = learning_rate(step, config.lr, run.schedule, config.lr_warmup)
-            stepper.update(lr)
-            position.step = step
+            run.update(lr)
             recorder.after_step(lr)
+            is_last = Word.STOP in words or (machines.count == 1 and bool(stop.received))
         stopped_by = None
         if position.step < run.last_step:
             stopped_by = stop.received or "another machine"

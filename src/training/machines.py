@@ -1,16 +1,55 @@
-"""The machines of a job, which MXNet's parameter servers join; or this machine alone."""
+"""The machines of a job, which MXNet's parameter servers join; or this machine alone.
+
+All machines make the same rounds: in each, every one tells the others how it stands, and waits
+until all have.  One that fails takes part in the next round before it leaves, so that nobody
+waits for it in a sum of gradients, and all end in order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+import ctypes
+from enum import IntEnum
+import logging
 import os
 
 import mxnet as mx
+from mxnet.base import _LIB, KVStoreHandle, check_call
+import numpy as np
+
+from .divergence import DivergedError
+from .watch import JOINING, LEAVING, TOGETHER, Watch, beat, find_silent_scheduler
 
 # What MXNet's parameter server needs in the environment of every process.
 DMLC_VARIABLES = (
     "DMLC_ROLE", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER"
 )  # fmt: skip
+ROUNDS = "run:rounds"  # its name in the kvstore, beside those of the parameters
+FACTS = 4  # numbers that a machine can tell in a round besides its word
+EXACT = 2**24  # numbers below are exact in float32, which the kvstore sums
+
+logger = logging.getLogger(__name__)
+
+
+class Word(IntEnum):
+    """How a machine stands; from FAILED on it leaves."""
+
+    GO = 0
+    STOP = 1  # was asked to end after this step
+    FAILED = 2
+    DIVERGED = 3
+
+
+class OtherMachineError(ValueError):
+    """Another machine failed.  diverged: its network is no longer made of numbers."""
+
+    def __init__(self, machine: int, diverged: bool):
+        super().__init__(
+            f"machine {machine} of this job {'diverged' if diverged else 'failed'}, and its own "
+            "messages say why; this one ends too. Start all again with --resume"
+        )
+        self.diverged = diverged
 
 
 def count_machines(kind: str) -> int:
@@ -29,6 +68,99 @@ def count_machines(kind: str) -> int:
     return int(os.environ["DMLC_NUM_WORKER"])
 
 
-def join_machines(kind: str, ctx: Sequence[mx.Context]) -> mx.kvstore.KVStore | None:
-    """Return what sums gradients over devices and machines, None where there is but one device."""
-    return mx.kvstore.create(kind) if kind.startswith("dist") or len(ctx) > 1 else None
+def job_processes() -> str:
+    """Return in words which processes make the job that the environment describes."""
+    env = os.environ
+    return (
+        f"the scheduler at {env['DMLC_PS_ROOT_URI']}:{env['DMLC_PS_ROOT_PORT']}, "
+        f"{env['DMLC_NUM_SERVER']} server(s) and {env['DMLC_NUM_WORKER']} worker(s)"
+    )
+
+
+class Machines:
+    """This machine alone; and what a job of several has too.
+
+    rank: which of them this is; 0 validates, saves and logs.  kvstore: sums gradients over
+    machines and their devices, None for one machine alone.  in_order: no round is half made.
+    """
+
+    rank, count = 0, 1
+    in_order = True
+    kvstore: mx.kvstore.KVStore | None = None
+
+    def tell(self, word: Word, facts: Sequence[int] = ()) -> tuple[list[Word], np.ndarray]:
+        """Make a round: return the word of every machine, and the facts of each, int64 (M, FACTS).
+
+        facts: at most FACTS numbers 0 <= n < EXACT.  Raises OtherMachineError if another one
+        leaves and this one was to stay.
+        """
+        return [word], padded(facts)[None]
+
+    def close(self) -> None:
+        """Leave the job."""
+
+
+def padded(facts: Sequence[int]) -> np.ndarray:
+    assert len(facts) <= FACTS and all(0 <= fact < EXACT for fact in facts), facts
+    return np.array([*facts, *[0] * (FACTS - len(facts))], np.int64)
+
+
+class Job(Machines):
+    """The machines of a distributed job.  Waits until all its processes have come."""
+
+    def __init__(self, kind: str):
+        self._watch = Watch(every=beat())
+        with self._watch.within(JOINING, f"--kvstore {kind}: waiting until {job_processes()} came"):
+            self.kvstore = mx.kvstore.create(kind)
+            self.rank, self.count = self.kvstore.rank, self.kvstore.num_workers
+            self.kvstore.init(ROUNDS, mx.nd.zeros((self.count, 1 + FACTS)))
+        self._watch.ask(find_silent_scheduler(self.kvstore))
+
+    def tell(self, word: Word, facts: Sequence[int] = ()) -> tuple[list[Word], np.ndarray]:
+        table = np.zeros((self.count, 1 + FACTS), np.float32)
+        table[self.rank] = [word, *padded(facts)]
+        self.in_order = False
+        with self._watch.within(TOGETHER, "waiting until every machine came to this step"):
+            total = mx.nd.array(table)
+            self.kvstore.push(ROUNDS, total)
+            self.kvstore.pull(ROUNDS, out=total)
+            found = total.asnumpy().astype(np.int64)
+        self.in_order = True
+        words = [Word(value) for value in found[:, 0]]
+        if word < Word.FAILED <= max(words):
+            machine = words.index(max(words))
+            raise OtherMachineError(machine, words[machine] is Word.DIVERGED)
+        return words, found[:, 1:]
+
+    def close(self) -> None:
+        """Leave together with the others; alone, and soon missed by them, where a round failed."""
+        self._watch.ask()
+        if not self.in_order:
+            check_call(_LIB.MXKVStoreSetBarrierBeforeExit(self.kvstore.handle, ctypes.c_int(0)))
+        with self._watch.within(LEAVING, "waiting until every machine left the job"):
+            # Freeing it is leaving; a traceback may hold the object itself.
+            handle, self.kvstore.handle = self.kvstore.handle, KVStoreHandle()
+            check_call(_LIB.MXKVStoreFree(handle))
+        self._watch.stop()
+
+
+@contextmanager
+def joined(kind: str) -> Iterator[Machines]:
+    """Yield the machines of this --kvstore; all leave together when the block ends, and none
+    stays when it fails on one of them."""
+    count_machines(kind)
+    if not kind.startswith("dist"):
+        yield Machines()
+        return
+    machines = Job(kind)
+    try:
+        yield machines
+        machines.tell(Word.GO)  # wait for the one that saves
+    except OtherMachineError:
+        raise  # all know
+    except BaseException as error:
+        if machines.in_order:
+            machines.tell(Word.DIVERGED if isinstance(error, DivergedError) else Word.FAILED)
+        raise
+    finally:
+        machines.close()

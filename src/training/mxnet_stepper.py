@@ -17,15 +17,13 @@ from .loss_scale import LOSS_SCALE, LossScale, all_finite, scaled_parameters
 from .optimizer import Rule
 from .stepper import Stepper
 
-FLAG = "run:flag"  # its name in the kvstore, beside those of the parameters
-
 
 class MxnetStepper(Stepper):
     """Executors of one symbol, one per device.
 
     shapes: per-device input shapes by name, such as {"data": (128, 3, 112, 112),
     "softmax_label": (128,)}.  The batch of a step holds len(ctx) shares of them, in order.
-    kvstore: sums gradients over devices and machines; needed for more than one.
+    kvstore: sums gradients over devices and machines, after join(); needed for more than one.
     accumulate: how many batches run before each update; their gradients add up.
     """
 
@@ -67,16 +65,16 @@ class MxnetStepper(Stepper):
             for executor in self._executors
         ]
         self._set_params(arg_params, aux_params)
-        if kvstore:
-            self._join()
 
-    def _join(self) -> None:
-        """Enter the weights in the kvstore; all machines begin with those of rank 0."""
+    def join(self) -> None:
+        """Enter the weights in the kvstore, where there is one: all machines begin with those of
+        rank 0, and wait for each other."""
+        if not self._kvstore:
+            return
         for name in self.param_names:
             weights = [executor.arg_dict[name] for executor in self._executors]
             self._kvstore.init(name, weights[0])
             self._kvstore.pull(name, out=weights)
-        self._kvstore.init(FLAG, mx.nd.zeros((1,)))
 
     def _set_params(self, arg_params: Params, aux_params: Params) -> None:
         for executor, optimizer in zip(self._executors, self._optimizers, strict=True):
@@ -85,6 +83,7 @@ class MxnetStepper(Stepper):
 
     def forward_backward(self, inputs: Mapping[str, mx.nd.NDArray]) -> None:
         """Run one batch: inputs by name, (len(ctx) * per-device, ...)."""
+        self.changes += 1
         for device, executor in enumerate(self._executors):
             if self._scale:
                 executor.arg_dict[LOSS_SCALE][:] = self._scale.scale
@@ -94,13 +93,13 @@ class MxnetStepper(Stepper):
             executor.forward(is_train=True)
         for executor in self._executors:
             executor.backward()
-        self.changes += 1
 
     def update(self, lr: float) -> None:
         """Apply the gradients of the last `accumulate` batches together.
 
         In half precision those that overflow are dropped, and the loss scale changes.
         """
+        self.changes += 1
         if self._kvstore:
             for priority, name in enumerate(self.param_names):
                 gradients = [executor.grad_dict[name] for executor in self._executors]
@@ -114,7 +113,6 @@ class MxnetStepper(Stepper):
         if is_finite:
             for optimizer in self._optimizers:
                 optimizer.update(lr, scale)
-        self.changes += 1
         if self._accumulate > 1:
             for executor in self._executors:
                 for name in self.param_names:
@@ -139,14 +137,21 @@ class MxnetStepper(Stepper):
             for executor in self._executors
         )
 
-    def on_any_machine(self, flag: bool) -> bool:
-        """Return whether the flag is set on any machine; all must ask at the same step."""
-        if not self._kvstore or self._kvstore.num_workers == 1:
-            return flag
-        total = mx.nd.array([flag])
-        self._kvstore.push(FLAG, total)
-        self._kvstore.pull(FLAG, out=total)
-        return bool(total.asscalar())
+    def remember(self) -> None:
+        """Keep the statistics as they are between two steps, for rewind()."""
+        mx.nd.waitall()  # as in params()
+        self._remembered = [
+            {name: array.copy() for name, array in executor.aux_dict.items()}
+            for executor in self._executors
+        ]
+
+    def rewind(self) -> None:
+        """Undo what forward_backward() changed since remember(); not an update."""
+        mx.nd.waitall()  # as in params()
+        for executor, statistics in zip(self._executors, self._remembered, strict=True):
+            for name, array in statistics.items():
+                array.copyto(executor.aux_dict[name])
+        self.changes += 1
 
     def params(self) -> tuple[Params, Params]:
         """Return (arg_params, aux_params) in CPU memory; statistics averaged over devices."""

@@ -5,14 +5,19 @@ Only rank 0 has a Recorder; the other machines have a NoRecorder, and the loop d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 import logging
+
+import mxnet as mx
 
 from ..checkpoints.last_state import save_last
 from ..checkpoints.load import save_checkpoint, save_symbol
 from .announce import announce, run_facts
 from .divergence import DivergedError, refuse_divergence
 from .live import LiveEmbedder
+from .machines import OtherMachineError
 from .memory import MemoryEstimate
 from .progress import Progress
 from .run import Run
@@ -24,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 def open_recorder(run: Run, memory: MemoryEstimate) -> NoRecorder:
     """Return the recorder of this machine; on rank 0 the run is announced and its files begin."""
-    return NoRecorder() if run.rank else Recorder(run, memory)
+    return NoRecorder() if run.machines.rank else Recorder(run, memory)
 
 
 class NoRecorder:
@@ -37,6 +42,11 @@ class NoRecorder:
 
     def stopped(self) -> None:
         """Keep what there is: the run ends early."""
+
+    @contextmanager
+    def rescuing(self) -> Iterator[None]:
+        """Save the last whole step if the block fails, unless the network diverged."""
+        yield
 
     def close(self) -> None:
         """End all files."""
@@ -54,6 +64,8 @@ class Recorder(NoRecorder):
         announce(run.plan, memory, source.batches_per_epoch, run.last_step, step)
         save_symbol(config.prefix, run.plan.published)
         self._log = RunLog(config, run_facts(run.plan), step)
+        self._log.bad_records(source.bad_records.facts())
+        self._saved_step = step
         self._progress.start(step, source.wait_seconds)
 
     def after_step(self, lr: float) -> None:
@@ -61,20 +73,49 @@ class Recorder(NoRecorder):
         if step % self._config.frequent == 0 or step == self._run.last_step:
             self._tell_progress(step, lr)
         if step % self._config.verbose == 0 or step == self._run.last_step:
-            try:
-                self._verify_and_save(step)
-            except DivergedError:
-                raise  # the state before stays
-            except ValueError:  # what cannot be verified must not cost what was learned
-                save_last(self._config.prefix, self._run.last_state())
-                raise
-            save_last(self._config.prefix, self._run.last_state())
+            self._verify_and_save(step)
+            self._save_last()
             self._progress.start(step, self._run.source.wait_seconds)
 
     def stopped(self) -> None:
         step = self._run.position.step
         refuse_divergence(self._run.stepper.first_bad_parameter(), step, self._config)
+        self._save_last()
+
+    @contextmanager
+    def rescuing(self) -> Iterator[None]:
+        try:
+            yield
+        except DivergedError:
+            raise  # what was saved stays
+        except OtherMachineError as error:
+            if not error.diverged:
+                self._rescue()
+            raise
+        except BaseException:
+            self._rescue()
+            raise
+
+    def _save_last(self) -> None:
         save_last(self._config.prefix, self._run.last_state())
+        self._saved_step = self._run.position.step
+        self._log.bad_records(self._run.source.bad_records.facts())
+
+    def _rescue(self) -> None:
+        """Save the last whole step, if there is a new one and it can be had."""
+        run, step = self._run, self._run.position.step
+        if step == self._saved_step:
+            return
+        try:
+            if not run.rewind():
+                logger.error("step %d was cut off half made and cannot be taken back", step + 1)
+            elif bad := run.stepper.first_bad_parameter():
+                logger.error("%r is NaN or infinite: what was saved stays", bad)
+            else:
+                self._save_last()
+                logger.info("saved the last whole step, %d; go on with --resume", step)
+        except (OSError, ValueError, mx.MXNetError) as error:
+            logger.error("step %d could not be saved: %s", step, error)
 
     def close(self) -> None:
         self._log.close()

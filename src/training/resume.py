@@ -19,7 +19,7 @@ from .validation import Best
 FREE_TO_CHANGE = frozenset(
     {"max_steps", "end_epoch", "verbose", "frequent", "ckpt", "target", "num_threads"}
     | {"resume", "tensorboard", "gpus", "pretrained", "new_head", "prefix", "data_dir"}
-    | {"memory_limit"}
+    | {"memory_limit", "max_bad"}
 )
 
 
@@ -45,11 +45,14 @@ class Position:
         return cls(record["step"], record["verifications"], best)
 
 
-def earlier_run(config: TrainConfig, num_devices: int, fingerprints: list[str]) -> LastState | None:
+def earlier_run(
+    config: TrainConfig, num_devices: int, num_machines: int, fingerprints: list[str]
+) -> LastState | None:
     """Return the last state to go on from, None for a new run.
 
-    fingerprints: of the datasets.  Raises ValueError if there is a run that --resume was not
-    given for, or if the options, the data or the number of devices would make it another run.
+    num_devices: of each machine.  fingerprints: of the datasets.  Raises ValueError if there is a
+    run that --resume was not given for, or if the options, the data or the number of devices or
+    machines would make it another run.
     """
     if not has_last(config.prefix):
         return None
@@ -72,6 +75,9 @@ def earlier_run(config: TrainConfig, num_devices: int, fingerprints: list[str]) 
     ]
     if last.record["num_devices"] != num_devices:
         changed.append(f"  devices: were {last.record['num_devices']}, now {num_devices}")
+    machines = last.record.get("num_machines", num_machines)  # older last states do not say
+    if machines != num_machines:
+        changed.append(f"  machines: were {machines}, now {num_machines}")
     if last.record["data"] != fingerprints:
         changed.append(f"  data: was {last.record['data']}, now {fingerprints}")
     if changed:
@@ -137,6 +143,15 @@ def _is_place(value: Any) -> bool:
     return value is None or all(_is_count(one) or _is_list_of(_is_count)(one) for one in each)
 
 
+def _is_absent_or(is_kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """For what last states of older versions do not have."""
+    return lambda value: value is None or is_kind(value)
+
+
+def _is_two_counts(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
+
+
 KINDS: dict[str, Callable[[Any], bool]] = {
     "position.step": _is_count,
     "position.verifications": _is_count,
@@ -146,10 +161,12 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "batches.images_per_batch": _is_count,
     "batches.seed": _is_count,
     "batches.place": _is_place,
+    "batches.bad_records": _is_absent_or(_is_list_of(_is_two_counts)),
     "metric": _is_list_of(_is_two_numbers),
     "config": _is_options,
     "config.target": _is_list_of(_is_text),
     "num_devices": _is_count,
+    "num_machines": _is_absent_or(_is_count),
     "data": _is_list_of(_is_text),
 }
 

@@ -15,10 +15,11 @@ from ..checkpoints.last_state import LastState
 from ..checkpoints.names import LAST, params_path
 from ..config import TrainConfig
 from ..ops import fast_graph
+from .agreement import agree
 from .imprint import imprint
 from .initial import initial_params
 from .live import LiveEmbedder
-from .machines import join_machines
+from .machines import Machines
 from .mxnet_stepper import MxnetStepper
 from .optimizer import make_optimizer
 from .plan import Plan
@@ -31,13 +32,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Run:
-    """A run at its place.  rank: which of the machines this is; 0 validates, saves and logs.
+    """A run at its place.
 
     last_step: where it ends, inf where no end is set.  schedule: its learning rates.
     """
 
     plan: Plan
-    rank: int
+    machines: Machines
     stepper: Stepper
     source: BatchSource
     metric: mx.metric.CompositeEvalMetric
@@ -45,17 +46,56 @@ class Run:
     last_step: float
     schedule: Any
 
+    def __post_init__(self) -> None:
+        # Of the step that is being made: where it began, None between two steps.
+        self._began: dict[str, Any] | None = None
+        self._passes = 0  # what stepper.changes was then
+        self._is_updating = False
+        # Only these must go back behind a pass through the network; keeping the statistics costs
+        # a wait for the device in every step.
+        self._remembers = self.plan.config.accumulate > 1 or self.machines.count > 1
+
+    def begin_step(self) -> None:
+        """Remember the place between two steps, for rewind()."""
+        self._began = self._moving()
+        self._passes = self.stepper.changes
+        if self._remembers:
+            self.stepper.remember()
+
+    def update(self, lr: float) -> None:
+        """Make the step whose gradients there are."""
+        self._is_updating = True
+        self.stepper.update(lr)
+        self.position.step += 1
+        self._began, self._is_updating = None, False
+
+    def rewind(self) -> bool:
+        """Go back to the last whole step, for last_state(); False if that cannot be."""
+        if self._began and self.stepper.changes != self._passes:
+            if self._is_updating or not self._remembers:
+                return False
+            self.stepper.rewind()
+            self._passes = self.stepper.changes
+        return True
+
     def last_state(self) -> LastState:
-        """Return all that a resumed run needs."""
+        """Return all that a resumed run needs, of the last whole step."""
         record = {
             "position": self.position.record(),
-            "batches": self.source.state(),
-            "metric": [[float(m.sum_metric), float(m.num_inst)] for m in self.metric.metrics],
+            **(self._began or self._moving()),
             "config": as_record(self.plan.config),
             "num_devices": len(self.plan.ctx),
+            "num_machines": self.machines.count,
             "data": self.plan.fingerprints,
         }
         return LastState(*self.stepper.params(), self.stepper.state(), record)
+
+    def _moving(self) -> dict[str, Any]:
+        """Return what moves on within a step."""
+        return {
+            "batches": self.source.state(),
+            "metric": [[float(m.sum_metric), float(m.num_inst)] for m in self.metric.metrics],
+        }
 
     def restore(self, earlier: LastState) -> None:
         """Take the place of an earlier run."""
@@ -70,15 +110,25 @@ class Run:
             part.sum_metric, part.num_inst = total, count
 
 
-def start_run(plan: Plan, earlier: LastState | None) -> Run:
+def start_run(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:
     """Return the run of a plan, at its beginning or where an earlier one stopped.
 
-    Raises ValueError if the state of the earlier one does not fit the plan.
+    Raises ValueError if the state of the earlier one does not fit the plan, or if the machines are
+    not about to make the same run.
     """
-    if not earlier:
-        return _started(plan, None)
+    run = _resumed(plan, earlier, machines) if earlier else _started(plan, None, machines)
     try:
-        return _started(plan, earlier)
+        agree(machines, plan, run.position.step)
+        run.stepper.join()
+    except BaseException:
+        run.source.close()  # its threads
+        raise
+    return run
+
+
+def _resumed(plan: Plan, earlier: LastState, machines: Machines) -> Run:
+    try:
+        return _started(plan, earlier, machines)
     except (ValueError, KeyError, TypeError, mx.MXNetError) as error:
         path = params_path(plan.config.prefix, LAST)
         reason = (str(error).strip().splitlines() or [""])[-1]
@@ -87,12 +137,13 @@ def start_run(plan: Plan, earlier: LastState | None) -> Run:
         raise ValueError(f"{path}: this run cannot go on from it: {reason}") from error
 
 
-def _started(plan: Plan, earlier: LastState | None) -> Run:
+def _started(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:
     config = plan.config
     mx.random.seed(config.seed)
     parameters = (earlier.arg_params, earlier.aux_params) if earlier else first_parameters(plan)
-    kvstore = join_machines(config.kvstore, plan.ctx)
-    rank = kvstore.rank if kvstore else 0
+    kvstore = machines.kvstore
+    if not kvstore and len(plan.ctx) > 1:
+        kvstore = mx.kvstore.create(config.kvstore)
     stepper = make_stepper(plan, *parameters, kvstore)
     source = batches(
         plan.loss.batch_plan,
@@ -101,14 +152,16 @@ def _started(plan: Plan, earlier: LastState | None) -> Run:
         np.random.default_rng(config.seed),
         LiveEmbedder(plan, stepper, config.triplet_dtype).embed,
         len(plan.ctx),
-        worker=rank,
-        num_workers=plan.num_workers,
+        worker=machines.rank,
+        num_workers=machines.count,
     )
     try:
         position = Position.of(earlier, config) if earlier else Position()
         last_step = final_step(config, source.batches_per_epoch)
         schedule = make_schedule(config, plan.drops, last_step)
-        run = Run(plan, rank, stepper, source, plan.loss.metric(), position, last_step, schedule)
+        run = Run(
+            plan, machines, stepper, source, plan.loss.metric(), position, last_step, schedule
+        )
         if earlier:
             run.restore(earlier)
     except BaseException:
@@ -128,7 +181,14 @@ def first_parameters(plan: Plan) -> tuple[dict, dict]:
         new_head=bool(config.new_head),
     )
     if config.fc7_init == "imprint":
-        imprint(plan.published, *parameters, plan.ctx, plan.datasets[0], plan.images_per_batch)
+        imprint(
+            plan.published,
+            *parameters,
+            plan.ctx,
+            plan.datasets[0],
+            plan.images_per_batch,
+            config.max_bad,
+        )
     return parameters
 
 

@@ -63,6 +63,12 @@ class RunLog:
         self._write_run()
         self.metrics(step, epoch, {f"{target}/{name}": value for name, value in values.items()})
 
+    def bad_records(self, facts: dict[str, Any]) -> None:
+        """Write which records did not decode until now: their count, and keys by folder."""
+        if self._run.get("bad_records") != facts:
+            self._run["bad_records"] = facts
+            self._write_run()
+
     def close(self) -> None:
         """Flush TensorBoard."""
         if self._board:

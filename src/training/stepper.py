@@ -27,6 +27,10 @@ class Stepper(ABC):
     changes: int
 
     @abstractmethod
+    def join(self) -> None:
+        """Begin with the weights of rank 0, as all machines do, and wait for each other."""
+
+    @abstractmethod
     def forward_backward(self, inputs: Mapping[str, Any]) -> None:
         """Run one batch: inputs by name, (devices * per-device, ...); gradients add up."""
 
@@ -55,8 +59,12 @@ class Stepper(ABC):
         """Return the name of the first weight or state that holds NaN or Inf, or None."""
 
     @abstractmethod
-    def on_any_machine(self, flag: bool) -> bool:
-        """Return whether the flag is set on any machine; all must ask at the same step."""
+    def remember(self) -> None:
+        """Keep the statistics as they are between two steps, for rewind()."""
+
+    @abstractmethod
+    def rewind(self) -> None:
+        """Undo what forward_backward() changed since remember(); not an update."""
 
     @abstractmethod
     def params(self) -> tuple[Params, Params]:

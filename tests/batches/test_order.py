@@ -3,7 +3,7 @@
 from itertools import islice
 from types import SimpleNamespace
 
-from arcface_mxnet.batches.order import PLANS, Setting, wrapped
+from arcface_mxnet.batches.order import PLANS, Setting
 import numpy as np
 import pytest
 
@@ -122,11 +122,43 @@ def test_what_cannot_be_drawn_is_refused():
         PLANS["shufled"]
 
 
-def test_wrapped_repeats_only_when_there_are_too_few():
-    rng = np.random.default_rng(0)
-    assert sorted(wrapped(np.arange(5), 5, rng)) == [0, 1, 2, 3, 4]
-    assert len(set(wrapped(np.arange(9), 5, rng))) == 5
-    assert sorted(wrapped(np.array([7, 8]), 4, rng)) == [7, 7, 8, 8]
+def test_images_are_repeated_only_when_an_identity_has_too_few():
+    keys = take("identities", 1, [5, 9, 2], 15, images_per_identity=5)[0].keys
+    blocks = sorted(sorted(block) for block in keys.reshape(3, 5).tolist())
+    assert blocks[0] == [1, 2, 3, 4, 5]
+    assert len(set(blocks[1])) == 5
+    assert sorted(map(blocks[2].count, {15, 16})) == [2, 3]
+
+
+def test_the_image_a_batch_later_takes_the_place_of_one_that_does_not_decode():
+    first, second = take("shuffled", 2, [12], 6)
+    again = [list(first.substitutes(place)) for place in range(6)]
+    assert [keys[0] for keys in again] == second.keys.tolist()
+    assert all(sorted(keys) == list(range(1, 13)) for keys in again)
+    assert list(second.substitutes(0))[0] == first.keys[0], "the order begins again at its end"
+
+
+def test_machines_pass_over_the_whole_batch_for_a_substitute():
+    parts = [take("shuffled", 2, [16], 4, worker=worker, num_workers=2) for worker in (0, 1)]
+    for first, second in parts:
+        assert [next(iter(first.substitutes(i))) for i in range(4)] == second.keys.tolist()
+
+
+def test_another_image_of_the_identity_takes_the_place_then_another_identity():
+    draw = take("identities", 1, [4] * 5, 6, images_per_identity=2)[0]
+    used, taken = [], []
+    for place in range(6):
+        identity = (draw.keys[place] - 1) // 4
+        keys = list(draw.substitutes(place))
+        own, others = keys[:4], {(key - 1) // 4 for key in keys[4:]}
+        assert sorted(own) == list(range(4 * identity + 1, 4 * identity + 5))
+        assert own[0] not in draw.keys, "an image that is not in the block comes first"
+        used.append(identity)
+        taken.append(others)
+    assert taken[::2] == taken[1::2], "a block stays one identity"
+    outside = set(range(5)) - set(used)
+    assert len(outside) == 2 and set().union(*taken) == outside
+    assert sum(map(len, taken[::2])) == 2, "no two blocks of a share take the same identity"
 
 
 def test_the_identities_are_drawn_once_a_pass(monkeypatch):

@@ -8,6 +8,7 @@ import shutil
 from arcface_mxnet import train_softmax
 import pytest
 
+from tests.batches.spoiling import spoil
 from tests.end_to_end.commands import train
 from tests.end_to_end.inputs import write_dataset
 from tests.end_to_end.rows import (  # noqa: F401  (each enters its rows)
@@ -16,12 +17,12 @@ from tests.end_to_end.rows import (  # noqa: F401  (each enters its rows)
     train_runs,
     train_updates,
 )
-from tests.end_to_end.rows.train import BASE, OTHER, PRETRAINED, TRAIN
+from tests.end_to_end.rows.train import BASE, OTHER, PRETRAINED, SPOILT, TRAIN
 
 # What may change when a run goes on; with any other flag of another value it is another run.
 FREE = {
     "--max-steps", "--end-epoch", "--verbose", "--frequent", "--ckpt", "--target", "--num-threads",
-    "--tensorboard", "--pretrained",
+    "--tensorboard", "--pretrained", "--max-bad",
 }  # fmt: skip
 # Refused or decided for another reason before options are compared, or about the run itself.
 APART = {"--prefix", "--data-dir", "--gpus", "--kvstore", "--dtype", "--memory-limit", "--resume"}
@@ -66,7 +67,10 @@ class TrainRuns:
 def runs(faces, new_prefix, tmp_path_factory):
     other = write_dataset(tmp_path_factory.mktemp("other"), (5, 5, 5, 5, 5, 4, 2, 4), first=50)
     runs = TrainRuns(faces, other, new_prefix)
+    spoilt = write_dataset(tmp_path_factory.mktemp("spoilt"))
+    spoil(spoilt, 3, 30)
     runs._made["<a prefix>"] = new_prefix
+    runs._made[SPOILT] = lambda: spoilt
     return runs
 
 

@@ -2,7 +2,7 @@
 
 from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.config import TrainConfig
-from arcface_mxnet.data.dataset import FaceDataset
+from arcface_mxnet.data.dataset import FaceDataset, UnreadableError
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.training import imprint as module
 from arcface_mxnet.training.imprint import identity_directions
@@ -58,6 +58,29 @@ def test_an_identity_that_is_left_out_keeps_the_row_drawn(options, pretrained):
     module.imprint(symbol, args, aux, [mx.cpu()], dataset, 5)
     changed = (args["fc7_weight"].asnumpy() != drawn).any(axis=1)
     assert changed.tolist() == [True, True, False, True, True, True]
+
+
+def test_records_that_do_not_decode_are_left_out_of_the_mean(options, pretrained, monkeypatch):
+    """Of identity 1 an image, of identity 4 all."""
+    bad = {6, *range(17, 21)}
+    sample = FaceDataset.sample
+
+    def spoilt(self, key):
+        if key in bad:
+            raise UnreadableError(f"record {key}: no image")
+        return sample(self, key)
+
+    dataset = FaceDataset(options["data_dir"])
+    whole = identity_directions(Embedder(pretrained, batch_size=5), dataset)[1]
+    monkeypatch.setattr(FaceDataset, "sample", spoilt)
+    embedder = Embedder(pretrained, batch_size=5)
+    identities, directions = identity_directions(embedder, dataset, max_bad=5)
+    assert identities.tolist() == [0, 1, 2, 3, 5]
+    rest = np.mean([embedder(sample(dataset, k)[0][None])[0] for k in (5, 7, 8)], axis=0)
+    np.testing.assert_allclose(directions[1], rest / np.linalg.norm(rest), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(directions[[0, 2, 3, 4]], whole[[0, 2, 3, 5]], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r"do not decode: 2; --max-bad allows 1 .*record 17: no"):
+        identity_directions(embedder, dataset)
 
 
 def test_going_on_does_not_imprint_again(options, pretrained):

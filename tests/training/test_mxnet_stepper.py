@@ -52,9 +52,11 @@ def make(net, num_devices=1, rows=4, accumulate=1, **options):
     rule = SGD(**{"momentum": 0.9, "wd": 0.01, "attributes": net.attr_dict(), **options})
     contexts = [mx.cpu(device) for device in range(num_devices)]
     kvstore = mx.kvstore.create("device") if num_devices > 1 else None
-    return MxnetStepper(
+    stepper = MxnetStepper(
         net, contexts, shapes, *parameters(net), rule, kvstore=kvstore, accumulate=accumulate
     )
+    stepper.join()
+    return stepper
 
 
 def run(stepper, batches, lr=0.1):
@@ -211,3 +213,24 @@ def test_statistics_are_those_after_the_step():
         mx.nd.waitall()
         for name, array in stepper.params()[1].items():
             np.testing.assert_array_equal(found[name], array.asnumpy(), err_msg=name)
+
+
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_rewinding_undoes_the_passes_since_the_last_step(num_devices):
+    net = symbol(batch_norm=True)
+    straight, cut = (make(net, num_devices, rows=4 // num_devices) for _ in range(2))
+    for stepper in (straight, cut):
+        run(stepper, [batch_of(4, 1)])
+    cut.remember()
+    before = {k: v.asnumpy() for k, v in cut.state().items()}
+    cut.forward_backward(batch_of(4, 2))
+    moved = {k: v.asnumpy() for k, v in cut.state().items()}
+    assert any((before[k] != moved[k]).any() for k in before)
+    cut.rewind()
+    for k, v in cut.state().items():
+        np.testing.assert_array_equal(v.asnumpy(), before[k], err_msg=k)
+    for stepper in (straight, cut):
+        run(stepper, [batch_of(4, 3)])
+    for left, right in zip(straight.params(), cut.params(), strict=True):
+        for k in left:
+            np.testing.assert_array_equal(left[k].asnumpy(), right[k].asnumpy(), err_msg=k)

@@ -8,6 +8,7 @@ TRAIN = Table("TRAIN", "arcface-train", "tests/end_to_end/rows/train_*.py")
 
 # In the place of values that are made before the runs.
 OTHER = "<another dataset folder>"
+SPOILT = "<a dataset folder with two bad records>"
 PRETRAINED = "<a checkpoint of the network tiny>"
 
 # Three steps of ArcFace on the smallest network; every step is logged, all that is saved stays.

@@ -7,7 +7,8 @@ import json
 import numpy as np
 
 from tests.end_to_end.results import assert_outputs, assert_same
-from tests.end_to_end.rows.train import OTHER, PRETRAINED, TRAIN
+from tests.end_to_end.rows.refusals import refused
+from tests.end_to_end.rows.train import OTHER, PRETRAINED, SPOILT, TRAIN
 from tests.end_to_end.updates import assert_updates
 
 M1 = ("--network", "m1", "--version-multiplier", "0.0625", "--max-steps", "1")
@@ -41,6 +42,14 @@ def scales_the_crops(base, given):
 def leaves_out_who_has_few(base, given):
     assert np.bincount(base.labels)[6] == 2
     assert set(given.labels) == set(range(8)) - {6}
+
+
+@TRAIN.row("--max-bad", value="1", on=("--data-dir", SPOILT, "--max-bad", "2"))
+def ends_beyond(base, given):
+    assert base.record["bad_records"] == {"count": 2, "keys": {base.config.data_dir: [3, 30]}}
+    assert len(base.labels) == 36
+    refused(given, "records that do not decode: 2; --max-bad allows 1.", "--resume")
+    assert len(given.steps) < 3
 
 
 @TRAIN.row("--network", value="m1", on=("--max-steps", "1"))
