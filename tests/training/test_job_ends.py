@@ -90,7 +90,7 @@ def test_a_full_disk_on_the_machine_that_saves(dataset_dir, tmp_path):
     ends = run_job(*[command(prefix, dataset_dir, fault="full-disk", step=4, verbose=2)] * 2)
     assert [code for code, _ in ends] == [2, 2, 0, 0], ends
     told = ends[0][1] + ends[1][1]
-    assert re.search(r"error: .*No space left on device", told) and re.search(OTHER, told)
+    assert re.search(r"error: .*no space is left on the disk", told) and re.search(OTHER, told)
     assert step_of(prefix) == 2
 
 
