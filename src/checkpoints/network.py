@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+import functools
 from functools import cached_property
 import hashlib
 import json
+import logging
 import operator
 import os
 from pathlib import Path
@@ -20,7 +22,10 @@ from .names import existing_params, split_checkpoint, symbol_path
 from .nodes import HARMLESS, Node
 from .params import read_params, split_params
 
+logger = logging.getLogger(__name__)
+
 DATA = "data"
+CLASSIFIER_PREFIX = "fc7"  # of parameters that are often left in a file whose symbol was slimmed
 BLOCK = 1 << 20  # bytes of a file that are hashed at a time
 
 
@@ -66,6 +71,10 @@ def read_network(checkpoint: str) -> StoredNetwork:
     is missing.
     """
     graph, arg_params, aux_params = _read(checkpoint)
+    unread = (arg_params.keys() | aux_params.keys()) - set(graph.variables())
+    strangers = sorted(name for name in unread if not name.startswith(CLASSIFIER_PREFIX))
+    if strangers:
+        _warn_once(checkpoint, len(strangers), strangers[0])
     return _network(without_casts(embedding_part(graph)), arg_params, aux_params)
 
 
@@ -121,6 +130,17 @@ def _read(checkpoint: str) -> tuple[Graph, dict[str, np.ndarray], dict[str, np.n
     symbol = symbol_path(split_checkpoint(checkpoint)[0])
     with reading_set(symbol, path):
         return read_graph(symbol), *split_params(read_params(path))
+
+
+@functools.cache
+def _warn_once(checkpoint: str, count: int, name: str) -> None:
+    logger.warning(
+        "checkpoint %r: its symbol does not read %d of its parameters, such as %s: if the two "
+        "belong to different networks, every embedding is wrong",
+        checkpoint,
+        count,
+        name,
+    )
 
 
 def _network(

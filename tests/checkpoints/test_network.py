@@ -259,3 +259,18 @@ def test_the_published_checkpoint_is_read(shared_data):
     assert network.graph.version == 10000
     assert len(network.parameters) == 284
     assert sum(value.size for value in network.parameters.values()) == 1_022_848
+
+
+def test_parameters_that_the_symbol_does_not_read_are_told_of(tmp_path, caplog):
+    """As where a symbol was written over by that of a shallower network."""
+    data = mx.sym.Variable("data")
+    symbol = mx.sym.FullyConnected(data, num_hidden=2, no_bias=True, name="fc1")
+    params = {"fc1_weight": mx.nd.ones((2, 4)), "fc7_weight": mx.nd.ones((9, 2))}
+    save_checkpoint(str(tmp_path / "slim"), 1, symbol, params, {})
+    read_network(f"{tmp_path}/slim,1")
+    assert not caplog.messages
+    params |= {"stage1_unit3_conv1_weight": mx.nd.ones((2, 2))}
+    save_checkpoint(str(tmp_path / "deep"), 1, symbol, params, {"bn_moving_var": mx.nd.ones((2,))})
+    read_network(f"{tmp_path}/deep,1")
+    (told,) = caplog.messages
+    assert "does not read 2 of its parameters, such as bn_moving_var" in told

@@ -22,7 +22,7 @@ from tests.end_to_end.rows.train import BASE, OTHER, PRETRAINED, SPOILT, TRAIN
 # What may change when a run goes on; with any other flag of another value it is another run.
 FREE = {
     "--max-steps", "--end-epoch", "--verbose", "--frequent", "--ckpt", "--target", "--num-threads",
-    "--tensorboard", "--pretrained", "--max-bad",
+    "--tensorboard", "--pretrained", "--max-bad", "--new-head",
 }  # fmt: skip
 # Refused or decided for another reason before options are compared, or about the run itself.
 APART = {"--prefix", "--data-dir", "--gpus", "--kvstore", "--dtype", "--memory-limit", "--resume"}

@@ -129,6 +129,8 @@ def test_a_whole_run_with_a_new_head(options, tmp_path):
     np.testing.assert_array_equal(load_checkpoint(done)[1]["conv0_weight"].asnumpy(), body)
     del run["pretrained"]
     assert train(TrainConfig(**run, max_steps=2, resume=True)).steps == 2
+    del run["new_head"]  # it had its say at the start
+    assert train(TrainConfig(**run, max_steps=3, resume=True)).steps == 3
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,13 @@ def starts_there(base, given):
     assert not np.array_equal(start["conv0_weight"], base.steps[0].before["conv0_weight"])
 
 
+@TRAIN.row("--new-head", value="1", on=FROM_THERE)
+def draws_the_head_anew(base, given):
+    before = [run.steps[0].before for run in (base, given)]
+    assert np.array_equal(before[0]["conv0_weight"], before[1]["conv0_weight"])
+    assert not np.array_equal(before[0]["pre_fc1_weight"], before[1]["pre_fc1_weight"])
+
+
 @TRAIN.row("--freeze-bn", value="1", on=FROM_THERE)
 def keeps_the_statistics(base, given):
     from arcface_mxnet.checkpoints.load import load_checkpoint
