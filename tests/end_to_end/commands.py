@@ -8,9 +8,12 @@ import csv
 from dataclasses import dataclass, field
 from functools import cached_property
 import io
+from itertools import count
 import json
 import logging
+import os
 from pathlib import Path
+import signal
 import threading
 from typing import Any
 from unittest import mock
@@ -177,6 +180,21 @@ def noted(owner: Any, name: str, seen: list[Any]) -> Any:
         return function(first, *more, **options)
 
     return mock.patch.object(owner, name, noting)
+
+
+@contextlib.contextmanager
+def stopping_after(step: int) -> Iterator[None]:
+    """Let the next run receive SIGTERM in its update of this number."""
+    update, numbers = MxnetStepper.update, count(1)
+
+    def counted(self, *arguments):
+        result = update(self, *arguments)
+        if next(numbers) == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return result
+
+    with mock.patch.object(MxnetStepper, "update", counted):
+        yield
 
 
 def arrays_of(params: dict[str, mx.nd.NDArray]) -> Arrays:

@@ -1,16 +1,12 @@
 """Losses, optimizers, schedules, devices and ways to go on, each with each at least once."""
 
 from itertools import combinations, product
-import os
-import signal
-from unittest import mock
 
-from arcface_mxnet.training.mxnet_stepper import MxnetStepper
 from arcface_mxnet.training.optimizer import OPTIMIZERS
 from arcface_mxnet.training.schedule import SCHEDULES
 import pytest
 
-from tests.end_to_end.commands import train
+from tests.end_to_end.commands import stopping_after, train
 from tests.end_to_end.covering import pairwise
 from tests.end_to_end.every_loss import KEYS, TINY, command
 from tests.end_to_end.formulas import LOGITS
@@ -46,19 +42,6 @@ def test_every_two_values_meet():
     assert len(SETTINGS) < 3.5 * len(KEYS)
 
 
-def stopping(after):
-    """Let the next run receive SIGTERM in this update."""
-    update, count = MxnetStepper.update, iter(range(1, 100))
-
-    def counted(self, *arguments):
-        result = update(self, *arguments)
-        if next(count) == after:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return result
-
-    return mock.patch.object(MxnetStepper, "update", counted)
-
-
 @pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
 def test_together(setting, faces, new_prefix):
     loss, after = setting["loss"], setting["stopped_after"]
@@ -72,7 +55,7 @@ def test_together(setting, faces, new_prefix):
     options += ["--lr", "0.02", "--max-steps", STEPS]
     argv = command(loss, faces, new_prefix(), *options, network=TINY)
     if after:
-        with stopping(after):
+        with stopping_after(after):
             first = train(argv, setting["devices"])
         assert (first.code, len(first.steps)) == (130, after)
         assert f"SIGTERM: saved at step {after}; go on with --resume" in first.out

@@ -2,20 +2,18 @@
 
 from pathlib import Path
 import shlex
-import shutil
 
 from arcface_mxnet.training.plan import make_plan
 import numpy as np
 import pytest
 
 from tests.end_to_end.commands import train
-from tests.end_to_end.every_loss import command
+from tests.end_to_end.every_loss import MOBILENET
 from tests.end_to_end.results import assert_outputs, assert_same_end
 from tests.end_to_end.triplet_keys import Bag
 from tests.end_to_end.updates import assert_updates
 
 README = Path(__file__).parents[2] / "README.md"
-NARROW = ("--version-multiplier", "0.0625")  # m1 with a sixteenth of its channels
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +29,6 @@ def published():
     return words
 
 
-@pytest.fixture(scope="module")
-def softmax(faces, new_prefix):
-    """Return a run of loss 0 whose checkpoint stands under number 50."""
-    often = ["--max-steps", 40, "--verbose", 40, "--frequent", 40]
-    run = train(command("0", faces, new_prefix(), "--ckpt", 2, *often))
-    assert run.code == 0, run.said
-    shutil.copy(f"{run.prefix}-0001.params", f"{run.prefix}-0050.params")
-    return run
-
-
 @pytest.fixture
 def line(published, softmax, faces, new_prefix):
     """Return a function from further arguments to the line on this data, in a new folder."""
@@ -50,7 +38,7 @@ def line(published, softmax, faces, new_prefix):
         words = [given.get(word, word) for word in published]
         target = ["--emb-size", 16, "--target", "held", "--frequent", 1, "--verbose", 1]
         # In bfloat16, which a processor may have, distances are not exact enough to compare.
-        return [*words, *NARROW, *target, "--triplet-dtype", "float32", "--ckpt", 2, *more]
+        return [*words, *MOBILENET[2:], *target, "--triplet-dtype", "float32", "--ckpt", 2, *more]
 
     return line
 

@@ -7,7 +7,7 @@ network: fc1_beta, the shift of every embedding, and some entries of the classif
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import math
 
 from arcface_mxnet.config import TrainConfig
@@ -66,8 +66,6 @@ class Rule:
 
 def points(run: Trained) -> Iterator[tuple[Step, list[Point]]]:
     """Yield each step with its shares as the formulas want them."""
-    from dataclasses import replace
-
     options = replace(run.config, loss_type=first_key(run.config.loss_type))
     states: dict[int, dict] = {}
     for number, step in enumerate(run.steps, start=1):

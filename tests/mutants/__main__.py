@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 import sys
 import time
@@ -27,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     drawing.add_argument("--write", action="store_true", help="instead of those that are kept")
     find = commands.add_parser("find", help="look for the tests that see the drawn faults")
     find.add_argument("--all", action="store_true", help="also of those that have tests")
+    find.add_argument("--jobs", type=int, default=usable_cores(), help="at once (default: cores)")
     return parser
 
 
@@ -35,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.command == "draw":
         return _draw(args.seed, args.count, args.write)
     if args.command == "find":
-        return _find(args.all)
+        return _find(args.all, args.jobs)
     return _run(args.only, args.jobs)
 
 
@@ -72,12 +74,15 @@ def _draw(seed: int, count: int, write: bool) -> int:
     return 0
 
 
-def _find(every: bool) -> int:
+def _find(every: bool, jobs: int) -> int:
     mutants: list[Mutant] = read_drawn()
-    for at, mutant in enumerate(mutants):
-        if every or not mutant.tests:
-            mutants[at] = replace(mutant, tests=find_tests(mutant))
-            print(f"{mutant.file}: {mutant.name}: {' '.join(mutants[at].tests) or 'NOT SEEN'}")
+    wanted = [at for at, mutant in enumerate(mutants) if every or not mutant.tests]
+    with ThreadPoolExecutor(jobs) as pool:
+        found = pool.map(lambda at: find_tests(mutants[at]), wanted)
+        for at, tests in zip(wanted, found, strict=True):
+            mutants[at] = replace(mutants[at], tests=tests)
+            words = " ".join(tests) or "NOT SEEN"
+            print(f"{mutants[at].file}: {mutants[at].name}: {words}", flush=True)
             write_drawn(mutants)
     return 1 if any(not mutant.tests for mutant in mutants) else 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 import os
 from pathlib import Path
 import shutil
@@ -103,8 +104,18 @@ def try_all(mutants: list[Mutant], jobs: int, report) -> list[Outcome]:
     return outcomes
 
 
+@cache
+def _passes(test: str) -> bool:
+    """Return whether a test file passes on the package as it is."""
+    with package_copy() as folder:
+        return pytest_exit(folder, (test,))[0] == 0
+
+
 def find_tests(mutant: Mutant) -> tuple[str, ...]:
-    """Return the first test file that sees a fault, nearest first, empty if none does."""
+    """Return the first test file that sees a fault, nearest first, empty if none does.
+
+    A file that does not pass without the fault sees nothing.
+    """
     folder = Path(mutant.file).parent.name
     near = ROOT / "tests" / folder
     own = near / f"test_{Path(mutant.file).stem}.py"
@@ -112,7 +123,7 @@ def find_tests(mutant: Mutant) -> tuple[str, ...]:
     files += [path for path in sorted(near.glob("test_*.py")) if path != own]
     files += sorted((ROOT / "tests" / "end_to_end").glob("test_*.py"))
     for path in files:
-        tests = (str(path.relative_to(ROOT)),)
-        if try_one(mutant, tests).is_seen:
-            return tests
+        test = str(path.relative_to(ROOT))
+        if try_one(mutant, (test,)).is_seen and _passes(test):
+            return (test,)
     return ()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.end_to_end.commands import Done, run
+from tests.end_to_end.inputs import PAIRS
 from tests.end_to_end.rows.refusals import refused
 from tests.end_to_end.rows.table import Table
 
@@ -89,7 +90,7 @@ def takes_a_part_of_the_list(base, given):
 @VERIFY.row("--mode", value="1")
 def draws_wrong_pairs(base, given):
     assert not (base.folder / "badcases").exists()
-    wrong = round(80 * (1 - given.figures()["accuracy"]))
+    wrong = round(PAIRS * (1 - given.figures()["accuracy"]))
     assert wrong > 0 and "false accepts" in given.out
     assert list((given.folder / "badcases").iterdir())
 
@@ -97,7 +98,7 @@ def draws_wrong_pairs(base, given):
 @VERIFY.row("--mode", value="2")
 def dumps_embeddings(base, given):
     vectors, flags = pickle.loads((given.folder / "temp.bin").read_bytes())
-    assert (vectors.shape, len(flags)) == ((160, 16), 80)
+    assert (vectors.shape, len(flags)) == ((2 * PAIRS, 16), PAIRS)
     assert not (base.folder / "temp.bin").exists() and "Accuracy" not in given.out
 
 
