@@ -52,14 +52,26 @@ def replace_file(
     _prepare(path.parent)
     part = _Part(path, mode, options)
     try:
-        yield part.file
-        part.complete(sync)
-        part.publish()
+        with naming(path):
+            yield part.file
+            part.complete(sync)
+            part.publish()
     except BaseException:
         part.discard()
         raise
     if sync:
         _sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Let an OSError of the block that names no file name this one, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 class SetWriter:
@@ -78,8 +90,9 @@ class SetWriter:
         return self._parts[path].file
 
     def _complete(self) -> None:
-        for part in self._parts.values():
-            part.complete(sync=True)
+        for path, part in self._parts.items():
+            with naming(path):
+                part.complete(sync=True)
 
     def _publish(self) -> None:
         for path in self.paths:
@@ -110,7 +123,8 @@ def replace_set(*paths: str | os.PathLike) -> Iterator[SetWriter]:
     _refuse_others(marker, members)  # now, and not after hours of writing
     writer = SetWriter(members)
     try:
-        yield writer
+        with naming(members[0]):
+            yield writer
         writer._complete()
         with locked(marker, PATIENCE) as descriptor:
             _refuse_others(marker, members)

@@ -235,3 +235,45 @@ def test_two_writers_and_a_reader_for_a_while(tmp_path):
     assert len(found) > 2 and all(len(set(texts)) == 1 for texts in found)
     assert not [text for text in said if "interrupted" in text]
     assert names_in(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("writer", ["file", "set", "rows"])
+def test_a_disk_that_takes_no_more_is_told_with_the_file(tmp_path, writer):
+    """RLIMIT_FSIZE in a process of its own: write() then fails and names no file, as on a full
+    disk."""
+    pytest.importorskip("resource")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), writer], capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    path = tmp_path / ("rows.npy.partial" if writer == "rows" else "a.bin")
+    assert line.startswith(f"error: {path}: the file system takes no file this large; write to ano")
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from arcface_mxnet.cli import run
+from arcface_mxnet.embedding.row_store import RowWriter
+from arcface_mxnet.files import replace_file, replace_set
+import numpy as np
+
+folder, kind = Path(sys.argv[1]), sys.argv[2]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+def work():
+    if kind == "file":
+        with replace_file(folder / "a.bin") as file:
+            file.write(bytes(1 << 21))
+    elif kind == "set":
+        with replace_set(folder / "a.bin", folder / "b.bin") as files:
+            files.open(folder / "a.bin").write(bytes(1 << 21))
+    else:
+        with RowWriter(folder / "rows.npy", (2, 1 << 20), np.uint8) as writer:
+            writer.write(np.zeros((2, 1 << 20), np.uint8))
+
+sys.exit(run(work))
+"""

@@ -143,7 +143,7 @@ def _facts(folder: str, skip_bad: bool) -> Facts:
 def _kept(facts: Facts, part: Part, names: dict[int, str]) -> Plan:
     """Return the plan in which the images keep their identities."""
     kind = "ranges" if facts.layout is None else facts.layout.kind
-    is_whole = len(part.rows) == len(facts.roles.images) and (part.keys >= 0).all()
+    is_whole = np.array_equal(np.sort(part.keys), np.arange(1, len(part.keys) + 1))
     if kind != "plain" and not is_whole or (part.keys < 0).any():
         part = numbered(part)
     numbers = np.unique(part.identities).tolist()

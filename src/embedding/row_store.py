@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import naming
 from ..locks import is_at, try_lock
 
 
@@ -73,7 +74,8 @@ class RowWriter:
             raise ValueError(f"{self.path}: rows of {values} values, got {rows.shape}")
         if self.done + len(rows) > self.shape[0]:
             raise ValueError(f"{self.path}: more rows than the {self.shape[0]} it has")
-        self._file.write(self.stored(rows).tobytes())
+        with naming(self._part):
+            self._file.write(self.stored(rows).tobytes())
 
     def stored(self, rows: np.ndarray) -> np.ndarray:
         """Return the rows in the type of the store.  Kinds of stores may refuse some here."""
@@ -81,8 +83,9 @@ class RowWriter:
 
     def sync(self) -> None:
         """Make what was written survive a power cut."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with naming(self._part):
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Give the file its name if every row is there; else leave it for the next start."""

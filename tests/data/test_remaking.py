@@ -99,6 +99,21 @@ def test_skip_bad_leaves_out_what_does_not_decode(tmp_path, make_dataset, capsys
     assert content(tmp_path / "new") == content(good)
 
 
+@pytest.mark.parametrize("key", [1, 3])
+def test_the_keys_close_up_over_a_record_that_is_lost(folder, tmp_path, key):
+    with RecordReader(folder / "train.rec", folder / "train.idx") as reader:
+        offset = int(reader.offsets_of(np.array([key]))[0])
+    rec = bytearray((folder / "train.rec").read_bytes())
+    rec[offset : offset + 4] = b"lost"
+    (folder / "train.rec").write_bytes(rec)
+    assert main(["copy", str(folder), str(tmp_path / "new"), "--skip-bad"]) == 0
+    assert FaceDataset(tmp_path / "new").image_keys.tolist() == [1, 2, 3, 4, 5, 6]
+    found = payloads(tmp_path / "new")
+    assert [len(found.get(number, [])) for number in range(4)] == (
+        [1, 1, 3, 1] if key == 1 else [2, 0, 3, 1]
+    )
+
+
 def test_skip_bad_passes_over_damaged_bytes_and_labels(folder, tmp_path):
     rec = bytearray((folder / "train.rec").read_bytes())
     with RecordReader(folder / "train.rec", folder / "train.idx") as reader:
