@@ -17,6 +17,7 @@ import warnings
 import numpy as np
 
 from ..limits import shown
+from .row_store import how_far
 
 LONGEST_HEADER = 4096  # bytes; that of an array without fields has about 120
 PREFIX = 12  # bytes before the header, at most
@@ -36,7 +37,7 @@ def open_npy(path: str | os.PathLike, *, ndim: int, dtypes: Sequence[str]) -> np
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no store {path.absolute()}")
+        raise FileNotFoundError(f"no store {path.absolute()}{how_far(path)}")
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(PREFIX + LONGEST_HEADER)

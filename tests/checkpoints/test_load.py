@@ -2,7 +2,13 @@
 
 import json
 
-from arcface_mxnet.checkpoints.load import load_checkpoint, load_symbol, save_checkpoint
+from arcface_mxnet.checkpoints.load import (
+    load_checkpoint,
+    load_symbol,
+    save_checkpoint,
+    save_symbol,
+)
+from arcface_mxnet.checkpoints.network import read_network
 from arcface_mxnet.checkpoints.params import write_params
 import mxnet as mx
 import numpy as np
@@ -80,3 +86,45 @@ def test_an_operator_that_mxnet_does_not_know(tmp_path):
     path = changed(tmp_path, small_symbol(), rename)
     with pytest.raises(ValueError, match="m-symbol.json: not a symbol that MXNet can read: .*Myst"):
         load_symbol(path)
+
+
+def other_symbol(act="tanh"):
+    data = mx.sym.Activation(mx.sym.Variable("data"), act_type=act)
+    return mx.sym.FullyConnected(data, num_hidden=2, name="fc")
+
+
+def test_a_symbol_that_other_checkpoints_need_is_not_replaced(tmp_path):
+    prefix = str(tmp_path / "m")
+    save_checkpoint(prefix, 1, small_symbol(), {}, {})
+    message = "m-symbol.json: is of another network than the one to save, and m-0001.params need"
+    for write in (
+        lambda: save_checkpoint(prefix, 2, other_symbol(), {}, {}),
+        lambda: save_symbol(prefix, other_symbol()),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write()
+    assert load_symbol(f"{prefix}-symbol.json").tojson() == small_symbol().tojson()
+    save_checkpoint(prefix, 1, other_symbol(), {}, {})  # the only one that needs it
+    assert load_checkpoint(f"{prefix},1")[0].tojson() != small_symbol().tojson()
+
+
+def test_names_that_mxnet_numbers_are_no_other_network(tmp_path):
+    prefix = str(tmp_path / "m")
+    first, again = other_symbol(), other_symbol()
+    assert first.tojson() != again.tojson()
+    save_checkpoint(prefix, 1, first, {}, {})
+    save_checkpoint(prefix, 2, again, {}, {})
+    with pytest.raises(ValueError, match="of another network"):
+        save_symbol(prefix, other_symbol("relu"))
+
+
+def test_an_interrupted_checkpoint_is_refused_until_it_is_written_again(tmp_path):
+    prefix = str(tmp_path / "m")
+    save_checkpoint(prefix, 1, small_symbol(), {}, {})
+    marker = {"files": ["m-symbol.json", "m-0001.params"], "command": "arcface-train --lr 1"}
+    (tmp_path / "m-symbol.json.writing").write_text(json.dumps(marker) + "\n")
+    for read in (load_checkpoint, read_network):
+        with pytest.raises(ValueError, match="interrupted .*; run `arcface-train --lr 1` again"):
+            read(f"{prefix},1")
+    save_checkpoint(prefix, 1, small_symbol(), {}, {})
+    assert load_checkpoint(f"{prefix},1")

@@ -161,9 +161,11 @@ def test_bad_checkpoints_are_refused(checkpoint, tmp_path):
     save_checkpoint(str(tmp_path / "flat"), 1, symbol.get_internals()["conv0_output"], args, aux)
     with pytest.raises(ValueError, match="no output 'fc1_output'"):
         Embedder(f"{tmp_path / 'flat'},1")
-    save_checkpoint(prefix, 6, network(dimension=8), args, aux)
+    with pytest.raises(ValueError, match="of another network than the one to save, and net-0003"):
+        save_checkpoint(prefix, 6, network(dimension=8), args, aux)
+    save_checkpoint(str(tmp_path / "wide"), 6, network(dimension=8), args, aux)
     with pytest.raises(ValueError, match="pre_fc1_weight is .4, 36., the symbol reads .8, 36."):
-        Embedder(f"{prefix},6")(images(1))
+        Embedder(f"{tmp_path / 'wide'},6")(images(1))
 
 
 @pytest.mark.parametrize("engine", ["mxnet", "onnxruntime"])

@@ -1,7 +1,7 @@
 """Stores of rows: plain .npy files, resumed after a kill, refused when they do not fit."""
 
 from arcface_mxnet.embedding.npy import open_npy
-from arcface_mxnet.embedding.row_store import RowWriter, partial_path
+from arcface_mxnet.embedding.row_store import RowWriter, has_rows, partial_path
 import numpy as np
 import pytest
 
@@ -50,4 +50,26 @@ def test_what_does_not_fit_is_refused(tmp_path):
     np.save(path, ROWS)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="not a store, or truncated"):
+        open_npy(path, ndim=3, dtypes=["float32"])
+
+
+def test_one_writer_at_a_time(tmp_path):
+    path = tmp_path / "s.npy"
+    with RowWriter(path, ROWS.shape, np.float32) as writer:
+        writer.write(ROWS[:2])
+        for anew in (False, True):
+            with pytest.raises(ValueError, match="another process is writing it"):
+                RowWriter(path, ROWS.shape, np.float32, anew=anew)
+        writer.write(ROWS[2:])
+    assert np.array_equal(np.load(path), ROWS)
+
+
+def test_a_store_anew_throws_the_partial_one_away(tmp_path):
+    path = tmp_path / "s.npy"
+    with RowWriter(path, ROWS.shape, np.float32) as writer:
+        writer.write(ROWS[:2])
+    assert has_rows(path)
+    with RowWriter(path, (2, 3), np.float16, anew=True) as writer:
+        assert writer.done == 0 and not has_rows(path)
+    with pytest.raises(FileNotFoundError, match=r"interrupted \(s.npy.partial is there\), run"):
         open_npy(path, ndim=3, dtypes=["float32"])
