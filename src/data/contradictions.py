@@ -16,6 +16,7 @@ from .labels import whole_numbers
 from .ranges import runs
 
 SHOWN = 20  # faults of a kind that are told one by one
+AT_ONCE = 1 << 20  # images whose labels are compared in one go
 KEPT = 0.5  # with more of the ids equal to the keys, a writer meant them to be
 
 
@@ -159,15 +160,26 @@ def range_label_faults(
     cures: Cures,
 ) -> None:  # fmt: skip
     """Compare identity records with the labels, float32 (n,), of some image keys, ascending."""
-    if not len(ranges) or not len(keys):
+    if not len(ranges):
         return
     order = np.argsort(ranges[:, 0], kind="stable")
-    place = np.maximum(np.searchsorted(ranges[order, 0], keys, "right") - 1, 0)
-    row = order[place]
-    inside = (keys >= ranges[row, 0]) & (keys < ranges[row, 1])
-    keys, labels, row = keys[inside], labels[inside], row[inside]
-    if not len(keys):
-        return
+    firsts = ranges[order, 0]
+    for begin in range(0, len(keys), AT_ONCE):
+        some = slice(max(begin - 1, 0), begin + AT_ONCE)  # one again: a range may go on
+        key, label = keys[some], labels[some]
+        row = order[np.maximum(np.searchsorted(firsts, key, "right") - 1, 0)]
+        inside = (key >= ranges[row, 0]) & (key < ranges[row, 1])
+        if inside.any():
+            _one_label_each(
+                faults, ranges, start, key[inside], label[inside], row[inside], cures
+            )  # fmt: skip
+
+
+def _one_label_each(
+    faults: Faults, ranges: np.ndarray, start: int, keys: np.ndarray, labels: np.ndarray,
+    row: np.ndarray, cures: Cures,
+) -> None:  # fmt: skip
+    """Compare labels of keys within each row of ranges, (n,), with the first of them."""
     found = runs(row)
     reference = np.repeat(found[:, 0], found[:, 1] - found[:, 0])
     faults.add_at(

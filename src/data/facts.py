@@ -231,10 +231,12 @@ def _layout_faults(
         sound = (image_keys >= 0) & is_whole
         if num_classes is not None:
             sound &= identities < num_classes  # others are told as labels
-        order = np.argsort(image_keys[sound], kind="stable")
+        rows = np.flatnonzero(sound)
+        if (np.diff(image_keys[rows]) < 0).any():
+            rows = rows[np.argsort(image_keys[rows], kind="stable")]
         range_label_faults(
-            faults, ranges, layout.start, image_keys[sound][order], labels[sound][order], cures
-        )
+            faults, ranges, layout.start, image_keys[rows], labels[rows], cures
+        )  # fmt: skip
     return layout
 
 

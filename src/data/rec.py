@@ -12,7 +12,7 @@ arcface-rec relabel D NEW          identities numbered 0, 1, ... without gaps
 arcface-rec shuffle D NEW          the images in random order in the file
 arcface-rec sample D NEW           some identities, some images of each
 
-D is a folder with train.rec, train.idx and property.  Datasets are streamed: memory is 100 bytes
+D is a folder with train.rec, train.idx and property.  Datasets are streamed: memory is 200 bytes
 for each image and some blocks of 16 MiB; each is read twice.  What appears under its name is whole.
 """
 

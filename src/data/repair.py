@@ -48,6 +48,8 @@ def repair(folder: str | os.PathLike, *, progress: bool = False) -> list[str]:
     bytes of it are damaged.  Raises ValueError for labels that are no identity.
     """
     facts = gather(folder, progress=progress)
+    if not facts.faults:
+        return [f"{facts.folder}: nothing to repair"]
     table = facts.scan
     identities, is_whole = whole_numbers(facts.labels)
     if not len(identities):

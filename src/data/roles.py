@@ -25,35 +25,40 @@ def roles_of(headers: np.ndarray) -> Roles:
     An identity record, or record 0 before some, has two labels, 1 <= first < second, and no
     payload.  An image's second label is 0 or 1.  Damaged headers are nothing.
     """
-    two = (headers["flag"] == 2) & (headers["size"] >= 0)
-    pairs = ranges_in(headers)
-    like_ranges = two & (headers["size"] == 0) & (pairs[:, 0] >= 1) & (pairs[:, 1] > pairs[:, 0])
-    ranges = np.flatnonzero(like_ranges)
-    header = _before_ranges(headers, pairs, ranges) if len(ranges) else _alone(headers, pairs, two)
-    like_ranges[[] if header is None else header] = True
-    images = np.flatnonzero(~like_ranges & (headers["size"] >= 0))
-    return Roles(images, ranges[ranges != header] if header is not None else ranges, header)
+    two = headers["flag"] == 2
+    rows = np.flatnonzero(two & (headers["size"] == 0))  # few, where all images have bytes
+    pairs = ranges_in(headers[rows])
+    like_ranges = (pairs[:, 0] >= 1) & (pairs[:, 1] > pairs[:, 0])
+    rows, pairs = rows[like_ranges], pairs[like_ranges]
+    header = _before_ranges(headers, pairs, rows) if len(rows) else _alone(headers)
+    is_image = headers["size"] >= 0
+    is_image[rows] = False
+    if header is not None:
+        is_image[header] = False
+        rows = rows[rows != header]
+    return Roles(np.flatnonzero(is_image), rows, header)
 
 
-def _before_ranges(headers: np.ndarray, pairs: np.ndarray, ranges: np.ndarray) -> int | None:
-    """Return the row of record 0: by its id, or because all images lie before what it says."""
-    named = ranges[headers["id"][ranges] == 0]
+def _before_ranges(headers: np.ndarray, pairs: np.ndarray, rows: np.ndarray) -> int | None:
+    """Return the row of record 0 among those with such pairs: by its id, or because all images
+    lie before what it says."""
+    named = rows[headers["id"][rows] == 0]
     if len(named) == 1:
         return int(named[0])
-    others = pairs[ranges[1:]]
-    is_first = len(others) and pairs[ranges[0], 0] >= others[:, 1].max()
-    return int(ranges[0]) if is_first else None
+    is_first = len(rows) > 1 and pairs[0, 0] >= pairs[1:, 1].max()
+    return int(rows[0]) if is_first else None
 
 
-def _alone(headers: np.ndarray, pairs: np.ndarray, two: np.ndarray) -> int | None:
+def _alone(headers: np.ndarray) -> int | None:
     """Return the row of a record 0 without identity records: the first or last of the file, that
     counts the others, or is empty with an id of 0."""
     for row in dict.fromkeys((0, len(headers) - 1)) if len(headers) else ():
-        counts = headers["labels"][row, 0] == np.float32(len(headers)) and len(headers) > 1
-        is_empty = headers["size"][row] == 0
-        is_lost = is_empty and headers["id"][row] == 0
+        flag, id_, _, (first, second), size, _ = headers[row]
+        counts = first == np.float32(len(headers)) and len(headers) > 1
+        is_lost = size == 0 and id_ == 0
         # An image's second label is 0 or 1.
-        if two[row] and (counts and is_empty or (counts or is_lost) and pairs[row, 1] > 1):
+        is_header = (counts and size == 0) or ((counts or is_lost) and second > 1)
+        if flag == 2 and size >= 0 and is_header:
             return row
     return None
 

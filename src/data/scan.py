@@ -53,7 +53,7 @@ def scan(
     size = path.stat().st_size
     if size == 0:
         raise ValueError(f"{path}: is empty; fetch or pack it again")
-    offsets, headers = [np.zeros(0, np.int64)], [np.zeros(0, SUMMARY)]
+    offsets, headers = _Growing(np.dtype(np.int64)), _Growing(SUMMARY)
     damage: list[Damage] = []
     faults: dict[int, str] = {}
     bad: dict[int, str] = {}
@@ -72,8 +72,9 @@ def scan(
         ) as bar,
     ):  # fmt: skip
         for stretch in walk(path):
-            offsets.append(stretch.offsets)
-            headers.append(stretch.headers)
+            share = stretch.past / size
+            offsets.append(stretch.offsets, share)
+            headers.append(stretch.headers, share)
             damage += stretch.damage
             faults |= {count + place: text for place, text in stretch.faults.items()}
             if judge:
@@ -82,9 +83,27 @@ def scan(
             count += len(stretch.places)
             bar.update(stretch.past - bar.n)
         collect(0)
-    return Scan(
-        path, size, np.concatenate(offsets), np.concatenate(headers), tuple(damage), faults, bad
-    )
+    return Scan(path, size, offsets.whole(), headers.whole(), tuple(damage), faults, bad)
+
+
+class _Growing:
+    """An array that grows in place: two copies of a long one would not fit in memory."""
+
+    def __init__(self, dtype: np.dtype):
+        self._array, self._count = np.empty(0, dtype), 0
+
+    def append(self, values: np.ndarray, share: float) -> None:
+        """Take values down; share: how much of all there is then, 0..1."""
+        end = self._count + len(values)
+        if end > len(self._array):
+            self._array.resize(max(int(end / max(share, 1e-9) * 1.05), end), refcheck=False)
+        self._array[self._count : end] = values
+        self._count = end
+
+    def whole(self) -> np.ndarray:
+        """Return what was taken down."""
+        self._array.resize(self._count, refcheck=False)
+        return self._array
 
 
 def _judged(

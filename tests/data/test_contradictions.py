@@ -262,3 +262,12 @@ def test_datasets_of_users(shared_data, name):
         pytest.skip(f"absent: {folder}")
     with pytest.raises(ValueError, match=INPUTS[name]):
         FaceDataset(folder)
+
+
+def test_labels_are_compared_across_the_blocks_in_which_they_are_taken(write, capsys, monkeypatch):
+    monkeypatch.setattr("arcface_mxnet.data.contradictions.AT_ONCE", 2)
+    folder = write(ranges=[(1, 3), (3, 5), (5, 7)])
+    assert main(["check", str(folder)]) == 1
+    said = capsys.readouterr().out
+    assert "the images 3 to 4, but image 4 has label 2 and image 3 label 1" in said
+    assert "1 faults" in said
