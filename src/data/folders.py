@@ -22,8 +22,9 @@ STRAY = "images that lie in no identity's folder"
 BROKEN = "links that lead nowhere, or things that are no files"
 CLOSED = "files that cannot be read"
 
-# What this project's own commands write into folders of crops.
+# What this project's own commands write into folders of crops, or read from folders of data.
 OWN_FILES = {
+    "train.rec", "train.idx", "property",
     "train.lst", "train.names", "failures.tsv", "faces.tsv", "faces.tsv.running", "lst",
     "attempts.tsv",
 }  # fmt: skip

@@ -171,11 +171,13 @@ def _payload(entry: Entry, options: PackOptions) -> bytes | ValueError:
         fit_height(image, options.size, str(entry.path))  # training could not use another shape
         return data
     except FileNotFoundError as error:
-        return ValueError(f"{entry.place}: {error}")
+        place = "" if entry.place == str(entry.path) else f"{entry.place}: "
+        return ValueError(f"{place}{error}")
     except OSError as error:
         return ValueError(f"{entry.place}: cannot read {entry.path}: {error.strerror}")
     except ValueError as error:
-        return ValueError(f"{entry.place}: {error}")
+        place = "" if entry.place == str(entry.path) else f"{entry.place}: "
+        return ValueError(f"{place}{error}")
 
 
 def padded(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -22,6 +22,7 @@ from arcface_mxnet.cli import run
 from arcface_mxnet.data.folders import STRAY, LeftOut, find_images
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.lists import SIZES, check_paths
+from arcface_mxnet.text import WRITTEN
 import numpy as np
 
 
@@ -92,7 +93,7 @@ def write_lists(arguments: argparse.Namespace) -> None:
         name = f"others_features_list.json_{size}_1"
         _json(arguments.lists / name, {"path": distractors[:size]})
     for name, members in (("facescrub_lst", paths), ("megaface_lst", distractors)):
-        with replace_file(arguments.lists / name, "w", encoding="utf-8") as file:
+        with replace_file(arguments.lists / name, "w", **WRITTEN) as file:
             file.writelines(f"{member}\n" for member in members)
     print(f"{len(paths)} probes of {len(probes)} people; distractors: {' '.join(map(str, sizes))}")
 

@@ -1,6 +1,10 @@
 import os
 
+from arcface_mxnet.data import image_header
 from arcface_mxnet.data.folders import find_images, folder_images
+from arcface_mxnet.data.image_files import HEAD, ending_of, image_format
+import cv2
+import numpy as np
 import pytest
 
 
@@ -129,6 +133,36 @@ def test_names_that_are_not_utf8(tmp_path):
 
 
 def test_what_the_aligner_writes_beside_its_crops_is_no_stranger(tmp_path, caplog):
-    put(tmp_path, "ann/1.png", "train.lst", "failures.tsv", "faces.tsv", "train.names")
+    put(tmp_path, "ann/1.png", "train.lst", "failures.tsv", "faces.tsv", "train.names", "property")
     assert len(folder_images(tmp_path, strict=True)) == len(find_images(tmp_path, strict=True)) == 1
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+COMPLETE = {b"RIFF": b"\0\0\0\0WEBP", b"BM": bytes(12) + b"\x28\0\0\0", b"PF": b"\n", b"Pf": b"\n"}
+
+
+def test_every_format_that_the_reader_knows_is_told_by_its_first_bytes():
+    told = 0
+    for name, starts, _ in image_header._FORMATS:
+        for start in (starts,) if isinstance(starts, bytes) else starts:
+            rest = b"heic" if b"ftyp" in start else COMPLETE.get(start, b"")
+            assert image_format(start + rest), (name, start)
+            told += 1
+    assert told > 20
+
+
+@pytest.mark.parametrize(
+    "ending", [".jpg", ".png", ".webp", ".bmp", ".tif", ".pgm", ".ppm", ".jp2"]
+)
+def test_what_opencv_writes_is_told_and_gets_its_ending_back(ending):
+    shape = (64, 64) if ending == ".pgm" else (64, 64, 3)
+    head = cv2.imencode(ending, np.zeros(shape, np.uint8))[1].tobytes()[:HEAD]
+    assert ending_of(head) == ending
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"", b"BM", b"BMW", b"RIFF\0\0\0\0WAVE", b"\0\0\0\x18ftypisom", b"P4ge", b"PK\3\4", b"II*"],
+)
+def test_other_files_are_told_no_image(head):
+    assert image_format(head) == "" and ending_of(head) == ".img"

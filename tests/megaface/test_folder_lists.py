@@ -1,5 +1,7 @@
 """Lists from a folder of faces."""
 
+import os
+
 from arcface_mxnet.megaface import folder_lists
 from arcface_mxnet.megaface.lists import (
     read_distractor_lists,
@@ -57,3 +59,16 @@ def test_people_with_many_images_are_probes(tmp_path, capsys):
     ):
         assert folder_lists.main([*options, *wrong]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    name = os.fsdecode(b"Andr\xe9")
+    for person in (name, "Bo"):
+        (tmp_path / "crops" / person).mkdir(parents=True)
+        for number in range(2):
+            (tmp_path / "crops" / person / f"{number}.png").touch()
+    options = [str(tmp_path / "crops"), str(tmp_path / "lists"), "--min-images", "2"]
+    assert folder_lists.main([*options, "--probes", name]) == 0
+    assert (tmp_path / "lists/facescrub_lst").read_bytes() == b"Andr\xe9/0.png\nAndr\xe9/1.png\n"
+    assert read_image_list(tmp_path / "lists/facescrub_lst") == [f"{name}/0.png", f"{name}/1.png"]
+    assert read_probe_list(tmp_path / "lists/faces_features_list.json").ids == (name, name)
