@@ -3,6 +3,7 @@
 What a row may need is made once; runs without the flag are shared between rows.
 """
 
+import argparse
 import shutil
 
 from arcface_mxnet import train_softmax
@@ -17,6 +18,7 @@ from tests.end_to_end.rows import (  # noqa: F401  (each enters its rows)
     train_runs,
     train_updates,
 )
+from tests.end_to_end.rows.table import Table
 from tests.end_to_end.rows.train import BASE, OTHER, PRETRAINED, SPOILT, TRAIN
 
 # What may change when a run goes on; with any other flag of another value it is another run.
@@ -34,6 +36,17 @@ APART = {"--prefix", "--data-dir", "--gpus", "--kvstore", "--dtype", "--memory-l
 def test_every_flag_has_a_row_and_every_row_a_flag(table, parser):
     faults = list(table.faults(parser()))
     assert not faults, "\n".join(faults)
+
+
+def test_a_missing_row_and_a_needless_one_are_told():
+    table, parser = Table("TABLE", "arcface-x", "rows/x.py"), argparse.ArgumentParser()
+    parser.add_argument("--new", help="what is new")
+    parser.add_argument("--hidden", help=argparse.SUPPRESS)
+    table.row("--old")(lambda base, given: None)
+    missing, needless = table.faults(parser)
+    assert missing.startswith("arcface-x --new (what is new) has no row: add to rows/x.py")
+    assert '@TABLE.row("--new", value=VALUE)' in missing
+    assert needless == "rows/x.py: the row of --old is about a flag that arcface-x has not"
 
 
 class TrainRuns:

@@ -159,13 +159,6 @@ BY_HAND: tuple[Mutant, ...] = (
         (f"{FLAGS}[--accumulate-makes_one_update_of_several_batches]",),
     ),
     Mutant(
-        "--triplet-dtype is ignored",
-        "src/training/run.py",
-        "LiveEmbedder(plan, stepper, config.triplet_dtype)",
-        "LiveEmbedder(plan, stepper)",
-        (f"{FLAGS}[--triplet-dtype-embeds_bags_in]",),
-    ),
-    Mutant(
         "--images-filter is ignored",
         "src/training/plan.py",
         "image_size=config.image_size, images_filter=config.images_filter",
