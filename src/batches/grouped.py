@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+PERIOD = 1 << 128  # of PCG64, default_rng's generator
+
 
 class GroupedOrder:
     """At most `each` random images of every identity, identity after identity.
@@ -31,7 +33,7 @@ class GroupedOrder:
         self._identities = np.empty_like(identities)
         self._identities[identities] = np.arange(len(identities))  # number i stands at place [i]
         self._ends = np.cumsum(np.minimum(self._counts[self._identities], self._each))
-        self._rng, self._begin = rng, rng.bit_generator.state
+        self._rng, self._at = rng, 0  # numbers drawn since
 
     def part(self, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Return keys and identity numbers, int64, of places begin..end of the order."""
@@ -47,8 +49,9 @@ class GroupedOrder:
 
     def _drawn(self, identity: int) -> np.ndarray:
         """Return the images of an identity that this order has, in its order."""
-        generator = self._rng.bit_generator
-        generator.state = self._begin
-        generator.advance(int(self._starts[identity]))  # a number is drawn for every image
-        numbers = self._rng.random(int(self._counts[identity]))
+        start, count = int(self._starts[identity]), int(self._counts[identity])
+        # A number stands for every image; going round, the stream leads to those behind too.
+        self._rng.bit_generator.advance((start - self._at) % PERIOD)
+        numbers = self._rng.random(count)
+        self._at = start + count
         return self._groups[identity][np.argsort(numbers, kind="stable")[: self._each]]
