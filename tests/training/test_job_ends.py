@@ -15,7 +15,7 @@ import pytest
 
 from tests.batches.spoiling import spoil
 from tests.training.conftest import write_dataset
-from tests.training.jobs import run_job
+from tests.training.jobs import TIMEOUT, free_port, run_job, start
 
 WORKER = Path(__file__).with_name("job_worker.py")
 OTHER = r"machine \d of this job failed, and its own messages say why"
@@ -124,3 +124,34 @@ def test_a_killed_machine_is_missed_by_all(dataset_dir, tmp_path):
     left = ends[codes.index(1)][1]
     assert re.search(r"error: the scheduler at 127\.0\.0\.1:\d+ has been silent for 2 s", left)
     assert step_of(prefix) == 2
+
+
+SCHEDULER = """
+import os
+os.environ["DMLC_ROLE"] = "worker"  # as node.py does
+from arcface_mxnet.training import serving
+os.environ["DMLC_ROLE"] = "scheduler"
+serving.JOINING = 1
+serving.serve("scheduler")
+"""
+LONELY = """
+from arcface_mxnet.training import machines
+machines.JOINING = 1
+machines.Job("dist_sync")
+"""
+
+
+def test_those_who_wait_in_vain_for_the_others_to_come_end():
+    port = free_port()
+    processes = [
+        start([sys.executable, "-c", code], role, port)
+        for code, role in ((SCHEDULER, "scheduler"), (LONELY, "worker"))
+    ]
+    try:
+        for process in processes:
+            _, errors = process.communicate(timeout=TIMEOUT)
+            assert process.returncode == 1
+            assert f"waiting until the scheduler at 127.0.0.1:{port}, 1 server(s) and 2 " in errors
+    finally:
+        for process in processes:
+            process.kill()

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 import csv
+from dataclasses import replace
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ import shutil
 import signal
 import threading
 
-from arcface_mxnet.checkpoints.last_state import load_last
+from arcface_mxnet.checkpoints.last_state import load_last, save_last
 from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.checkpoints.names import checkpoint_numbers
 from arcface_mxnet.config import TrainConfig
@@ -142,6 +143,18 @@ def test_resume_on_other_data_is_refused(options, dataset_dir, tmp_path):
     (folder / "property").write_text("6,16,16\n\n")
     with pytest.raises(ValueError, match=r"(?s)these options changed.*data: was \['\w{16}'\], now"):
         train(TrainConfig(**run, max_steps=4, resume=True))
+
+
+def test_resume_with_another_number_of_machines_is_refused(options):
+    train(TrainConfig(**options, max_steps=2))
+    last = load_last(options["prefix"])
+    assert last.record["num_machines"] == 1
+    save_last(options["prefix"], replace(last, record=last.record | {"num_machines": 2}))
+    with pytest.raises(ValueError, match=r"(?s)give them as before, or .*machines: were 2, now 1"):
+        train(TrainConfig(**options, max_steps=4, resume=True))
+    older = {name: value for name, value in last.record.items() if name != "num_machines"}
+    save_last(options["prefix"], replace(last, record=older))
+    assert train(TrainConfig(**options, max_steps=4, resume=True)).steps == 4
 
 
 def test_best_scores_of_other_targets_are_forgotten(options):
