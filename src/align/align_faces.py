@@ -37,6 +37,7 @@ from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.folders import find_images
 from arcface_mxnet.data.image_files import ENDINGS
 from arcface_mxnet.data.images import MAX_PIXELS
+from arcface_mxnet.data.list_faults import refuse_other_data
 from arcface_mxnet.data.lists import read_list
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.files import replace_file
@@ -65,10 +66,13 @@ def photos_of_folder(
 
 
 def photos_of_list(list_path: Path, root: Path | None, output: Path, suffix: str) -> list[Photo]:
-    """Return the photos of a .lst file, in its order.  Raises ValueError as read_list does."""
+    """Return the photos of a .lst file, in its order.
+
+    Raises ValueError as read_list does, and if almost none of the photos still to do is there.
+    """
     entries = read_list(list_path, root, are_aligned=False)
     base = root if root is not None else list_path.parent
-    return [
+    photos = [
         Photo(
             entry.path,
             _crop_path(output, Path(os.path.relpath(_real(entry.path), _real(base))), suffix),
@@ -78,6 +82,8 @@ def photos_of_list(list_path: Path, root: Path | None, output: Path, suffix: str
         )
         for entry in entries
     ]
+    refuse_other_data(list_path, base, [p.path for p in photos if not p.crop_path.is_file()])
+    return photos
 
 
 def _real(path: Path) -> str:

@@ -52,6 +52,13 @@ def missing_message(source: str | os.PathLike, root: Path, missing: Sequence[Pat
     return all_faults(head, faults, cure)
 
 
+def refuse_other_data(source: str | os.PathLike, root: Path, paths: Sequence[Path]) -> None:
+    """Raise ValueError with two names of each side if almost no file of a list is there."""
+    missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113 - millions
+    if is_of_other_data(len(paths) - len(missing), len(paths)):
+        raise ValueError(missing_message(source, root, missing, len(paths), [], ""))
+
+
 def names_in(root: Path) -> Iterable[str]:
     """Yield the first images below a folder, relative to it, as they come: for messages."""
     for place, folders, files in os.walk(root):

@@ -29,6 +29,7 @@ from arcface_mxnet.align.detectors import Detector
 from arcface_mxnet.align.template import crop_size
 from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.images import read_image
+from arcface_mxnet.data.list_faults import refuse_other_data
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.align_attempts import crop_with_hint
@@ -91,6 +92,8 @@ def align(arguments: argparse.Namespace) -> int:
         photos = list(megaface_photos(arguments.input_dir / arguments.name))
     if not photos:
         raise ValueError(f"{arguments.input_dir}: no photo found there")
+    todo = [photo.path for photo in photos if not (out / photo.crop).is_file()]
+    refuse_other_data(arguments.input_dir, arguments.input_dir, todo)
     detector = chosen_detector(arguments, {"mtcnn": {"thresholds": THRESHOLDS}})
     notes = out / "attempts.tsv"
     before = _read_attempts(notes)
@@ -124,6 +127,7 @@ def align(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """Print the images that are missing, unreadable or of another size; return the exit code."""
     size, names = crop_size(arguments.image_size), read_names(arguments.list)
+    refuse_other_data(arguments.list, arguments.root, [arguments.root / name for name in names])
     faults = 0
     for name in tqdm(names, desc="check", unit="image", disable=None):
         try:

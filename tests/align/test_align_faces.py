@@ -224,3 +224,12 @@ def test_facts_survive_an_interrupted_run(tmp_path):
     found = table(tmp_path / "faces.tsv")
     assert [one["score"] for one in found.values()] == ["1", "", "1"]
     assert set(read_facts(tmp_path)) == {"a.png", "b.png", "c.png"}
+
+
+def test_a_list_of_other_photos_shows_two_names_of_each_side(photos, align, tmp_path, capsys):
+    list_path = tmp_path / "some.lst"
+    list_path.write_text("".join(f"0\t{name}.png\t{row}\n" for row, name in enumerate(PHOTOS)))
+    assert align(list_path, tmp_path / "crops", "--root", photos) == 2
+    said = capsys.readouterr().err
+    assert "2 of 2 files are missing" in said and f"the list: '{PHOTOS[0]}.png'" in said
+    assert f"there: '{OTHER}.jpg' and 'Abdul_Rahman/broken.jpg'" in said

@@ -312,3 +312,17 @@ def test_skip_missing_makes_photos_without_a_box_fail_alone(tmp_path, photo, fin
     assert "1 failed" in capsys.readouterr().out
     assert "no box for it" in (tmp_path / "out/attempts.tsv").read_text()
     assert read_image_list(tmp_path / "out/lst") == ["Cy_Do/Cy_Do_2.png"]
+
+
+def test_lists_of_other_photos_show_two_names_of_each_side(tmp_path, photo, finder, capsys):
+    make_facescrub(tmp_path, photo)
+    (tmp_path / "facescrub").rename(tmp_path / "photos")
+    options = ["facescrub", "--input-dir", str(tmp_path), "--output-dir", str(tmp_path / "out")]
+    assert align.main(options) == 2
+    told = capsys.readouterr().err
+    assert "2 of 2 files are missing" in told and "facescrub/Al_Bo/Al_Bo_1.jpg" in told
+    assert "there: 'photos/Al_Bo/Al_Bo_1.jpg'" in told
+    (tmp_path / "lst").write_text("Al_Bo_1.jpg\nCy_Do_2.jpg\n")
+    check = ["check", "--root", str(tmp_path / "photos"), "--list", str(tmp_path / "lst")]
+    assert align.main(check) == 2
+    assert "there: 'Al_Bo/Al_Bo_1.jpg' and 'Cy_Do/Cy_Do_2.jpg'" in capsys.readouterr().err
