@@ -58,16 +58,22 @@ def format_of(data: bytes) -> str:
 
 
 def _jpeg(data: bytes) -> ImageHeader:
-    place, orientation = 2, 1
+    place, orientation, size = 2, 1, len(data)
     for _ in range(MOST_SEGMENTS):
-        found = _MARKER.search(data, place)
-        if found is None or found.end() + 8 > len(data):
+        if place + 10 > size:
             raise ValueError("a JPEG that is cut off before its size")
-        place, marker = found.end(), found[1][0]
-        if marker in _ALONE:
-            continue
+        marker = data[place + 1]
+        if data[place] == 0xFF and 0 < marker < 0xFF:
+            place += 2
+        else:
+            found = _MARKER.search(data, place)
+            if found is None or found.end() + 8 > size:
+                raise ValueError("a JPEG that is cut off before its size")
+            place, marker = found.end(), found[1][0]
         if marker in _SIZES:
             break
+        if marker in _ALONE:
+            continue
         if marker in (0xD8, 0xD9, 0xDA):
             raise ValueError("a JPEG without a size before its pixels")
         if marker == 0xE1 and data[place + 2 : place + 8] == b"Exif\0\0":

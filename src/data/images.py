@@ -81,8 +81,7 @@ def decode_reduced(
 
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:
     """Return an image turned as an EXIF orientation says."""
-    turn = UPRIGHT.get(orientation)
-    return image if turn is None else turn(image)
+    return UPRIGHT[orientation](image) if orientation in UPRIGHT else image
 
 
 def _decode(

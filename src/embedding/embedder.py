@@ -15,8 +15,9 @@ from ..checkpoints.network import StoredNetwork, read_network
 from ..checkpoints.pixels import tell_of_raw_pixels
 from ..engines.cache import ConversionCache
 from ..engines.choice import Engine, choose_engine
+from ..engines.onnx_file import read_onnx
 from .image_embedder import ImageEmbedder
-from .runners import OnnxFileRunner, OnnxRunner, Runner, read_onnx
+from .runners import OnnxFileRunner, OnnxRunner, Runner
 
 logger = logging.getLogger(__name__)
 

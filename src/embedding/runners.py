@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import logging
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,8 +16,10 @@ from ..checkpoints.network import StoredNetwork
 from ..engines.cache import ConversionCache
 from ..engines.choice import Engine
 from ..engines.converted import ConvertedNetwork
+from ..engines.onnx_file import parse_onnx
 from ..engines.parity import Parity
 from ..engines.session import Session
+from ..limits import shown
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class OnnxFileRunner:
     """
 
     def __init__(self, model: bytes, engine: Engine, name: str):
+        parse_onnx(model, name)  # onnxruntime believes what it reads
         self._session = Session(model, gpu=engine.devices[0], dtype=engine.dtype, name=name)
         self._name = name
         said = self._session.metadata
@@ -90,7 +92,11 @@ class OnnxFileRunner:
         self._single: Session | None = None  # what bfloat16 is held against, once
         if engine.dtype != "float32":
             self._single = Session(model, gpu=engine.devices[0], name=name)
-        ((self._input, shape),) = self._session.inputs.items()
+        inputs = list(self._session.inputs.items())
+        if len(inputs) != 1 or len(inputs[0][1]) != 4:
+            shapes = ", ".join(f"{shown(name)} {shape}" for name, shape in inputs[:5])
+            raise ValueError(f"{name}: takes {shapes}; wanted is one batch of images, (N, 3, H, W)")
+        self._input, shape = inputs[0]
         self._image_shape = tuple(shape[1:])
 
     def run(self, batch: np.ndarray) -> np.ndarray:
@@ -105,10 +111,3 @@ class OnnxFileRunner:
             logger.warning("%s in bfloat16 against float32: %s", self._name, parity)
             self._single = None
         return found[0]
-
-
-def read_onnx(path: str) -> bytes:
-    """Return the bytes of an ONNX file.  Raises FileNotFoundError."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no ONNX file {Path(path).absolute()}")
-    return Path(path).read_bytes()

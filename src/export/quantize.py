@@ -24,6 +24,7 @@ from arcface_mxnet.checkpoints.pixels import tell_of_raw_pixels
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.embedding.embedder import Embedder
 from arcface_mxnet.engines.conversion import convert
+from arcface_mxnet.engines.onnx_file import parse_onnx, read_onnx
 from arcface_mxnet.eval.pair_embeddings import verification_scores
 from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
@@ -121,7 +122,8 @@ def _quantize_and_compare(args: argparse.Namespace) -> None:
         fold_numbers(pairs.is_genuine, args.nfolds)  # refuses, before the long work
     if args.model.endswith(".onnx"):
         Embedder(args.model)  # refuses what is not ours
-        model, stem = onnx.load(args.model), args.model.removesuffix(".onnx")
+        model = parse_onnx(read_onnx(args.model), args.model)
+        stem = args.model.removesuffix(".onnx")
     else:
         network = read_network(args.model)
         tell_of_raw_pixels(f"checkpoint {args.model!r}", network.graph)

@@ -15,6 +15,7 @@ import struct
 import numpy as np
 
 from ..files import replace_file
+from ..limits import read_limited
 
 HEADER = struct.Struct("<4i")
 CV_32F = 5
@@ -29,7 +30,7 @@ def read_feature(path: str | os.PathLike, dim: int | None = None) -> np.ndarray:
     ValueError for a file that is truncated, too long, of another type, byte order or
     dimension, or that holds NaN, infinity or nothing but zeros.
     """
-    data = Path(path).read_bytes()
+    data = read_limited(path, HEADER.size + 4 * MAX_DIM, "feature file")
     fault = file_fault(data, dim)
     if fault is None:
         vector = np.frombuffer(data, "<f4", offset=HEADER.size).astype(np.float32)
