@@ -218,8 +218,7 @@ def _layout_faults(
         faults.add((note.partition("; `")[0] for note in notes), cures.repair)
     if layout.kind != "plain":
         _role_faults(faults, roles, keys, keyed, layout, cures)
-    elif len(roles.ranges) or roles.header is not None:
-        count = len(roles.ranges) + (roles.header is not None)
+    elif count := int((table.headers["size"] >= 0).sum()) - len(roles.images):
         text = f"{count} records hold keys of images, but record 0 is absent or not of their kind"
         faults.add([text], cures.repair)
     if (

@@ -23,16 +23,17 @@ def roles_of(headers: np.ndarray) -> Roles:
     """Return what each record is, from headers as headers_at gives them.
 
     An identity record, or record 0 before some, has two labels, 1 <= first < second, and no
-    payload.  An image's second label is 0 or 1.  Damaged headers are nothing.
+    payload.  An image's second label is 0 or 1.  Damaged headers are nothing, nor are records
+    without a payload whose labels are neither.
     """
     two = headers["flag"] == 2
     rows = np.flatnonzero(two & (headers["size"] == 0))  # few, where all images have bytes
     pairs = ranges_in(headers[rows])
+    is_image = headers["size"] >= 0
+    is_image[rows[pairs[:, 1] > 1]] = False
     like_ranges = (pairs[:, 0] >= 1) & (pairs[:, 1] > pairs[:, 0])
     rows, pairs = rows[like_ranges], pairs[like_ranges]
     header = _before_ranges(headers, pairs, rows) if len(rows) else _alone(headers)
-    is_image = headers["size"] >= 0
-    is_image[rows] = False
     if header is not None:
         is_image[header] = False
         rows = rows[rows != header]

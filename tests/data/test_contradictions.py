@@ -162,6 +162,18 @@ def test_neighbouring_ranges_of_one_label_are_one_person(write):
     assert [list(keys) for keys in dataset.keys_by_identity] == [[1, 2], [3], [4, 5, 6]]
 
 
+@pytest.mark.parametrize("header", [(9, 3), (9, 10), None])
+def test_identity_records_without_a_record_0_that_fits(write, header):
+    """What is no image is taken for none, and the labels give the identity records anew."""
+    folder = write(header=header, ranges=[(5, 3), (3, 4), (4, 7)])
+    assert main(["check", str(folder)]) == 1
+    assert main(["repair", str(folder)]) == 0
+    assert main(["check", str(folder)]) == 0
+    dataset = FaceDataset(folder)
+    assert list(dataset.image_keys) == [1, 2, 3, 4, 5, 6]
+    assert dataset.identity_ranges.tolist() == [list(pair) for pair in RANGES]
+
+
 def test_a_property_that_is_too_large_is_told(write, capsys, caplog):
     folder = write()
     (folder / "property").write_text("85742,16,16\n")
