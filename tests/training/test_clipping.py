@@ -43,6 +43,20 @@ def test_many_of_both_types():
     assert joint_norm(given) == pytest.approx(wanted, rel=1e-5)
 
 
+def test_no_float16_is_squared_as_such(monkeypatch):
+    """On a CPU MXNet squares it as float32 anyway; which it does elsewhere is not relied on."""
+    squared = []
+    multi_sum_sq = mx.nd.multi_sum_sq
+
+    def spy(*given, **options):
+        squared.extend(array.dtype for array in given)
+        return multi_sum_sq(*given, **options)
+
+    monkeypatch.setattr(mx.nd, "multi_sum_sq", spy)
+    assert joint_norm(arrays(([3.0], "float16"), ([4.0], "float32"))) == 5
+    assert squared == [np.float32, np.float32]
+
+
 def updated(weights, gradients, clip, scale=1.0, scaled=frozenset(), rescale=1.0):
     """Return how far each weight, in float32, moves in one step of rate 1."""
     weights = {n: mx.nd.array(w, dtype=w.dtype) for n, w in weights.items()}

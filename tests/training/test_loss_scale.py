@@ -17,6 +17,7 @@ from arcface_mxnet.training.loss_scale import (
     scaled_gradient,
     scaled_parameters,
 )
+from arcface_mxnet.training.memory import estimate_memory
 from arcface_mxnet.training.mxnet_stepper import MxnetStepper
 from arcface_mxnet.training.optimizer import SGD, AdamW
 import mxnet as mx
@@ -333,7 +334,10 @@ def test_verbose_lines_count_steps_under_accumulation(options, caplog):
 
 
 def test_the_scale_is_no_weight(as_if_half):
-    symbol = plan_module.make_plan(TrainConfig(**as_if_half)).symbol
+    plan = plan_module.make_plan(TrainConfig(**as_if_half))
+    single = plan_module.make_plan(TrainConfig(**as_if_half | {"dtype": "float32"}))
+    assert estimate_memory(plan).weights == estimate_memory(single).weights
+    symbol = plan.symbol
     assert LOSS_SCALE in symbol.list_arguments()
     assert scaled_parameters(symbol) >= {"conv0_weight", "pre_fc1_weight"}
     assert "fc7_weight" not in scaled_parameters(symbol)
