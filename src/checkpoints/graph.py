@@ -103,7 +103,10 @@ def _decoded(text: str | bytes) -> Any:
         raise _Fault("its JSON is nested too deeply") from None
     except UnicodeDecodeError as error:
         raise _Fault(f"its byte {error.start} is no UTF-8") from None
-    except ValueError as error:  # JSONDecodeError too
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise _Fault(f"it is no JSON: {place}: {error.msg}") from None
+    except ValueError as error:
         raise _Fault(f"it is no JSON: {error}") from None
 
 

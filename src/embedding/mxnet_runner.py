@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import math
 
 import mxnet as mx
 import numpy as np
@@ -49,6 +50,7 @@ class MxnetRunner:
         network = self._load()
         symbol = mx.sym.load_json(to_json(network.graph))
         _check_shapes(symbol, network, input_shape, self._name)
+        _check_sizes(symbol, network, input_shape, self._name)
         shapes = {"data": (self._share, *input_shape)}
         symbol = fast_graph(symbol, self._devices, shapes, training=False)
         self._executors = [
@@ -80,6 +82,26 @@ def _check_shapes(
                 f"{name}: parameter {parameter} is {array.shape}, but images of {height}x{width} "
                 f"(height x width) need {wanted[parameter]}: the checkpoint was made for another "
                 "image size or embedding size"
+            )
+
+
+def _check_sizes(
+    symbol: mx.sym.Symbol, network: StoredNetwork, input_shape: tuple[int, ...], name: str
+) -> None:
+    """Refuse an empty array, and a Reshape to another number of values: MXNet ends the process."""
+    internals = symbol.get_internals()
+    found = internals.infer_shape(data=(1, *input_shape))[1]
+    shapes = dict(zip(internals.list_outputs(), found, strict=True))
+    nodes = network.graph.nodes
+    for node in nodes:
+        entries = [nodes[entry.node].output_name(entry.output) for entry in node.inputs]
+        given = [shapes.get(entry, (1,)) for entry in entries]
+        made = shapes.get(node.output_name(0), (1,))
+        is_changed = node.operator == "Reshape" and math.prod(given[0]) != math.prod(made)
+        if is_changed or any(0 in shape for shape in (*given, made)):
+            raise ValueError(
+                f"{name}: {node.operator} {node.name!r} makes {made} of {given[:3]}: the symbol is "
+                "damaged, or made for another image size"
             )
 
 

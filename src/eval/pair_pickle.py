@@ -44,6 +44,8 @@ def load_pair_pickle(data: bytes) -> Any:
         return machine.run()
     except ForbiddenPickle:
         raise
+    except UnicodeError:
+        raise ValueError(f"at byte {machine.at}: text that does not decode") from None
     except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"at byte {machine.at}: {reason[:200]}") from None

@@ -107,7 +107,12 @@ class ArrayBytes:
         return [self.payload[at : at + self._string_size].rstrip(b"\0") for at in starts]
 
     def values(self) -> np.ndarray:
-        """Return the numbers of the array, (N,), as they lie."""
+        """Return the numbers of the array, (N,), as they lie.
+
+        Raises ValueError if it was not filled.
+        """
+        if not self.kind:
+            raise ValueError("an array without its numbers")
         return np.frombuffer(self.payload, f"<{self.kind.replace('b', 'u')}")
 
     def numbers(self) -> np.ndarray:

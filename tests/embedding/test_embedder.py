@@ -220,3 +220,19 @@ def test_an_embedding_that_is_no_number_is_refused(checkpoint):
         embed = Embedder.from_parameters(symbol, args, aux, engine=engine)
         with pytest.raises(ValueError, match="NaN or infinite"):
             embed(images(2))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 45), (1, 3, 3)])
+def test_a_reshape_to_another_number_of_values_is_refused(tmp_path, shape):
+    """MXNet takes it, and reads what is beside the array or ends the process."""
+    for wanted in ((0, -1), shape):
+        flat = mx.sym.reshape(mx.sym.var("data"), shape=wanted, name="flat")
+        symbol = mx.sym.FullyConnected(flat, num_hidden=4, name="fc1")
+        prefix = str(tmp_path / f"net{len(wanted)}{wanted[1]}")
+        save_checkpoint(prefix, 1, symbol, *parameters_of(symbol, 1))
+        embed = Embedder(f"{prefix},1", engine="mxnet")
+        if wanted != shape:
+            assert embed(images(1)).shape == (1, 4)
+            continue
+        with pytest.raises(ValueError, match=r"Reshape 'flat' makes .* of .*3, 6, 5.*: the symbol"):
+            embed(images(1))
