@@ -132,7 +132,7 @@ def session(folder: Path):
 
 
 reader("onnx-weights", onnx_files, "m.onnx", weights, are_arrays, "fetch.onnx_weights",
-       needs=("onnx",))  # fmt: skip
+       "engines.onnx_file", needs=("onnx",))  # fmt: skip
 reader("onnx-session", onnx_files, "m.onnx", session, lambda inputs: isinstance(inputs, dict),
        "engines.session.Session", needs=("onnx", "onnxruntime"))  # fmt: skip
 

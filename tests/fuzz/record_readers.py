@@ -168,7 +168,7 @@ def is_list(pairs) -> bool:
 for file, kind in (("agedb.mat", "agedb_30"), ("agedb-z.mat", "agedb_30"), ("cfp.mat", "cfp_ff")):
     reader(f"mat-{file[:-4]}", mat_files, file,
            lambda f, file=file, kind=kind: pair_lists.PAIR_LISTS[kind].read(f / file, f), is_list,
-           "eval.pair_lists")  # fmt: skip
+           "eval.pair_lists", "eval.mat_file")  # fmt: skip
 
 VECTOR = np.linspace(-1, 1, 6, dtype=np.float32)
 reader("feature", one("a.bin", feature_bytes(VECTOR)), "a.bin",

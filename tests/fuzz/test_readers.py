@@ -48,7 +48,6 @@ OF_OUR_OWN = {
     "align.mxnet_network": "a network that checkpoints.network has read",
     "embedding.mxnet_runner": "a network that checkpoints.network has read",
     "engines.reference": "a network that checkpoints.network has read",
-    "embedding.runners.read_onnx": "for engines.session",
     "export.quantize": "for engines.session and onnxruntime, of a network of checkpoints.network",
     "data.packing._payload": "for data.images",
     "eval.pair_images": "for data.images",
