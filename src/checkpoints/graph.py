@@ -106,7 +106,7 @@ def _decoded(text: str | bytes) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise _Fault(f"it is no JSON: {place}: {error.msg}") from None
-    except ValueError as error:
+    except ValueError as error:  # a number of thousands of digits
         raise _Fault(f"it is no JSON: {error}") from None
 
 

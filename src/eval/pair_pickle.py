@@ -48,6 +48,8 @@ def load_pair_pickle(data: bytes) -> Any:
         raise ValueError(f"at byte {machine.at}: text that does not decode") from None
     except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
+        if isinstance(error, UnicodeError):
+            reason = "a text that its encoding does not allow"
         raise ValueError(f"at byte {machine.at}: {reason[:200]}") from None
 
 

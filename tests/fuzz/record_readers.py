@@ -138,6 +138,9 @@ def _named_error(read, folder: Path):
         raise
 
 
+COST_OF_A_PROCESS = 120  # a .mat is read in a process of its own, which imports scipy
+
+
 def mat_files() -> dict[str, bytes]:
     from scipy.io import savemat
 
@@ -168,7 +171,7 @@ def is_list(pairs) -> bool:
 for file, kind in (("agedb.mat", "agedb_30"), ("agedb-z.mat", "agedb_30"), ("cfp.mat", "cfp_ff")):
     reader(f"mat-{file[:-4]}", mat_files, file,
            lambda f, file=file, kind=kind: pair_lists.PAIR_LISTS[kind].read(f / file, f), is_list,
-           "eval.pair_lists", "eval.mat_file")  # fmt: skip
+           "eval.pair_lists", "eval.mat_file", cost=COST_OF_A_PROCESS)  # fmt: skip
 
 VECTOR = np.linspace(-1, 1, 6, dtype=np.float32)
 reader("feature", one("a.bin", feature_bytes(VECTOR)), "a.bin",
