@@ -40,7 +40,7 @@ from arcface_mxnet.data.images import MAX_PIXELS
 from arcface_mxnet.data.list_faults import refuse_other_data
 from arcface_mxnet.data.lists import read_list
 from arcface_mxnet.engines.arguments import add_engine_arguments
-from arcface_mxnet.files import replace_file
+from arcface_mxnet.files import replace_file, replace_set
 import cv2
 from tqdm import tqdm
 
@@ -138,13 +138,16 @@ def write_results(
     numbers = {old: new for new, old in enumerate(sorted({photo.identity for photo in made}))}
     # File names may be older than UTF-8; they come out of the list as they went in.
     text = {"encoding": "utf-8", "errors": "surrogateescape"}
-    with replace_file(output / "train.lst", "w", **text) as file:
+    is_anew = is_list and any(old != new for old, new in numbers.items())
+    with replace_set(output / "train.lst", output / "train.names") as files:
+        listing = files.open(output / "train.lst", "w", **text)
         for photo in made:
             path = photo.crop_path.relative_to(output)
-            file.write(f"1\t{path.as_posix()}\t{numbers[photo.identity]}\n")
-    if is_list and any(old != new for old, new in numbers.items()):
-        with replace_file(output / "train.names", "w", **text) as file:
-            file.writelines(f"{new}\t{old}\n" for old, new in numbers.items())
+            listing.write(f"1\t{path.as_posix()}\t{numbers[photo.identity]}\n")
+        if is_anew:
+            names = files.open(output / "train.names", "w", **text)
+            names.writelines(f"{new}\t{old}\n" for old, new in numbers.items())
+    if is_anew:
         log.warning(
             "%s: identities are numbered anew, 0 to %d, as the list has gaps or no crop of some; "
             "train.names keeps the old numbers", output / "train.lst", len(numbers) - 1,

@@ -11,6 +11,7 @@ written.  docs/datasets.md describes the list, the records and what can go wrong
 from __future__ import annotations
 
 import argparse
+from functools import partial
 import logging
 import os
 from pathlib import Path
@@ -129,7 +130,7 @@ def _work(arguments: argparse.Namespace) -> None:
     num_classes, property_path = 0, folder / "property"
     for stem, entries, names in _sources(arguments, prefix, folder):
         counts = is_new or stem.name == "train"  # another file beside train.rec changes no classes
-        beside = {Path(f"{stem}.names"): lambda packed, names=names: _names_text(names, packed)}
+        beside = {Path(f"{stem}.names"): partial(_names_text, stem, names)}
         if stem.name == "train":
             beside[property_path] = lambda packed, others=num_classes: _property_text(
                 max(others, packed.num_identities), size
@@ -149,10 +150,24 @@ def _property_text(num_classes: int, size: tuple[int, int]) -> str:
     return f"{num_classes},{size[0]},{size[1]}\n"
 
 
-def _names_text(names: list[str], packed: Packed) -> str | None:
-    """Return what NAME.names holds; none is there where the numbers are the list's own."""
-    lines = (f"{number}\t{names[old]}\n" for number, old in enumerate(packed.identities))
-    return "".join(lines) if names else None
+def _names_text(stem: Path, names: list[str], packed: Packed) -> str | None:
+    """Return what NAME.names shall hold, None where there shall be none.
+
+    Without new names those that came with the list stay, as arcface-align writes them: not older
+    than it, and one of each identity.  Others are of another packing.
+    """
+    if names:
+        lines = (f"{number}\t{names[old]}\n" for number, old in enumerate(packed.identities))
+        return "".join(lines)
+    path, list_path = Path(f"{stem}.names"), Path(f"{stem}.lst")
+    if not path.is_file():
+        return None
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    is_older = path.stat().st_mtime_ns < list_path.stat().st_mtime_ns
+    if is_older or text.count("\n") != packed.num_identities:
+        log.warning("%s: of another packing than this list; removed", path)
+        return None
+    return text
 
 
 def _sources(

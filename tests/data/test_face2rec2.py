@@ -416,3 +416,20 @@ def test_a_list_that_a_mac_left_behind_is_none(tmp_path, listed):
     (tmp_path / "._train.lst").write_bytes(b"\0\5\x16\7")
     assert listed(GROUPED) == 0
     assert not (tmp_path / "._train.rec").exists()
+
+
+def test_names_that_came_with_a_list_stay_and_those_of_another_packing_go(tmp_path, listed, caplog):
+    """arcface-align writes the two together."""
+    names = tmp_path / "train.names"
+    names.write_text("0\tn1\n1\tn4\n2\tn9\n")
+    os.utime(names, (2**32, 2**32))  # not older than the list
+    assert listed(GROUPED) == 0
+    assert names.read_text() == "0\tn1\n1\tn4\n2\tn9\n"
+    os.utime(names, (1, 1))
+    assert listed(GROUPED) == 0
+    assert not names.exists()
+    assert "train.names: of another packing than this list; removed" in caplog.text
+    names.write_text("0\tn1\n")  # of fewer identities
+    os.utime(names, (2**32, 2**32))
+    assert listed(GROUPED) == 0
+    assert not names.exists()
