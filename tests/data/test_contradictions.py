@@ -283,3 +283,23 @@ def test_labels_are_compared_across_the_blocks_in_which_they_are_taken(write, ca
     said = capsys.readouterr().out
     assert "the images 3 to 4, but image 4 has label 2 and image 3 label 1" in said
     assert "1 faults" in said
+
+
+@pytest.mark.parametrize("payload", [b"", b"a picture"])
+def test_a_part_of_a_dataset_with_another_writers_header_has_its_numbers_right(
+    write, tmp_path, payload
+):
+    folder, new = write(header=(7, 3), ranges=[], payload=payload), tmp_path / "new"
+    assert main(["copy", str(folder), str(new), "--identities", "0-1"]) == 0
+    dataset = FaceDataset(new)
+    assert dataset.layout.kind == "count" and dataset.layout.declared == 2
+    assert dataset.records.read(0).label.tolist() == [4, 2]
+    assert dataset.records.read(0).payload == payload
+    assert dataset.identities(dataset.image_keys).tolist() == [0, 0, 1]
+
+
+def test_a_hole_in_the_index_of_a_plain_file_is_found_when_it_is_opened(tmp_path, make_plain):
+    folder = make_plain(tmp_path, [0, 0, 1, 1])
+    drop("2")(folder)
+    with pytest.raises(ValueError, match="record 1 ends at byte .* the next record of the index"):
+        FaceDataset(folder)
