@@ -40,6 +40,7 @@ def fault_of(node: Node) -> str:
         if isinstance(value, tuple) == (name in COUNTS) and (name in COUNTS or name == "shape"):
             values = (0.5,)  # a count is one number, a shape is several
         is_scale = name == "scale" and node.operator != "UpSampling"
+        is_number = name in ("begin", "end", "step") and not node.operator.startswith("slice")
         wrong = [
             one
             for one in values
@@ -47,7 +48,7 @@ def fault_of(node: Node) -> str:
                 (type(one) is int and least <= one <= most) or (one is None and name in MAY_BE_NONE)
             )
         ]
-        if wrong and not is_scale:
+        if wrong and not is_scale and not is_number:  # as _arange's, which may be a fraction
             return f"{name} is {node.texts[name][:80]!r}, not one of {least}..{most}"
     if node.operator == "slice":
         return _empty_slice(node)

@@ -100,7 +100,8 @@ def alignments(tmp_path_factory, shared_data, models):
     lists = photos.with_name("lists") / "one.lst"
 
     def run(argv, folder, photos=photos):
-        source = lists if photos == align.LIST else photos
+        named = {align.LIST: lists, align.MIXED: lists.parents[1] / "mixed"}
+        source = named.get(photos, photos)
         fixed = ["--detector", models / "mtcnn", "--gpu", "-1"]
         return align.align(source, folder / "crops", [*fixed, *argv])
 

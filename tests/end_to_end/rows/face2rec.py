@@ -93,6 +93,13 @@ def packs_a_folder(base, given):
     assert (given.folder / "train.names").read_text() == "0\tp0\n1\tp1\n"
 
 
+@FACE2REC.row("--strict", on=("--folder", PHOTOS, *SMALL))
+def takes_nothing_but_identities(base, given):
+    """Two images of the folder are in no subfolder."""
+    assert base.code == 0 and len(base.records()) == 5
+    refused(given, "broken.png", "drawn.png")
+
+
 @FACE2REC.row("--identities", value="p1", on=("--folder", PHOTOS, *SMALL))
 def packs_just_these(base, given):
     assert (len(base.records()), len(given.records())) == (5, 2)
@@ -101,7 +108,7 @@ def packs_just_these(base, given):
 
 @FACE2REC.row("--root", value=PHOTOS, on=("--image-size", "16,16"), base_fails=True)
 def looks_there(base, given):
-    refused(base, "cannot read", "p0/0.png")
+    refused(base, "3 of 3 files are missing", "p0/0.png")
     assert len(given.records()) == 3
 
 
