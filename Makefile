@@ -32,8 +32,9 @@ $(VENV)/.installed-$(EXTRA): setup.py pyproject.toml
 quickstart: setup
 	$(RUN) recipes/quickstart.py
 
+# Two processes; each file's tests stay together.  More threads than cores would only spin.
 test: setup
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
 
 $(LIGHT)/.installed: setup.py pyproject.toml tools/make_venv.sh
 	@sh tools/make_venv.sh $(LIGHT) without-mxnet

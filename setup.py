@@ -87,7 +87,14 @@ setup(
         "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client"],
         "browser": ["playwright"],  # the test of the web page, with a Chromium of the system
         "tensorboard": ["tensorboardX"],
-        "test": ["pytest", "ruff==0.17.6", "onnx", "httpx", "setuptools>=70.1"],  # builds a wheel
+        "test": [
+            "pytest",
+            "pytest-xdist>=3.5",
+            "ruff==0.17.6",
+            "onnx",
+            "httpx",
+            "setuptools>=70.1",  # builds a wheel
+        ],
     },
     entry_points={
         "console_scripts": [

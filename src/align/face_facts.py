@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..files import replace_file
+from ..text import read_text
 from .aligner import FACTS
 
 NAME = "faces.tsv"
 RUNNING = "faces.tsv.running"
+LARGEST_TABLE = 1 << 32  # bytes: 20 million lines
 TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
 HEADER = "\t".join(("crop", *FACTS))
 
@@ -24,7 +26,8 @@ def read_facts(folder: Path) -> dict[str, str]:
     for name in (NAME, RUNNING):
         path = folder / name
         if path.is_file():
-            for line in path.read_text(**TEXT).split("\n")[:-1]:
+            text = read_text(path, "table of faces", names=True, limit=LARGEST_TABLE)
+            for line in text.split("\n")[:-1]:
                 if line.count("\t") == len(FACTS) and line != HEADER:
                     found[line.split("\t", 1)[0]] = line
     return found

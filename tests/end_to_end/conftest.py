@@ -10,9 +10,9 @@ import pytest
 pytest.register_assert_rewrite("tests.end_to_end.results", "tests.end_to_end.updates")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def tiny_network():
-    """Have the network "tiny" of tests/training."""
+    """Have the network "tiny" of tests/training, but not in the tests of other folders."""
     pytest.importorskip("mxnet")
     from arcface_mxnet.networks import NETWORKS
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from arcface_mxnet.align.aligner import FACTS
+from arcface_mxnet.align.face_facts import HEADER, read_facts
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.data.dataset import read_property
 from arcface_mxnet.data.lists import Entry, read_list
@@ -50,6 +52,10 @@ def is_pairs(pairs):
     )  # fmt: skip
 
 
+FACES = f"{HEADER}\nann/0.png" + "\t1" * len(FACTS) + "\n"
+reader("faces", one("faces.tsv", FACES.encode()), "faces.tsv", read_facts,
+       lambda found: isinstance(found, dict) and all(isinstance(v, str) for v in found.values()),
+       "align.face_facts")  # fmt: skip
 reader("text", one("a.txt", "Zoë\r\nb\n".encode()), "a.txt", lambda f: read_text(f / "a.txt"),
        lambda text: isinstance(text, str) and "\0" not in text and "\r" not in text,
        "text")  # fmt: skip

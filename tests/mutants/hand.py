@@ -126,8 +126,8 @@ BY_HAND: tuple[Mutant, ...] = (
     Mutant(
         "--kvstore is ignored",
         "src/training/run.py",
-        "kvstore = join_machines(config.kvstore, plan.ctx)",
-        'kvstore = join_machines("device", plan.ctx)',
+        "kvstore = mx.kvstore.create(config.kvstore)",
+        'kvstore = mx.kvstore.create("device")',
         (f"{FLAGS}[--kvstore-sums_by_it]",),
     ),
     Mutant(
@@ -231,8 +231,8 @@ BY_HAND: tuple[Mutant, ...] = (
     Mutant(
         "the update is made at --lr, whatever the schedule says",
         "src/training/loop.py",
-        "            stepper.update(lr)\n            position.step = step",
-        "            stepper.update(config.lr)\n            position.step = step",
+        "            run.update(lr)",
+        "            run.update(config.lr)",
         (f"{FLAGS}[--lr-warmup-learns_otherwise]",),
     ),
 )

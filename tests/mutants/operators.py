@@ -43,7 +43,7 @@ def candidates(folder: str, defaults: dict[str, set[str]]) -> dict[str, list[Mut
         source = path.read_text(encoding="utf-8")
         for operator, node, new in _faults(ast.parse(source), defaults):
             mutant = _mutant(path, source, operator, node, new)
-            if mutant is not None and not _is_same(mutant):
+            if mutant is not None:
                 found.setdefault(operator, []).append(mutant)
     return found
 
@@ -55,7 +55,8 @@ def draw(seed: int, count: int) -> list[Mutant]:
     pools = []
     for folder in FOLDERS:
         for operator, mutants in sorted(candidates(folder, defaults).items()):
-            pools.append((folder, operator, [mutants[i] for i in rng.permutation(len(mutants))]))
+            shuffled = [mutants[i] for i in rng.permutation(len(mutants))]
+            pools.append((folder, operator, [one for one in shuffled if not _is_same(one)]))
     drawn: list[Mutant] = []
     # By operators first, so that the first four times five hold every kind of every folder.
     pools.sort(key=lambda pool: pool[1])

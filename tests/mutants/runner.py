@@ -18,6 +18,7 @@ from .table import ROOT, Mutant
 
 SECONDS = 300  # a fault that makes its tests hang is seen, too
 FAILED, NO_TESTS = 1, 5  # exit codes of pytest
+SLOW = ("test_distributed.py", "test_job_ends.py", "test_killed.py")  # whole jobs: looked at last
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no")
 
 
@@ -122,6 +123,7 @@ def find_tests(mutant: Mutant) -> tuple[str, ...]:
     files = [own] if own.is_file() else []
     files += [path for path in sorted(near.glob("test_*.py")) if path != own]
     files += sorted((ROOT / "tests" / "end_to_end").glob("test_*.py"))
+    files.sort(key=lambda path: path.name in SLOW)
     for path in files:
         test = str(path.relative_to(ROOT))
         if try_one(mutant, (test,)).is_seen and _passes(test):

@@ -29,7 +29,7 @@ def start(command, role, port, **environment):
         "DMLC_NUM_SERVER": "1",
         "DMLC_INTERFACE": "lo",
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }  # fmt: skip
     return subprocess.Popen(
         [*map(str, command)], env=environment, stderr=subprocess.PIPE, text=True,
