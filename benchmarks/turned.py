@@ -117,7 +117,7 @@ def threshold(embedder: Embedder) -> float:
     """Return the cosine that is right most often for the pairs of fold 2, the middle of several."""
     pairs = read_pair_set(LFW / "lfw_folds_1_2.bin")
     half = len(pairs.is_genuine) // 2
-    images = [pairs.images[i] for i in range(2 * half, len(pairs.images))]
+    images = pairs.decoded(numbers=range(2 * half, len(pairs.images)))
     rows = embedder.plain_and_flipped(images, flip=False)[0]
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     cosines, is_genuine = (rows[::2] * rows[1::2]).sum(1), np.asarray(pairs.is_genuine[half:])

@@ -153,3 +153,10 @@ def test_the_fingerprint_changes_with_the_data(tmp_path, make_dataset):
     same = FaceDataset(make_dataset(tmp_path / "b", [0, 0, 1])).fingerprint()
     other = FaceDataset(make_dataset(tmp_path / "c", [0, 1, 1, 1])).fingerprint()
     assert first == same != other
+
+
+def test_a_property_longer_than_any_is_not_read(tmp_path):
+    path = tmp_path / "property"
+    path.write_text("2,16,16\n" + "\n" * (1 << 20))
+    with pytest.raises(ValueError, match=r"property.*1048584 bytes"):
+        read_property(path)

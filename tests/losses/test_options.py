@@ -1,5 +1,7 @@
 """Options: what a loss refuses and what it says."""
 
+from arcface_mxnet.config import TrainConfig
+from arcface_mxnet.losses import build_loss
 import pytest
 
 
@@ -44,3 +46,10 @@ def test_all_faults_at_once(build):
 def test_one_identity_has_no_centroids_to_compare(build):
     with pytest.raises(ValueError, match="1 identities are too few"):
         build(9, 1, per_batch_size=32)
+
+
+def test_coco_takes_two_identities_and_not_one():
+    options = TrainConfig(data_dir="d", prefix="p", loss_type="coco", per_batch_size=32)
+    assert build_loss("coco", options, 2).num_classes == 2
+    with pytest.raises(ValueError, match="1 identities are too few"):
+        build_loss("coco", options, 1)

@@ -25,7 +25,9 @@ def build_parser() -> argparse.ArgumentParser:
     drawing = commands.add_parser("draw", help="draw faults by operators")
     drawing.add_argument("--seed", type=int, required=True)
     drawing.add_argument("--count", type=int, default=60)
-    drawing.add_argument("--write", action="store_true", help="instead of those that are kept")
+    drawing.add_argument(
+        "--write", action="store_true", help="keep these, with the tests that are known of them"
+    )
     find = commands.add_parser("find", help="look for the tests that see the drawn faults")
     find.add_argument("--all", action="store_true", help="also of those that have tests")
     find.add_argument("--jobs", type=int, default=usable_cores(), help="at once (default: cores)")
@@ -70,7 +72,10 @@ def _draw(seed: int, count: int, write: bool) -> int:
     for mutant in drawn:
         print(f"{mutant.file}: {mutant.name}\n- {mutant.old}\n+ {mutant.new}\n")
     if write:
-        write_drawn(drawn)
+        known = {(one.file, one.old, one.new): one.tests for one in read_drawn()}
+        write_drawn(
+            [replace(one, tests=known.get((one.file, one.old, one.new), ())) for one in drawn]
+        )
     return 0
 
 

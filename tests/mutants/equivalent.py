@@ -8,6 +8,11 @@ SAME: tuple[tuple[str, str, str, str], ...] = (
     ("src/batches/triplets.py", "embeddings.wait_to_read()", "pass", "for the clock alone"),
     ("src/data/facts.py", "progress=progress)", "num_threads=num_threads)", "a bar less"),
     ("src/eval/ijb_lists.py", "ndmin=2", "ndmin=3", "read line by line, more slowly"),
+    ("src/batches/order.py", "-1, np.empty(0", "-1, np.empty(1", "a place that is never read"),
+    (
+        "src/data/list_faults.py", "num_listed > 0", "num_listed >= 0",
+        "of nothing listed less than nothing is never found",
+    ),
     (
         "src/losses/sphereface.py", "cosine < math.cos", "cosine <= math.cos",
         "both branches give the same value at their border",

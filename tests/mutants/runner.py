@@ -18,7 +18,7 @@ from .table import ROOT, Mutant
 
 SECONDS = 300  # a fault that makes its tests hang is seen, too
 FAILED, NO_TESTS = 1, 5  # exit codes of pytest
-SLOW = ("test_distributed.py", "test_job_ends.py", "test_killed.py")  # whole jobs: looked at last
+SLOW = ("test_distributed.py", "test_job_ends.py", "test_killed.py")  # whole jobs
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no")
 
 
@@ -115,15 +115,16 @@ def _passes(test: str) -> bool:
 def find_tests(mutant: Mutant) -> tuple[str, ...]:
     """Return the first test file that sees a fault, nearest first, empty if none does.
 
-    A file that does not pass without the fault sees nothing.
+    Looked at are those of its folder that are not SLOW, and the flags of whole commands.  A file
+    that does not pass without the fault sees nothing.
     """
     folder = Path(mutant.file).parent.name
     near = ROOT / "tests" / folder
     own = near / f"test_{Path(mutant.file).stem}.py"
     files = [own] if own.is_file() else []
     files += [path for path in sorted(near.glob("test_*.py")) if path != own]
-    files += sorted((ROOT / "tests" / "end_to_end").glob("test_*.py"))
-    files.sort(key=lambda path: path.name in SLOW)
+    files = [path for path in files if path.name not in SLOW]
+    files += sorted((ROOT / "tests" / "end_to_end").glob("test_*flags.py"))
     for path in files:
         test = str(path.relative_to(ROOT))
         if try_one(mutant, (test,)).is_seen and _passes(test):
