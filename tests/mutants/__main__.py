@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 import sys
 import time
@@ -83,8 +83,9 @@ def _find(every: bool, jobs: int) -> int:
     mutants: list[Mutant] = read_drawn()
     wanted = [at for at, mutant in enumerate(mutants) if every or not mutant.tests]
     with ThreadPoolExecutor(jobs) as pool:
-        found = pool.map(lambda at: find_tests(mutants[at]), wanted)
-        for at, tests in zip(wanted, found, strict=True):
+        found = {pool.submit(find_tests, mutants[at]): at for at in wanted}
+        for future in as_completed(found):
+            at, tests = found[future], future.result()
             mutants[at] = replace(mutants[at], tests=tests)
             words = " ".join(tests) or "NOT SEEN"
             print(f"{mutants[at].file}: {mutants[at].name}: {words}", flush=True)

@@ -118,13 +118,12 @@ def find_tests(mutant: Mutant) -> tuple[str, ...]:
     Looked at are those of its folder that are not SLOW, and the flags of whole commands.  A file
     that does not pass without the fault sees nothing.
     """
-    folder = Path(mutant.file).parent.name
-    near = ROOT / "tests" / folder
-    own = near / f"test_{Path(mutant.file).stem}.py"
-    files = [own] if own.is_file() else []
-    files += [path for path in sorted(near.glob("test_*.py")) if path != own]
-    files = [path for path in files if path.name not in SLOW]
-    files += sorted((ROOT / "tests" / "end_to_end").glob("test_*flags.py"))
+    folder, stem = Path(mutant.file).parent.name, Path(mutant.file).stem
+    near = sorted((ROOT / "tests" / folder).glob("test_*.py"))
+    near = [path for path in near if path.name not in SLOW]
+    near.sort(key=lambda path: (path.stem != f"test_{stem}", stem not in path.read_text()))
+    flags = sorted((ROOT / "tests" / "end_to_end").glob("test_*flags.py"))
+    files = near + (flags if folder in ("training", "batches", "losses") else [])
     for path in files:
         test = str(path.relative_to(ROOT))
         if try_one(mutant, (test,)).is_seen and _passes(test):
