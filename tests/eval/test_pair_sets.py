@@ -224,3 +224,10 @@ def test_names_of_earlier_versions_come_back(tmp_path):
     found = read_pair_set(tmp_path / "a.bin")
     assert found.identities == ['"Bob', "ann"]
     assert found.paths == ["0.png", "a\u2028b\\n.png"]
+
+
+def test_an_image_larger_than_any_crop_is_not_decoded():
+    large = cv2.imencode(".png", np.zeros((2100, 2100), np.uint8))[1].tobytes()
+    pairs = PairSet([large, large], np.array([True]))
+    with pytest.raises(ValueError, match="4410000|pixels"):
+        next(pairs.decoded())

@@ -7,6 +7,7 @@ SAME: tuple[tuple[str, str, str, str], ...] = (
     ("src/training/agreement.py", "time.sleep(0.1)", "pass", "waits busily"),
     ("src/batches/triplets.py", "embeddings.wait_to_read()", "pass", "for the clock alone"),
     ("src/data/facts.py", "progress=progress)", "num_threads=num_threads)", "a bar less"),
+    ("src/data/facts.py", "num_threads=num_threads", "judge, progress=progress)", "other threads"),
     ("src/eval/ijb_lists.py", "ndmin=2", "ndmin=3", "read line by line, more slowly"),
     ("src/batches/order.py", "-1, np.empty(0", "-1, np.empty(1", "a place that is never read"),
     (
