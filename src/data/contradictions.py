@@ -222,7 +222,7 @@ def property_notes(
     elif num_records is not None and num_records < num_classes:
         yield (
             f"{says}, but record 0 has only {num_records} identity records; the others have no "
-            f"image; {cures.repair}"
+            f"image; {cures.relabel}"
         )
     elif declared is not None and declared != num_classes:
         yield f"{says}, but record 0 says {declared}; {cures.repair}"

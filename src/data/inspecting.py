@@ -120,6 +120,7 @@ def extract(arguments: argparse.Namespace) -> None:
     if out.is_dir() and any(out.iterdir()) and not arguments.overwrite:
         raise ValueError(f"{out} is not empty; choose another folder, or give --overwrite")
     wanted = numbers_of(arguments.identities)
+    _refuse_absent(dataset, wanted)
     count = 0
     keys = _keys_of(dataset, wanted)
     total = None if wanted else len(dataset.image_keys)
@@ -132,6 +133,16 @@ def extract(arguments: argparse.Namespace) -> None:
             file.write(record.payload)
         count += 1
     print(f"wrote {count} images to {out}")
+
+
+def _refuse_absent(dataset: FaceDataset, wanted: set[int]) -> None:
+    """Raise ValueError for wanted identities without an image."""
+    if wanted:
+        there = set(dataset.identities(dataset.identity_ranges[:, 0]).tolist())
+        if absent := sorted(wanted - there):
+            raise ValueError(
+                f"--identities {absent[0]}: {dataset.folder} has no image of it; {len(absent)} such"
+            )
 
 
 def _keys_of(dataset: FaceDataset, wanted: set[int]) -> Iterator[int]:

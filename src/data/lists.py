@@ -81,7 +81,26 @@ def read_list(
             "%s: lines `index, label, path` as im2rec writes them; the images are taken for %s",
             list_path, "aligned crops" if are_aligned else "photos to align",
         )  # fmt: skip
+    _warn_of_two_people(entries, list_path)
     return entries
+
+
+def _warn_of_two_people(entries: Sequence[Entry], list_path: Path) -> None:
+    """Log which crops a list gives to several identities; a photo to align may show several."""
+    first: dict[Path, Entry] = {}
+    count, shown = 0, None
+    for entry in entries:
+        if entry.is_aligned and first.setdefault(entry.path, entry).identity != entry.identity:
+            count += 1
+            shown = shown or (first[entry.path], entry)
+    if shown:
+        one, other = shown
+        log.warning(
+            "%s: %d lines give a crop to another identity than a line before: %s is identity %d "
+            "in line %s and %d in line %s",
+            list_path, count, one.path, one.identity, one.place.rpartition(" ")[2],
+            other.identity, other.place.rpartition(" ")[2],
+        )  # fmt: skip
 
 
 def _name_of(root: Path, name: str) -> str:

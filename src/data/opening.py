@@ -19,6 +19,7 @@ from .contradictions import (
     range_label_faults,
     tile_faults,
 )
+from .labels import whole_numbers
 from .offsets import descents, in_file_order
 from .ranges import Layout
 from .records import RecordReader
@@ -62,7 +63,8 @@ def opening_faults(
     _gap_faults(faults, images, at + headers["span"], offsets, cures)
     label_faults(faults, images, labels, num_classes, cures)
     if ranges is not None:
-        range_label_faults(faults, ranges, layout.start, images, labels, cures)
+        sound = whole_numbers(labels)[1] & (labels < num_classes)  # others are told as labels
+        range_label_faults(faults, ranges, layout.start, images[sound], labels[sound], cures)
     return faults
 
 

@@ -10,9 +10,11 @@ import sys
 
 import numpy as np
 
+from .contradictions import Cures
 from .facts import Facts, compared, gather
 from .identity_lists import names_of, numbers_of
 from .inspecting import decoding_judge
+from .labels import whole_numbers
 from .plan import (
     Part,
     Plan,
@@ -34,6 +36,8 @@ def copy(arguments: argparse.Namespace) -> None:
     out = _out(arguments)
     facts = _facts(arguments.dataset, arguments.skip_bad)
     part, num_bad = part_of(facts, skip_bad=arguments.skip_bad)
+    emptied = np.setdiff1d(whole_numbers(facts.labels)[0], np.append(part.identities, -1))
+    emptied = emptied[emptied < facts.num_classes]  # others are no identities
     wanted = numbers_of(arguments.identities)
     if wanted:
         part = of_identities(part, sorted(wanted))
@@ -41,6 +45,12 @@ def copy(arguments: argparse.Namespace) -> None:
         part = with_images(part, arguments.images_filter)
     _write(_kept(facts, part, names_of(facts.folder)), out)
     _say_left_out(facts, num_bad)
+    if len(emptied):
+        some = ", ".join(map(str, emptied[:20].tolist())) + (", ..." if len(emptied) > 20 else "")
+        print(
+            f"{len(emptied)} identities have no image any more ({some}); the others keep their "
+            f"numbers, and property counts those below the last; {Cures(out).relabel}"
+        )
 
 
 def merge(arguments: argparse.Namespace) -> None:
@@ -63,8 +73,10 @@ def merge(arguments: argparse.Namespace) -> None:
 def split(arguments: argparse.Namespace) -> None:
     """Put some identities into a second dataset, the others into the first; both numbered anew."""
     first, second = Path(arguments.first), Path(arguments.second)
-    if first.absolute() == second.absolute():
-        raise ValueError(f"split: {first} is given twice")
+    folders = [folder.resolve() for folder in (Path(arguments.dataset), first, second)]
+    for folder in (first, second):
+        if folders.count(folder.resolve()) > 1:  # SECOND is read when FIRST is written already
+            raise ValueError(f"split: {folder} is given twice")
     for folder in (first, second):
         refuse_existing(folder, arguments.overwrite)
     facts = _facts(arguments.dataset, False)
@@ -83,8 +95,8 @@ def relabel(arguments: argparse.Namespace) -> None:
     """Number the identities 0, 1, ... without gaps."""
     out = _out(arguments)
     facts = _facts(arguments.dataset, False)
-    # Labels that property does not allow are what this mends.
-    facts = compared(facts.folder, facts.scan, facts.index, None, facts.image_shape)
+    if facts.faults:  # labels that property does not allow are what this mends
+        facts = compared(facts.folder, facts.scan, facts.index, None, facts.image_shape)
     part, _ = part_of(facts)
     identities = np.unique(part.identities)
     names = names_of(facts.folder)

@@ -37,6 +37,8 @@ def index_anew(rec_path: str | os.PathLike, *, progress: bool = False) -> list[s
     """
     table = scan(rec_path, progress=progress)
     keys = own_keys(table.headers, roles_of(table.headers))
+    if not (keys >= 0).any():
+        raise ValueError("\n".join([f"{table.path}: holds no whole record", *_left_out(table)]))
     path = write_index(table, keys)
     return [f"wrote {path}: {int((keys >= 0).sum())} records", *_left_out(table)]
 

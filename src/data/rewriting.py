@@ -38,6 +38,7 @@ def is_unchanged(plan: Plan) -> bool:
         and not facts.faults
         and not plan.is_scalar
         and facts.layout is not None
+        and plan.num_classes == facts.num_classes
         and plan.kind == facts.layout.kind
         and np.array_equal(part.rows, facts.roles.images)
         and np.array_equal(part.keys, facts.keys[part.rows])
@@ -139,7 +140,7 @@ def _range_frame(key: int, first: int, past_last: int) -> bytes:
 
 
 def _count_header(plan: Plan, count: int) -> bytes:
-    """Return record 0 of other writers with its numbers put right; the rest stays."""
+    """Return record 0 of other writers with its numbers and id put right; the rest stays."""
     facts = plan.parts[0].facts
     row = facts.roles.header
     offset, span = int(facts.scan.offsets[row]), int(facts.scan.headers["span"][row])
@@ -147,7 +148,9 @@ def _count_header(plan: Plan, count: int) -> bytes:
         file.seek(offset)
         content, _ = unframed(file.read(span), 0, facts.scan.path, "record 0")
     labels = np.array([count + 1, plan.num_classes], "<f4").tobytes()
-    return framed(content[: HEADER.size] + labels + content[HEADER.size + len(labels) :])
+    flag, label, _, id2 = HEADER.unpack_from(content)  # its id becomes its key, as the images' do
+    header = HEADER.pack(flag, label, 0, id2)
+    return framed(header + labels + content[HEADER.size + len(labels) :])
 
 
 def _pieces(part: Part) -> Iterator[tuple[int, int]]:

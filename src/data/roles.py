@@ -52,16 +52,23 @@ def _before_ranges(headers: np.ndarray, pairs: np.ndarray, rows: np.ndarray) -> 
 
 def _alone(headers: np.ndarray) -> int | None:
     """Return the row of a record 0 without identity records: the first or last of the file, that
-    counts the others, or is empty with an id of 0."""
+    counts the others, is empty with an id of 0, or has labels that no other record has."""
     for row in dict.fromkeys((0, len(headers) - 1)) if len(headers) else ():
         flag, id_, _, (first, second), size, _ = headers[row]
         counts = first == np.float32(len(headers)) and len(headers) > 1
-        is_lost = size == 0 and id_ == 0
+        is_lost = (size == 0 and id_ == 0) or _is_unlike_others(headers, row)
         # An image's second label is 0 or 1.
         is_header = (counts and size == 0) or ((counts or is_lost) and second > 1)
         if flag == 2 and size >= 0 and is_header:
             return row
     return None
+
+
+def _is_unlike_others(headers: np.ndarray, row: int) -> bool:
+    """Tell whether a record alone has a second label above 1, which no image has: a record 0 with
+    a picture, whose number of records is wrong, or of a file that is cut off."""
+    above = np.flatnonzero(headers["labels"][:, 1] > 1)
+    return len(headers) > 1 and above.tolist() == [row]
 
 
 def own_keys(headers: np.ndarray, roles: Roles) -> np.ndarray:

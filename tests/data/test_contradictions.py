@@ -113,6 +113,14 @@ def test_a_contradiction_is_refused_and_told(write, capsys, facts, edit, opening
     assert "cure: " in said
 
 
+def test_a_label_that_is_no_number_is_told_once_with_its_cure(write):
+    folder = write(labels=[0, 0, 1, 2, np.nan, 2])
+    with pytest.raises(ValueError, match="record 5 has the label nan") as caught:
+        FaceDataset(folder)
+    assert "says that one identity" not in str(caught.value)
+    assert "arcface-rec repair" not in str(caught.value)  # it refuses such labels
+
+
 @pytest.mark.parametrize(("facts", "edit"), [case[:2] for case in CASES])
 def test_the_cure_cures(write, facts, edit):
     folder = write(**facts)

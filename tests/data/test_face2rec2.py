@@ -433,3 +433,16 @@ def test_names_that_came_with_a_list_stay_and_those_of_another_packing_go(tmp_pa
     os.utime(names, (2**32, 2**32))
     assert listed(GROUPED) == 0
     assert not names.exists()
+
+
+def test_a_crop_of_two_people_is_told(tmp_path, caplog):
+    path = tmp_path / "train.lst"
+    path.write_text("1\ta/1.png\t0\n1\tb/1.png\t1\n1\ta/1.png\t0\n1\ta/1.png\t1\n1\ta/1.png\t2\n")
+    assert len(read_list(path)) == 5
+    assert "2 lines give a crop to another identity than a line before" in caplog.text
+    assert "a/1.png is identity 0 in line 1 and 1 in line 4" in caplog.text
+    caplog.clear()
+    marks = "\t".join(["1"] * 14)
+    path.write_text(f"0\ta/1.png\t0\t{marks}\n0\ta/1.png\t1\t{marks}\n")  # two faces of a photo
+    assert len(read_list(path)) == 2
+    assert not caplog.text

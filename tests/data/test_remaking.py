@@ -281,3 +281,89 @@ def test_extract_into_a_folder_that_is_not_empty(folder, tmp_path, capsys):
     assert main(["extract", str(folder), str(folder)]) == 2
     assert "is not empty" in capsys.readouterr().err
     assert main(["extract", str(folder), str(folder), "--overwrite", "--identities", "3"]) == 0
+
+
+def test_split_into_its_own_source_is_refused(folder, tmp_path, capsys):
+    before, link = content(folder), tmp_path / "link"
+    link.symlink_to(folder)
+    for first, second in ((folder, tmp_path / "b"), (tmp_path / "a", link)):
+        some = ["--identities", "3", "--overwrite"]
+        assert main(["split", str(folder), str(first), str(second), *some]) == 2
+        assert "is given twice" in capsys.readouterr().err
+    assert content(folder) == before and not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("said", [2, 9])
+def test_relabel_mends_a_wrong_property_where_numbers_have_no_gaps(folder, tmp_path, said):
+    (folder / "property").write_text(f"{said},16,16\n")
+    assert main(["relabel", str(folder), str(tmp_path / "new")]) == 0
+    assert (tmp_path / "new" / "property").read_text() == "4,16,16\n"
+    assert main(["check", str(tmp_path / "new")]) == 0
+    assert payloads(tmp_path / "new").keys() == {0, 1, 2, 3}
+
+
+def test_a_person_without_a_good_image_is_told_with_a_cure(folder, tmp_path, capsys, caplog):
+    break_image(folder, 3)
+    new, closed = tmp_path / "new", tmp_path / "closed"
+    assert main(["copy", str(folder), str(new), "--skip-bad"]) == 0
+    said = capsys.readouterr().out
+    assert "1 identities have no image any more (1)" in said
+    assert f"`arcface-rec relabel {new} NEW`" in said
+    FaceDataset(new)
+    assert f"`arcface-rec relabel {new} NEW`" in caplog.text
+    caplog.clear()
+    assert main(["relabel", str(new), str(closed)]) == 0
+    assert FaceDataset(closed).num_classes == FaceDataset(closed).count_identities() == 3
+    assert not caplog.text.count(str(closed))
+
+
+def test_numbers_that_no_label_can_hold_are_refused_at_once(folder, tmp_path, capsys):
+    numbers = "0-16777216"
+    assert main(["copy", str(folder), str(tmp_path / "new"), "--identities", numbers]) == 2
+    assert "the numbers end with 16,777,215" in capsys.readouterr().err
+
+
+def test_index_of_a_file_without_a_whole_record_stays(folder, capsys):
+    rec, index = folder / "train.rec", (folder / "train.idx").read_bytes()
+    rec.write_bytes(rec.read_bytes()[:20])
+    assert main(["index", str(rec)]) == 2
+    assert "holds no whole record" in capsys.readouterr().err
+    assert (folder / "train.idx").read_bytes() == index
+
+
+def test_extract_refuses_people_that_are_not_there(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["extract", str(folder), str(out), "--identities", "0,77,78"]) == 2
+    assert f"--identities 77: {folder} has no image of it; 2 such" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_byte_order_mark_in_front_of_names_is_no_name(folder, tmp_path):
+    before = names(folder)
+    (folder / "train.names").write_text(before, encoding="utf-8-sig")
+    assert main(["copy", str(folder), str(tmp_path / "new")]) == 0
+    assert names(tmp_path / "new") == before
+
+
+@pytest.mark.parametrize("first", [7, 8, 25])
+@pytest.mark.parametrize("header_id", [0, 1])  # some writers count records from 1, or not at all
+def test_the_picture_of_a_wrong_header_becomes_no_person(
+    tmp_path, encode, image_of, first, header_id
+):
+    folder = tmp_path / "set"
+    with RecordWriter(folder / "train.rec", folder / "train.idx") as writer:
+        writer.write(0, [first, 3], encode(image_of(0, 0)))
+        for key, identity in enumerate([0, 0, 1, 1, 2], start=1):
+            writer.write(key, [identity, 0], encode(image_of(key, identity)))
+    content = bytearray((folder / "train.rec").read_bytes())
+    content[16] = header_id
+    (folder / "train.rec").write_bytes(content)
+    (folder / "property").write_text("3,16,16\n")
+    assert main(["check", str(folder)]) == 1
+    assert main(["copy", str(folder), str(tmp_path / "new"), "--skip-bad"]) == 0
+    assert main(["repair", str(folder)]) == 0
+    assert main(["check", str(folder)]) == 0
+    for some in (folder, tmp_path / "new"):
+        assert (some / "property").read_text() == "3,16,16\n"
+        assert [len(found) for found in payloads(some).values()] == [2, 2, 1]
+    assert FaceDataset(folder).layout.kind == "count"
