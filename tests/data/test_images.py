@@ -190,3 +190,11 @@ def test_nothing_is_resized_to_a_size_that_would_be_refused(shape, monkeypatch):
         fit_height(np.zeros((*shape, 3), np.uint8), (112, 96), "it")
     with pytest.raises(ValueError, match="not 40000x40000"):
         fit_height(np.zeros((20, 20, 3), np.uint8), (40000, 40000), "it")
+
+
+def test_the_limit_of_a_caller_is_kept(tmp_path):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.zeros((10, 10, 3), np.uint8))
+    assert read_image(path, max_pixels=100).shape == (10, 10, 3)
+    with pytest.raises(ValueError, match=r"a\.png"):
+        read_image(path, max_pixels=99)

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 import json
 import re
 
+from arcface_mxnet.eval import report_figures
 from arcface_mxnet.eval.bad_cases import wrong_pairs
 from arcface_mxnet.eval.evaluation import evaluate
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings
@@ -155,3 +156,9 @@ def test_components_are_fitted_without_the_fold_that_is_judged():
     assert mixed.per_fold[0].accuracy < quiet.per_fold[0].accuracy
     with pytest.raises(ValueError, match="4 components: 200 training images of 3 numbers"):
         verify_components(both[0::2], both[1::2], flags, 4, folds=2)
+
+
+def test_curves_are_told_apart_by_a_legend(entries):
+    named = [(entry.model, entry.evaluation) for entry in entries]
+    for figure in (report_figures.roc_figure, report_figures.det_figure):
+        assert 'id="legend_1"' in figure(named)

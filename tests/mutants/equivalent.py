@@ -11,6 +11,14 @@ SAME: tuple[tuple[str, str, str, str], ...] = (
     ("src/eval/ijb_lists.py", "ndmin=2", "ndmin=3", "read line by line, more slowly"),
     ("src/batches/order.py", "-1, np.empty(0", "-1, np.empty(1", "a place that is never read"),
     (
+        "src/training/memory.py", "accumulates=accumulates", "training=True)",
+        "it counts where one of our operators reads an input, and no network begins so",
+    ),
+    (
+        "src/training/pretrained.py", "differing <= head_parameters()",
+        "differing < head_parameters()", "no head has the parameters of all heads",
+    ),
+    (
         "src/data/list_faults.py", "num_listed > 0", "num_listed >= 0",
         "of nothing listed less than nothing is never found",
     ),
