@@ -2,6 +2,7 @@
 
 from arcface_mxnet.data.dataset import FaceDataset, read_property
 from arcface_mxnet.data.records import RecordWriter
+import cv2
 import numpy as np
 import pytest
 
@@ -160,3 +161,16 @@ def test_a_property_longer_than_any_is_not_read(tmp_path):
     path.write_text("2,16,16\n" + "\n" * (1 << 20))
     with pytest.raises(ValueError, match=r"property.*1048584 bytes"):
         read_property(path)
+
+
+def test_an_image_that_does_not_decode_is_told_with_its_cure(tmp_path):
+    with RecordWriter(tmp_path / "train.rec", tmp_path / "train.idx") as writer:
+        large = cv2.imencode(".png", np.zeros((2100, 2100), np.uint8))[1].tobytes()
+        for key, payload in ((1, b"no image"), (2, large)):
+            writer.write(key, float(key - 1), payload)
+    (tmp_path / "property").write_text("2,16,16\n")
+    dataset = FaceDataset(tmp_path)
+    with pytest.raises(ValueError, match=f"arcface-rec check {tmp_path}"):
+        dataset.sample(1)
+    with pytest.raises(ValueError, match="pixels"):
+        dataset.sample(2)

@@ -198,3 +198,5 @@ def test_the_limit_of_a_caller_is_kept(tmp_path):
     assert read_image(path, max_pixels=100).shape == (10, 10, 3)
     with pytest.raises(ValueError, match=r"a\.png"):
         read_image(path, max_pixels=99)
+    with pytest.raises(ValueError, match="b"):
+        decode_rgb(path.read_bytes(), "b", max_pixels=99)

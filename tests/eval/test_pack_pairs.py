@@ -6,7 +6,7 @@ import pickle
 import re
 
 from arcface_mxnet.eval import pack_pairs
-from arcface_mxnet.eval.pack_pairs import main
+from arcface_mxnet.eval.pack_pairs import lacks_a_class, main
 from arcface_mxnet.eval.pair_lists import (
     PAIR_LISTS,
     pair_list,
@@ -401,3 +401,9 @@ def test_photos_are_aligned_on_the_way(shared_data, tmp_path, capsys):
     for crop in read_pair_set(out).decoded():
         landmarks = detector.detect_limited(crop[..., ::-1], judge=False)[0].landmarks
         assert np.abs(landmarks - template((112, 112)))[:2].max() < 4
+
+
+def test_ten_of_the_rarer_class_are_enough_for_every_fold_to_have_one():
+    sorted_pairs = np.repeat([True, False], [10, 90])
+    assert lacks_a_class(sorted_pairs)  # the first fold has all genuine pairs
+    assert not lacks_a_class(np.repeat([True, False], [9, 91]))  # no order gives ten folds one each

@@ -9,6 +9,7 @@ SAME: tuple[tuple[str, str, str, str], ...] = (
     ("src/data/facts.py", "progress=progress)", "num_threads=num_threads)", "a bar less"),
     ("src/data/facts.py", "num_threads=num_threads", "judge, progress=progress)", "other threads"),
     ("src/eval/ijb_lists.py", "ndmin=2", "ndmin=3", "read line by line, more slowly"),
+    ("src/data/repair.py", "gather(folder, progress=progress)", "gather(folder)", "a bar less"),
     ("src/batches/order.py", "-1, np.empty(0", "-1, np.empty(1", "a place that is never read"),
     (
         "src/training/memory.py", "accumulates=accumulates", "training=True)",
