@@ -48,6 +48,8 @@ def find_faces(
     if trust is not None and _main_score(faces, image) < trust.sure:
         turned = [faces] + [list(detect(_turned(image, turn))) for turn in TURNS[1:]]
         scores = [_main_score(found, image) for found in turned]
+        # A turned face that is doubtful itself is no reason to turn the image.
+        scores[1:] = [score if score >= trust.least else 0.0 for score in scores[1:]]
         # The image as it is where it can hardly be told apart; that is doubted below.
         best = 0 if scores[0] > max(scores) - trust.ahead else int(np.argmax(scores))
         next_score = max(score for turn, score in enumerate(scores) if turn != best)

@@ -69,6 +69,13 @@ def test_where_turns_cannot_be_told_apart_the_image_stays_as_it_is():
     assert face.turn == 0 and face.is_uncertain
 
 
+def test_a_doubtful_face_is_no_reason_to_turn_an_image():
+    lying = np.ascontiguousarray(np.rot90(photo(), 1))
+    (face,) = find_faces(Marked(photo(), {0: 0.89, 90: 0.8}), lying, TRUST)
+    assert face.turn == 0 and face.is_uncertain and face.score == 0.8
+    assert find_faces(Marked(photo(), {0: 0.89}), lying, TRUST) == []
+
+
 def test_no_face_in_any_turn_is_no_face():
     assert find_faces(Marked(photo(), {}), photo(), TRUST) == []
 
