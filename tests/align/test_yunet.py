@@ -91,7 +91,7 @@ def test_faces_of_a_crowd_are_capped_and_it_is_said(make, models, photo, monkeyp
     engine = {} if make is YunetDetector else {"engine": "onnxruntime"}
     detector = make(model_dir=folder, **engine)
     every = detector.detect(crowd)
-    assert len(every) > 4 and not caplog.records
+    assert len(every) > 4 and "faces in one image" not in caplog.text
     monkeypatch.setattr(caps, "MOST_FACES", 4)
     few = detector.detect(crowd)
     assert [face.score for face in few] == [face.score for face in every[:4]]
