@@ -77,7 +77,7 @@ class ConvertedNetwork:
     def _open(self, network: StoredNetwork, size, gpu: int, dtype: str) -> Session:
         model = self._cache.load(self._key) if self._cache else None
         if model is not None:
-            session = self._open_kept(model, network, gpu, dtype)
+            session = self._open_kept(model, network, size, gpu, dtype)
             if session is not None:
                 return session
         fold = self._cache is not None  # folding costs time that one use does not bring in
@@ -89,12 +89,12 @@ class ConvertedNetwork:
             raise ValueError(f"{error}; --engine mxnet runs it") from None
         if self._cache:
             self._cache.store(self._key, model)
-        return Session(model, gpu=gpu, dtype=dtype, name=self._name)
+        return Session(model, gpu=gpu, dtype=dtype, name=self._name, any_size=size is None)
 
-    def _open_kept(self, model: bytes, network, gpu: int, dtype: str) -> Session | None:
+    def _open_kept(self, model: bytes, network, size, gpu: int, dtype: str) -> Session | None:
         """Return the session of a kept model, None (said) if it is not this network's."""
         try:
-            session = Session(model, gpu=gpu, dtype=dtype, name=self._name)
+            session = Session(model, gpu=gpu, dtype=dtype, name=self._name, any_size=size is None)
         except ValueError as error:
             found = str(error)
         else:

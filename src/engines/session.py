@@ -21,6 +21,9 @@ from .packages import has_bfloat16, has_onnxruntime, onnxruntime_module
 DTYPES = ("float32", "bfloat16")
 OPENVINO, CUDA, CPU = "OpenVINOExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
 SHOWN = {OPENVINO: "OpenVINO", CUDA: "CUDA", CPU: "CPU provider"}
+# Layers prepared for a size that OpenVINO keeps: 5,000 unless told.  For PNet over 1,000 photos of
+# 1,000 sizes 479 MB become 272, as fast; with none kept 210, more slowly.
+PREPARED = 200
 ERRORS_ONLY = 3  # log severity; warnings tell of folded constants
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ class Session:
 
     model: the bytes of an ONNX file.  gpu: CUDA's number, -1 for the CPU.  dtype: what products
     are computed in; inputs and outputs are float32 all the same.  name: of the model, for messages.
+    any_size: its images have many sizes, so what is prepared for each is kept for few of them.
     provider: which one runs it, for people.  metadata: what the file says of itself.
     Raises ValueError if the bytes are no model that can be run, or device or dtype cannot be had.
     """
@@ -42,6 +46,7 @@ class Session:
         gpu: int = -1,
         dtype: str = "float32",
         name: str = "model",
+        any_size: bool = False,
     ):
         runtime = onnxruntime_module()
         wanted = provider(gpu, dtype)
@@ -56,7 +61,7 @@ class Session:
         options.log_severity_level = ERRORS_ONLY
         try:
             self._session = runtime.InferenceSession(
-                model, options, providers=[(wanted, _options(wanted, gpu, dtype))]
+                model, options, providers=[(wanted, _options(wanted, gpu, dtype, any_size))]
             )
         except Exception as error:  # onnxruntime's own classes have no common base but this
             reason = str(error).strip().splitlines()[0]
@@ -131,13 +136,17 @@ def provider(gpu: int, dtype: str) -> str:
     return OPENVINO if OPENVINO in available else CPU
 
 
-def _options(name: str, gpu: int, dtype: str) -> dict[str, str]:
+def _options(name: str, gpu: int, dtype: str, any_size: bool) -> dict[str, str]:
     if name == CUDA:
         return {"device_id": str(gpu), "use_tf32": "0"}
     if name != OPENVINO:
         return {}
     options = {"device_type": "CPU", "num_of_threads": str(num_threads())}
+    settings = {}  # OpenVINO's own
     if dtype == "float32":
-        return options | {"precision": "FP32"}
-    # The option "precision" knows no bf16; this is OpenVINO's own setting.
-    return options | {"load_config": json.dumps({"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}})}
+        options["precision"] = "FP32"
+    else:
+        settings["INFERENCE_PRECISION_HINT"] = "bf16"  # the option "precision" knows no bf16
+    if any_size:
+        settings["CPU_RUNTIME_CACHE_CAPACITY"] = str(PREPARED)
+    return options | ({"load_config": json.dumps({"CPU": settings})} if settings else {})

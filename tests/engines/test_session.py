@@ -1,5 +1,7 @@
 """Sessions: the provider and the precision that were asked for, or a refusal."""
 
+import os
+from pathlib import Path
 import threading
 
 from arcface_mxnet.engines import packages, session
@@ -171,3 +173,47 @@ def test_threads_share_a_session(data):
     assert len(found) == 60
     for rows, output in found:
         assert np.allclose(output, data[:rows] @ WEIGHT.T, atol=1e-4)
+
+
+@pytest.mark.skipif(
+    OPENVINO not in packages.onnxruntime_module().get_available_providers(),
+    reason="it is OpenVINO that keeps what it prepared for a size",
+)
+def test_images_of_many_sizes_take_bounded_memory():
+    bounded, unbounded = (growth(Session(filters(), any_size=any_size)) for any_size in (1, 0))
+    assert bounded < 30 < unbounded, "MB"  # 10 and 80 were seen
+
+
+def filters():
+    """Return the bytes of a model of four convolutions of images of any size."""
+    names = ["data", "first", "second", "third", "fc1"]
+    rng = np.random.default_rng(2)
+    weights = [
+        numpy_helper.from_array(rng.normal(size=(16, channels, 3, 3)).astype(np.float32), f"w{i}")
+        for i, channels in enumerate((3, 16, 16, 16))
+    ]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", [names[i], f"w{i}"], [names[i + 1]], kernel_shape=[3, 3])
+            for i in range(4)
+        ],
+        "filters",
+        [helper.make_tensor_value_info("data", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("fc1", TensorProto.FLOAT, ["n", 16, "a", "b"])],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    return model.SerializeToString()
+
+
+def growth(opened):
+    """Return by how many MB this process grows from the 50th size to the 500th."""
+    taken = {}
+    for number in range(500):
+        shape = (1, 3, 20 + number % 25, 20 + number // 25)
+        opened.run({"data": np.zeros(shape, np.float32)})
+        taken[number] = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
+    return (taken[499] - taken[50]) / 1e6
