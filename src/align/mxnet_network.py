@@ -7,7 +7,7 @@ import threading
 import mxnet as mx
 import numpy as np
 
-from ..checkpoints.graph import to_json
+from ..checkpoints.load import as_symbol
 from ..checkpoints.network import StoredNetwork
 from ..devices import mxnet_device
 from ..ops import fast_graph
@@ -21,7 +21,7 @@ class MxnetNetwork:
 
     def __init__(self, network: StoredNetwork, gpu: int):
         self._context = mxnet_device(gpu)
-        self._symbol = mx.sym.load_json(to_json(network.graph))
+        self._symbol = as_symbol(network.graph)
         self._names: list[str] = self._symbol.list_inputs()
         self._parameters = {
             name: mx.nd.array(array, self._context) for name, array in network.parameters.items()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 import json
 from pathlib import Path
+import re
 
 import mxnet as mx
 import numpy as np
 
 from ..files import marker_path, reading_set, replace_file, replace_set
 from ..limits import read_limited
-from .graph import LARGEST_FILE, parse_graph, read_graph
+from .graph import LARGEST_FILE, Graph, parse_graph, read_graph, to_json
 from .names import (
     LAST,
     checkpoint_numbers,
@@ -29,6 +30,9 @@ from .params import (
     write_arrays,
     write_params,
 )
+
+# In what MXNet says.
+UNKNOWN_OPERATOR = re.compile(r"Failed loading Op (\S+) of type (\S+): .*is not registered")
 
 Params = dict[str, mx.nd.NDArray]
 
@@ -61,12 +65,24 @@ def load_symbol(path: str) -> mx.sym.Symbol:
     """Return the symbol of a JSON file.  Raises FileNotFoundError or ValueError."""
     data = read_limited(path, LARGEST_FILE, "symbol file")
     parse_graph(data, path)  # MXNet trusts what it reads
+    return _parsed(data.decode("utf-8-sig"), path)
+
+
+def as_symbol(graph: Graph) -> mx.sym.Symbol:
+    """Return a graph as MXNet's symbol.  Raises ValueError if MXNet does not know an operator."""
+    return _parsed(to_json(graph), graph.source)
+
+
+def _parsed(text: str, source: str) -> mx.sym.Symbol:
     try:
-        symbol = mx.sym.load_json(data.decode("utf-8-sig"))
+        symbol = mx.sym.load_json(text)
     except mx.MXNetError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ValueError(f"{path}: not a symbol that MXNet can read: {reason}") from None
-    _check_outputs(path, json.loads(symbol.tojson()))
+        unknown = UNKNOWN_OPERATOR.search(reason)
+        if unknown:
+            reason = f"node {unknown[1]!r}: MXNet {mx.__version__} has no operator {unknown[2]!r}"
+        raise ValueError(f"{source}: not a symbol that MXNet can read: {reason}") from None
+    _check_outputs(source, json.loads(symbol.tojson()))
     return symbol
 
 

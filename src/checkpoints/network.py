@@ -158,14 +158,19 @@ def _network(
             f"{graph.source}: the parameters lack {', '.join(missing[:5])}{more}, which the symbol "
             "reads: the symbol and the parameters belong to different networks"
         )
-    return StoredNetwork(graph, {name: _single(name, kind[name]) for name, kind in wanted.items()})
+    return StoredNetwork(
+        graph, {name: _single(graph, name, kind[name]) for name, kind in wanted.items()}
+    )
 
 
-def _single(name: str, array: Any) -> np.ndarray:
+def _single(graph: Graph, name: str, array: Any) -> np.ndarray:
     """Return a parameter in float32."""
     value = array.asnumpy() if hasattr(array, "asnumpy") else np.asarray(array)
     if value.dtype.kind != "f":
-        raise ValueError(f"parameter {name} is {value.dtype.name}; a network's are floats")
+        raise ValueError(
+            f"{graph.source}: parameter {name} is {value.dtype.name} in the file of parameters; a "
+            "network's are floats: damaged, or quantised by another program"
+        )
     return value.astype(np.float32, copy=False)
 
 

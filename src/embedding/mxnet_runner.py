@@ -8,7 +8,7 @@ import math
 import mxnet as mx
 import numpy as np
 
-from ..checkpoints.graph import to_json
+from ..checkpoints.load import as_symbol
 from ..checkpoints.network import StoredNetwork
 from ..devices import mxnet_device
 from ..ops import fast_graph
@@ -48,7 +48,7 @@ class MxnetRunner:
 
     def _bind(self, input_shape: tuple[int, ...]) -> None:
         network = self._load()
-        symbol = mx.sym.load_json(to_json(network.graph))
+        symbol = as_symbol(network.graph)
         _check_shapes(symbol, network, input_shape, self._name)
         _check_sizes(symbol, network, input_shape, self._name)
         shapes = {"data": (self._share, *input_shape)}

@@ -106,6 +106,10 @@ def _fault_of(tensor: Any) -> str:
     if min(tensor.dims, default=0) < 0 or tensor.HasField("segment"):
         return f"has dimensions {shown(str(list(tensor.dims)))}, or is a segment"
     size, field = KINDS[tensor.data_type]
+    held = [descriptor.name for descriptor, _ in tensor.ListFields()]
+    held = [name for name in held if name.endswith("_data")]
+    if len(held) > 1:
+        return f"has its values twice, as {' and '.join(held)}: damaged"
     wanted = math.prod(tensor.dims)
     if tensor.HasField("raw_data"):
         found, wanted, unit = len(tensor.raw_data), wanted * size, "bytes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 import numpy as np
 
-from ..checkpoints.graph import to_json
+from ..checkpoints.load import as_symbol
 from ..checkpoints.network import StoredNetwork
 
 
@@ -14,7 +14,7 @@ def run_mxnet(network: StoredNetwork, batch: np.ndarray) -> list[np.ndarray]:
 
     Raises ValueError if the network does not take such images.
     """
-    symbol = mx.sym.load_json(to_json(network.graph))
+    symbol = as_symbol(network.graph)
     try:
         executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=batch.shape)
     except mx.MXNetError as error:

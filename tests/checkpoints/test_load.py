@@ -2,7 +2,9 @@
 
 import json
 
+from arcface_mxnet.checkpoints.graph import read_graph
 from arcface_mxnet.checkpoints.load import (
+    as_symbol,
     load_checkpoint,
     load_symbol,
     save_checkpoint,
@@ -84,8 +86,11 @@ def test_an_operator_that_mxnet_does_not_know(tmp_path):
         graph["nodes"][-1]["op"] = "Mystery"
 
     path = changed(tmp_path, small_symbol(), rename)
-    with pytest.raises(ValueError, match="m-symbol.json: not a symbol that MXNet can read: .*Myst"):
+    reason = "m-symbol.json: not a symbol that MXNet can read: node '.*': MXNet .* no .* 'Mystery'"
+    with pytest.raises(ValueError, match=reason):
         load_symbol(path)
+    with pytest.raises(ValueError, match=reason):  # the way of an embedder
+        as_symbol(read_graph(path))
 
 
 def other_symbol(act="tanh"):

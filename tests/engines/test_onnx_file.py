@@ -30,6 +30,8 @@ def tensor(**fields):
         if name == "dims":
             del made.dims[:]
             made.dims.extend(value)
+        elif isinstance(value, list):
+            getattr(made, name).extend(value)
         else:
             setattr(made, name, value)
     return made
@@ -72,6 +74,10 @@ def test_sound_models_are_taken(kind, raw):
         (tensor(dims=[1 << 40, 1 << 40]), "need 4835703278458516698824704"),
         (tensor(dims=[-2, -3]), "has dimensions '[-2, -3]'"),
         (tensor(raw_data=b""), "has 0 bytes"),
+        (
+            tensor(float_data=[1.0] * 6),
+            "has its values twice, as float_data and raw_data: damaged",
+        ),
         (tensor(data_type=99), "is of type 99; known are 1, 2"),
         (tensor(data_type=TensorProto.STRING), "is of type 8"),
         (helper.make_tensor("w", 1, [3], [1.0, 2.0, 3.0], raw=False), None),

@@ -125,10 +125,13 @@ def weights(folder: Path) -> dict:
 
 
 def session(folder: Path):
+    from arcface_mxnet.engines.onnx_file import parse_onnx
     from arcface_mxnet.engines.session import Session
 
-    found = Session((folder / "m.onnx").read_bytes(), name=str(folder / "m.onnx"))
-    return found.inputs
+    path = str(folder / "m.onnx")
+    model = (folder / "m.onnx").read_bytes()
+    parse_onnx(model, path)  # as an embedder does: onnxruntime believes what it reads
+    return Session(model, name=path).inputs
 
 
 reader("onnx-weights", onnx_files, "m.onnx", weights, are_arrays, "fetch.onnx_weights",
