@@ -46,8 +46,8 @@ def main() -> None:
         bare = {turn: embed_bare(model, detector, paths, turn) for turn in TURNS}
         own = max(accuracy(bare[0], pairs, cut) for cut in np.arange(0.2, 0.5, 0.001))
         print(
-            f"  every face believed: {len(bare[0])} of {len(paths)} photos have one, photo to pair "
-            f"decision {accuracy(bare[0], pairs, best):.4f}, {own:.4f} at these pairs' own threshold"
+            f"  every face believed: {len(bare[0])} of {len(paths)} photos have one, photo to "
+            f"pair decision {accuracy(bare[0], pairs, best):.4f}, at best {own:.4f}"
         )
         accepted = [strangers(bare[turn], pairs, best) for turn in TURNS]
         print(
