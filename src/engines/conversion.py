@@ -1,6 +1,6 @@
 """A stored network as an ONNX model.
 
-Source: the operators as documented for MXNet 1.9 and ONNX opset 17.
+Source: the operators as documented for MXNet 1.9 and ONNX opsets 11 to 17.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from ..checkpoints.parts import EMBEDDING_OUTPUT
 from ..files import replace_file
 from . import shape_operators  # noqa: F401  (registers its operators)
 from .channels import RGB, input_channels
-from .onnx_graph import EMBEDDING, OnnxGraph
+from .onnx_graph import DEFAULT_OPSET, EMBEDDING, OPSETS, OnnxGraph
 from .operators import convert_node
+from .original import facts_of
 
 DEFAULT_SIZE = (112, 112)
 # Images for which shapes are worked out: what differs between the two stays free.  The sizes of
@@ -28,24 +29,32 @@ PROBE_SIZES = ((240, 336), (1168, 1552))
 
 
 def convert(
-    network: StoredNetwork, size: tuple[int, int] | None = DEFAULT_SIZE, *, fold: bool = True
+    network: StoredNetwork,
+    size: tuple[int, int] | None = DEFAULT_SIZE,
+    *,
+    fold: bool = True,
+    opset: int = DEFAULT_OPSET,
 ) -> onnx.ModelProto:
     """Return the checked ONNX model of a network, for any number of images.
 
     size: (height, width) of the images, None for any (only a network without dense layers).
     fold: work batch normalisation into the convolution or dense layer before it, where that is
-    exact.  The model takes "data"; an embedding comes out as "fc1", other outputs under MXNet's
-    names in MXNet's order.  Raises ValueError for an operator that has no handler or is used in
-    a form that has none, parameters of other shapes than the symbol reads, and a size that the
-    network is not for.
+    exact.  opset: 11 to 17, the version of ONNX's operators.  The model takes "data"; an embedding
+    comes out as "fc1", other outputs under MXNet's names in MXNet's order.  Raises ValueError for
+    an operator that has no handler or is used in a form that has none, parameters of other shapes
+    than the symbol reads, a size that the network is not for, and another opset.
     """
+    if opset not in OPSETS:
+        raise ValueError(f"opset {opset}: this writes {OPSETS.start} to {OPSETS.stop - 1}")
     try:
-        return _convert(network, size, fold)
+        return _convert(network, size, fold, opset)
     except ValueError as error:
         raise ValueError(f"{network.graph.source}: {error}") from None
 
 
-def _convert(network: StoredNetwork, size: tuple[int, int] | None, fold: bool) -> onnx.ModelProto:
+def _convert(
+    network: StoredNetwork, size: tuple[int, int] | None, fold: bool, opset: int
+) -> onnx.ModelProto:
     graph = network.graph
     if DATA not in graph.variables():
         raise ValueError(f"the symbol reads no variable {DATA!r}")
@@ -54,7 +63,7 @@ def _convert(network: StoredNetwork, size: tuple[int, int] | None, fold: bool) -
     channels = RGB if is_embedding else input_channels(network)
     sizes = [size] * len(PROBE_BATCHES) if size else PROBE_SIZES
     probes = [(n, channels, *hw) for n, hw in zip(PROBE_BATCHES, sizes, strict=True)]
-    writer = OnnxGraph(network, probes, fold)
+    writer = OnnxGraph(network, probes, fold, opset)
     for index, node in enumerate(graph.nodes):
         if not node.is_variable:
             convert_node(writer, node, index)
@@ -75,6 +84,8 @@ def _convert(network: StoredNetwork, size: tuple[int, int] | None, fold: bool) -
         names = [EMBEDDING]
     if size:
         facts["image_size"] = f"{size[0]},{size[1]}"
+    if not fold:
+        facts |= facts_of(network, writer.constants(), writer.forms)
     return writer.to_model(list(zip(graph.outputs, names, strict=True)), facts)
 
 
@@ -105,6 +116,7 @@ def _embedding_facts(emb_size: int | None, size: tuple[int, int] | None) -> dict
     facts = {
         "input_range": "0..255",
         "color_order": "RGB",
+        "preprocessing": "none: mean and scale are part of the network",
         "embedding_size": str(emb_size),
         "normalized": "no",
     }

@@ -148,6 +148,5 @@ def _filled(batch: np.ndarray) -> np.ndarray:
 
 def _engine_name(session: Session) -> str:
     """Return package, version and provider, as part of a file name."""
-    built = {"onnxruntime": packages.onnxruntime_module().__version__}  # from source, perhaps
-    ((package, number), *_) = (packages.installed_packages() or built).items()
+    package, number = packages.onnxruntime_build()
     return f"{package}-{number}-{session.provider.replace(' ', '-')}"

@@ -10,16 +10,17 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
+from .. import __version__
 from ..checkpoints.network import DATA, StoredNetwork
 from ..checkpoints.nodes import Entry
 
-OPSET = 17
-IR_VERSION = 8  # the oldest that carries opset 17, so that older runtimes take the file
+OPSETS = range(11, 18)  # the handlers write for each of these
+DEFAULT_OPSET = 17
+AXES_ARE_INPUT = {"ReduceSum": 13, "Squeeze": 13, "Unsqueeze": 13}  # from this opset on
 EMBEDDING = "fc1"
 BATCH = "batch"
 NAME = "arcface_mxnet"
 SMALL = 64  # values of a constant that the checker is shown
-_IMPORTS = [helper.make_opsetid("", OPSET)]
 
 Shape = tuple[int, ...]
 
@@ -28,11 +29,15 @@ class OnnxGraph:
     """Collects what the operator handlers write.  Tensors are known by their ONNX names.
 
     probes: shapes (N, C, H, W) of images for which all shapes are worked out.  What differs
-    between them, as the batch does, stays free in the model.
+    between them, as the batch does, stays free in the model.  opset: one of OPSETS.
     """
 
-    def __init__(self, network: StoredNetwork, probes: Sequence[Shape], fold: bool):
+    def __init__(self, network: StoredNetwork, probes: Sequence[Shape], fold: bool, opset: int):
         self.network = network
+        self.opset = opset
+        self._imports = [helper.make_opsetid("", opset)]
+        # The oldest that carries the opset, so that older runtimes take the file.
+        self._ir_version = helper.find_min_ir_version_for(self._imports)
         self.probes = tuple(probes)
         self.faults: list[str] = []  # parameters of wrong shape
         self._fold = fold
@@ -43,6 +48,7 @@ class OnnxGraph:
         self._types: dict[str, int] = {}  # ONNX element types
         self._tensors: dict[Entry, str] = {}
         graph = network.graph
+        self.forms: dict[str, list[str]] = {}  # of a parameter: tensors made of it
         self._reads = Counter(e for node in graph.nodes for e in node.inputs)
         self._reads.update(graph.outputs)
         self._readers: Counter[str] = Counter()  # how often a tensor is read, at most
@@ -105,6 +111,15 @@ class OnnxGraph:
         self._producers |= dict.fromkeys(outputs, node)
         return outputs[0]
 
+    def add_over(
+        self, op_type: str, tensor: str, output: str, axes: Sequence[int], **attributes: Any
+    ) -> str:
+        """Append a node that works over axes of a tensor and return its output."""
+        if self.opset < AXES_ARE_INPUT.get(op_type, OPSETS.stop):
+            return self.add(op_type, [tensor], output, axes=list(axes), **attributes)
+        places = self.constant(f"{output}_axes", np.array(axes, np.int64))
+        return self.add(op_type, [tensor, places], output, **attributes)
+
     def add_split(self, tensor: str, output: Sequence[str], axis: int) -> list[str]:
         """Append a node that cuts a tensor into equal parts and return them."""
         self.add("Split", [tensor], output, axis=axis)
@@ -119,7 +134,9 @@ class OnnxGraph:
     def changed(self, tensor: str, value: np.ndarray) -> str:
         """Store a parameter in another form: under its own name, where nothing else reads it."""
         if self._readers[tensor] > 1:
-            return self.constant(tensor, value)
+            form = self.constant(tensor, value)
+            self.forms.setdefault(tensor, []).append(form)
+            return form
         self._store(tensor, value)
         return tensor
 
@@ -151,21 +168,36 @@ class OnnxGraph:
         self._constants[bias[0]] = self._constants[bias[0]] * scale + shift
         return tensor
 
+    def constants(self) -> dict[str, np.ndarray]:
+        """Return the constants that a node reads, by name."""
+        read = {name for node in self._nodes for name in node.input}
+        return {name: value for name, value in self._constants.items() if name in read}
+
     def to_model(
         self, outputs: Sequence[tuple[Entry, str]], metadata: Mapping[str, str]
     ) -> onnx.ModelProto:
         """Return the checked model.  outputs: what comes out of it, under which names."""
+        named: set[str] = set()
         for entry, name in outputs:
             if (tensor := self._tensors[entry]) != name:
                 if name == EMBEDDING and name not in self._constants:
                     self._names.discard(name)  # it was kept free for this
-                if self.add("Identity", [tensor], name) != name:
+                if name in self._names:
                     raise ValueError(f"two tensors would be called {name!r}; rename that parameter")
-        read = {name for node in self._nodes for name in node.input}
-        constants = [name for name in self._constants if name in read]
-        small = [name for name in constants if self._constants[name].size <= SMALL]
-        large = [name for name in constants if self._constants[name].size > SMALL]
-        model = onnx.ModelProto(ir_version=IR_VERSION, producer_name=NAME, opset_import=_IMPORTS)
+                if tensor in self._producers and tensor not in named:
+                    self._rename(tensor, name)
+                else:
+                    self.add("Identity", [tensor], name)
+            named.add(name)
+        constants = self.constants()
+        small = [name for name, value in constants.items() if value.size <= SMALL]
+        large = [name for name, value in constants.items() if value.size > SMALL]
+        model = onnx.ModelProto(
+            ir_version=self._ir_version,
+            producer_name=NAME,
+            producer_version=__version__,
+            opset_import=self._imports,
+        )
         graph = model.graph
         graph.name = NAME
         graph.node.extend(self._nodes)
@@ -181,6 +213,17 @@ class OnnxGraph:
         for name in large:
             self._add_constant(graph, name)
         return model
+
+    def _rename(self, tensor: str, name: str) -> None:
+        """Give what a node makes another name, a free one."""
+        self._names.add(name)
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                names[:] = [name if old == tensor else old for old in names]
+        producer = self._producers[name] = self._producers.pop(tensor)
+        producer.name = producer.output[0]
+        self._shapes[name], self._types[name] = self._shapes[tensor], self._types[tensor]
+        self._tensors = {e: name if old == tensor else old for e, old in self._tensors.items()}
 
     def _add_constant(self, graph: onnx.GraphProto, name: str) -> None:
         """Append a constant in place: a message handed over would be copied, weights and all."""
@@ -207,7 +250,7 @@ class OnnxGraph:
         return helper.make_tensor_value_info(name, self._types[name], dimensions)
 
     def _infer(self, node: onnx.NodeProto) -> None:
-        schema = onnx.defs.get_schema(node.op_type, OPSET, "")
+        schema = onnx.defs.get_schema(node.op_type, self.opset, "")
         small = {
             name: numpy_helper.from_array(self._constants[name], name)
             for name in node.input
@@ -222,7 +265,12 @@ class OnnxGraph:
             }
             try:
                 inferred = shape_inference.infer_node_outputs(
-                    schema, node, types, small, opset_imports=_IMPORTS, ir_version=IR_VERSION
+                    schema,
+                    node,
+                    types,
+                    small,
+                    opset_imports=self._imports,
+                    ir_version=self._ir_version,
                 )
             except (shape_inference.InferenceError, onnx.checker.ValidationError) as error:
                 raise self._unfit(node, given, str(error).strip().splitlines()[-1]) from None

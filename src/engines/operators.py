@@ -7,7 +7,7 @@ options; it writes nodes and returns the names of what comes out.  Defaults are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,21 @@ def convert_node(graph: OnnxGraph, node: Node, index: int) -> None:
     options.check_all_read()
     for number, tensor in enumerate([outputs] if isinstance(outputs, str) else outputs):
         graph.bind(Entry(index, number), tensor)
+
+
+def add_padding(
+    graph: OnnxGraph,
+    data: str,
+    output: str,
+    pads: Sequence[int],
+    mode: str = "constant",
+    filling: float = 0,
+) -> str:
+    """Append a Pad and return its output.  pads: before each axis, then behind each."""
+    inputs = [data, graph.constant(f"{output}_pads", np.array(pads, np.int64))]
+    if mode == "constant":
+        inputs.append(graph.constant(f"{output}_value", np.array(filling, np.float32)))
+    return graph.add("Pad", inputs, output, mode=mode)
 
 
 def output_of(node: Node) -> str:
@@ -151,17 +166,22 @@ def fully_connected(graph: OnnxGraph, node: Node, inputs: list[str], options: Op
         raise options.refusal("a bias where the option no_bias says the opposite")
     if graph.rank(data) < 2:
         raise options.refusal("a dense layer on one axis")
-    if graph.rank(data) != 2 and not is_flat:
-        raise options.refusal("a dense layer over the last axis only")
-    if graph.rank(data) != 2:
+    is_over_last = graph.rank(data) != 2 and not is_flat
+    if graph.rank(data) != 2 and is_flat:
         data = graph.add("Flatten", [data], f"{node.name}_flat")
-    width = graph.shape(data)[1]
+    width = graph.shape(data)[-1]
     if width is None:
         raise options.refusal("a dense layer without a fixed image size")
     graph.expect(weight, (hidden, width))
     for name in bias:
         graph.expect(name, (hidden,))
-    return graph.add("Gemm", [data, weight, *bias], output_of(node), transB=1)
+    if not is_over_last:
+        return graph.add("Gemm", [data, weight, *bias], output_of(node), transB=1)
+    turned = graph.add("Transpose", [weight], f"{node.name}_turned", perm=(1, 0))
+    product = graph.add(
+        "MatMul", [data, turned], f"{node.name}_product" if bias else output_of(node)
+    )
+    return graph.add("Add", [product, *bias], output_of(node)) if bias else product
 
 
 @operator("BatchNorm", inputs=5)
@@ -244,20 +264,55 @@ def pooling(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) -
         raise options.refusal(f"pooling_convention {convention}")
     if any(pad >= size for pad, size in zip(pads, kernel, strict=True)):
         raise options.refusal(f"padding {pads} of kernel {kernel}")
-    # There windows can lie beyond the image, and engines differ in what they make of that.
-    is_apart = any(s > k for s, k in zip(strides, kernel, strict=True))
-    if convention == "full" and (any(pads) or is_apart):
-        raise options.refusal("pooling_convention full with padding, or a stride over its kernel,")
+    data, ends, is_rounded_up = inputs[0], pads, False
+    if convention == "full":
+        ends = _ends_of_full(graph, data, options, kernel, strides, pads)
+        is_rounded_up = ends is None
+    if kind == "avg" and counted and any(pads) and convention == "full":
+        # MXNet counts the padding, not what the last window reaches beyond it.
+        data = add_padding(graph, data, f"{node.name}_padded", (0, 0, *pads) * 2)
+        pads, ends = (0,) * len(pads), tuple(e - p for e, p in zip(ends, pads, strict=True))
     common = {
         "kernel_shape": kernel,
         "strides": strides,
-        "pads": pads * 2,
-        "ceil_mode": int(convention == "full"),
+        "pads": (*pads, *(ends or pads)),
+        "ceil_mode": int(is_rounded_up),
     }
     if kind == "max":
-        return graph.add("MaxPool", inputs, output, **common)
+        return graph.add("MaxPool", [data], output, **common)
     counted = int(counted and any(pads))
-    return graph.add("AveragePool", inputs, output, count_include_pad=counted, **common)
+    return graph.add("AveragePool", [data], output, count_include_pad=counted, **common)
+
+
+def _ends_of_full(
+    graph: OnnxGraph,
+    data: str,
+    options: Options,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+) -> tuple[int, ...] | None:
+    """Return the padding behind the image with which all windows of "full" fit.
+
+    "full" rounds the number of windows up.  None: none is needed but for images of free size,
+    where ONNX's own rounding does the same as long as no padding and no gap is in play.
+    Engines differ in what they make of a window that holds nothing of the image: refused.
+    """
+    axes = list(zip(graph.shape(data)[2:], kernel, strides, pads, strict=True))
+    if any(size is None for size, *_ in axes):
+        if any(pads) or any(stride > length for _, length, stride, _ in axes):
+            raise options.refusal(
+                "pooling_convention full with padding, or a stride over its kernel, without a "
+                "fixed image size"
+            )
+        return None
+    ends = []
+    for size, length, stride, pad in axes:
+        last = -(-(size + 2 * pad - length) // stride) * stride - pad  # where that window begins
+        if last >= size:
+            raise options.refusal("a window of pooling_convention full beyond the image")
+        ends.append(last + length - size)
+    return tuple(ends)
 
 
 @operator("L2Normalization")
@@ -268,8 +323,7 @@ def l2_normalization(graph: OnnxGraph, node: Node, inputs: list[str], options: O
     if mode not in modes or (mode != "instance" and rank < 3):
         raise options.refusal(f"mode {mode} of {rank} axes")
     eps = graph.constant(f"{name}_eps", np.array(options.number("eps", 1e-10), np.float32))
-    axes = list(modes[mode])
-    total = graph.add("ReduceSumSquare", inputs, f"{name}_square", axes=axes, keepdims=1)
+    total = graph.add_over("ReduceSumSquare", inputs[0], f"{name}_square", modes[mode], keepdims=1)
     length = graph.add("Sqrt", [graph.add("Add", [total, eps], f"{name}_sum")], f"{name}_length")
     return graph.add("Div", [inputs[0], length], output_of(node))
 
@@ -280,8 +334,7 @@ def softmax(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) -
         raise options.refusal("softmax with a temperature or lengths")
     if (kind := options.word("dtype", "float32")) != "float32":
         raise options.refusal(f"softmax in {kind}")
-    axis = options.axis("axis", graph.rank(inputs[0]), -1)
-    return graph.add("Softmax", inputs, output_of(node), axis=axis)
+    return _add_softmax(graph, node, inputs[0], options.axis("axis", graph.rank(inputs[0]), -1))
 
 
 @operator("SoftmaxActivation")
@@ -294,4 +347,16 @@ def softmax_activation(graph: OnnxGraph, node: Node, inputs: list[str], options:
     mode, rank = options.word("mode", "instance"), graph.rank(inputs[0])
     if (mode, rank) != ("instance", 2) and (mode != "channel" or rank < 3):
         raise options.refusal(f"mode {mode} of {rank} axes")
-    return graph.add("Softmax", inputs, output_of(node), axis=1)
+    return _add_softmax(graph, node, inputs[0], 1)
+
+
+def _add_softmax(graph: OnnxGraph, node: Node, data: str, axis: int) -> str:
+    rank = graph.rank(data)
+    if graph.opset >= 13 or axis == rank - 1:
+        return graph.add("Softmax", [data], output_of(node), axis=axis)
+    # Before opset 13 a Softmax runs over its axis and all behind it.
+    order = list(range(rank))
+    order[axis], order[-1] = order[-1], order[axis]
+    turned = graph.add("Transpose", [data], f"{node.name}_turned", perm=order)
+    shares = graph.add("Softmax", [turned], f"{node.name}_shares", axis=rank - 1)
+    return graph.add("Transpose", [shares], output_of(node), perm=order)

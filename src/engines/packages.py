@@ -84,6 +84,13 @@ def onnxruntime_module() -> ModuleType:
     return onnxruntime
 
 
+def onnxruntime_build() -> tuple[str, str]:
+    """Return package and version of the module onnxruntime."""
+    built = {"onnxruntime": onnxruntime_module().__version__}  # from source, perhaps
+    ((package, number), *_) = (installed_packages() or built).items()
+    return package, number
+
+
 @functools.cache
 def has_bfloat16() -> bool:
     """Return whether this processor multiplies bfloat16, as Linux tells it."""

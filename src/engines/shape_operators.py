@@ -9,9 +9,10 @@ import numpy as np
 
 from ..checkpoints.nodes import Node
 from .onnx_graph import OnnxGraph, Shape
-from .operators import INT64_MAX, operator, output_of
+from .operators import INT64_MAX, add_padding, operator, output_of
 from .options import Options
 
+Cut = tuple[int | None, int | None, int]  # begin, end, step
 # ONNX operator: MXNet's, of one input; of two of the same shape; of two that broadcast
 OF_ONE = {
     "Relu": "relu", "Sigmoid": "sigmoid", "Sqrt": "sqrt", "Exp": "exp", "Abs": "abs",
@@ -113,17 +114,11 @@ def _reduction(op_type: str):
         elif options.flag("exclude", False):
             axes = [axis for axis in range(rank) if axis not in axes]
         is_kept = options.flag("keepdims", False)
-        kept = {"keepdims": int(is_kept)}
-        axes = sorted(axes or range(rank))
-        if op_type == "ReduceSum":  # the only one whose axes are an input in opset 17
-            inputs = [inputs[0], graph.constant(f"{node.name}_axes", np.array(axes, np.int64))]
-        else:
-            kept["axes"] = axes
+        axes, kept = sorted(axes or range(rank)), int(is_kept)
         if len(axes) < rank or is_kept:
-            return graph.add(op_type, inputs, output_of(node), **kept)
-        single = graph.add(op_type, inputs, f"{node.name}_single", **kept)
-        first = graph.constant(f"{node.name}_first", np.array([0], np.int64))
-        return graph.add("Unsqueeze", [single, first], output_of(node))  # () -> (1,), as in MXNet
+            return graph.add_over(op_type, inputs[0], output_of(node), axes, keepdims=kept)
+        single = graph.add_over(op_type, inputs[0], f"{node.name}_single", axes, keepdims=kept)
+        return graph.add_over("Unsqueeze", single, output_of(node), [0])  # () -> (1,), as in MXNet
 
     return handler
 
@@ -154,9 +149,9 @@ def slice_channel(graph: OnnxGraph, node: Node, inputs: list[str], options: Opti
     if size != count:
         raise options.refusal(f"squeezing parts of {size // count} values")
     parts = graph.add_split(inputs[0], [f"{name}_part" for name in names], axis)
-    axes = graph.constant(f"{node.name}_axes", np.array([axis], np.int64))
     return [
-        graph.add("Squeeze", [part, axes], name) for part, name in zip(parts, names, strict=True)
+        graph.add_over("Squeeze", part, name, [axis])
+        for part, name in zip(parts, names, strict=True)
     ]
 
 
@@ -165,32 +160,39 @@ def _slice(
     node: Node,
     source: str,
     options: Options,
-    cuts: dict[int, tuple[int | None, int | None]],
+    cuts: dict[int, Cut],
 ) -> str:
-    """Cut axes to begin..end, None for all that is there."""
-    cuts = {axis: cut for axis, cut in cuts.items() if cut not in ((None, None), (0, None))}
+    """Cut axes to begin, end, step; None for all that is there."""
+    cuts = {axis: cut for axis, cut in cuts.items() if cut not in ((None, None, 1), (0, None, 1))}
     if not cuts:
         return source
     shape = graph.shape(source)
-    for axis, limits in cuts.items():
-        size = shape[axis] if axis else None
+    for axis, (*limits, step) in cuts.items():
+        size = shape[axis]
         if axis == 0:
             raise options.refusal("a cut along the batch")
         if size is not None and any(n is not None and not -size <= n <= size for n in limits):
-            raise options.refusal(f"a cut {limits} out of {size}")
-    columns = (
-        ("starts", [0 if begin is None else begin for begin, _ in cuts.values()]),
-        ("ends", [INT64_MAX if end is None else end for _, end in cuts.values()]),
-        ("axes", list(cuts)),
-    )
-    limits = [graph.constant(f"{node.name}_{k}", np.array(v, np.int64)) for k, v in columns]
+            raise options.refusal(f"a cut {tuple(limits)} out of {size}")
+        if step == 0 or (step < 0 and limits[0] == size):
+            raise options.refusal(f"a cut {tuple(limits)} out of {size} in steps of {step}")
+    begins, ends, steps = zip(*cuts.values(), strict=True)
+    signs = [1 if step > 0 else -1 for step in steps]
+    columns = {
+        "starts": [min(0, s) if n is None else n for n, s in zip(begins, signs, strict=True)],
+        "ends": [s * INT64_MAX if n is None else n for n, s in zip(ends, signs, strict=True)],
+        "axes": cuts,
+        "steps": steps,
+    }
+    limits = [
+        graph.constant(f"{node.name}_{k}", np.array([*v], np.int64)) for k, v in columns.items()
+    ]
     return graph.add("Slice", [source, *limits], output_of(node))
 
 
 @operator("slice_axis")
 def slice_axis(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) -> str:
     axis = options.axis("axis", graph.rank(inputs[0]))
-    cut = options.integer("begin"), options.integer("end", None)
+    cut = options.integer("begin"), options.integer("end", None), 1
     return _slice(graph, node, inputs[0], options, {axis: cut})
 
 
@@ -206,18 +208,18 @@ def slice_like(graph: OnnxGraph, node: Node, inputs: list[str], options: Options
         if own != other and sizes[axis] is None:
             raise options.refusal("a cut like another tensor without a fixed image size")
         if own != other:
-            cuts[axis] = (0, sizes[axis])
+            cuts[axis] = (0, sizes[axis], 1)
     return _slice(graph, node, inputs[0], options, cuts)
 
 
 @operator("slice")
 def slice_(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) -> str:
-    if any(step not in (None, 1) for step in options.places("step")):
-        raise options.refusal("a step other than 1")
     begin, end = options.places("begin"), options.places("end")
-    if not len(begin) == len(end) <= graph.rank(inputs[0]):
-        raise options.refusal(f"begin {begin} with end {end}")
-    cuts = dict(enumerate(zip(begin, end, strict=True)))
+    steps = options.places("step") or (1,) * len(begin)
+    if not len(begin) == len(end) == len(steps) <= graph.rank(inputs[0]):
+        raise options.refusal(f"begin {begin} with end {end} and step {steps}")
+    steps = [1 if step is None else step for step in steps]
+    cuts = dict(enumerate(zip(begin, end, steps, strict=True)))
     return _slice(graph, node, inputs[0], options, cuts)
 
 
@@ -242,8 +244,7 @@ def swap_axis(graph: OnnxGraph, node: Node, inputs: list[str], options: Options)
 @operator("expand_dims")
 def expand_dims(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) -> str:
     axis = options.axis("axis", graph.rank(inputs[0]) + 1)
-    axes = graph.constant(f"{node.name}_axes", np.array([axis], np.int64))
-    return graph.add("Unsqueeze", [inputs[0], axes], output_of(node))
+    return graph.add_over("Unsqueeze", inputs[0], output_of(node), [axis])
 
 
 @operator("Pad")
@@ -254,11 +255,8 @@ def pad(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) -> st
         raise options.refusal(f"mode {mode}")
     if len(width) != 2 * graph.rank(inputs[0]) or min(width) < 0 or any(width[:4]):
         raise options.refusal(f"padding by {width}")
-    pads = graph.constant(f"{node.name}_pads", np.array(width[::2] + width[1::2], np.int64))
-    inputs = [inputs[0], pads]
-    if mode == "constant":
-        inputs.append(graph.constant(f"{node.name}_value", np.array(filling, np.float32)))
-    return graph.add("Pad", inputs, output_of(node), mode=mode)
+    pads = width[::2] + width[1::2]
+    return add_padding(graph, inputs[0], output_of(node), pads, mode, filling)
 
 
 @operator("Reshape")

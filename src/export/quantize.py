@@ -25,6 +25,7 @@ from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.embedding.embedder import Embedder
 from arcface_mxnet.engines.conversion import convert
 from arcface_mxnet.engines.onnx_file import parse_onnx, read_onnx
+from arcface_mxnet.engines.original import PARAMETERS, SYMBOL
 from arcface_mxnet.eval.pair_embeddings import verification_scores
 from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
@@ -41,6 +42,7 @@ from onnxruntime.quantization import (
 )
 
 QUANTIZED = ("Conv", "Gemm")
+OLDEST_OPSET = 13  # QuantizeLinear of each channel
 
 
 class _Crops(CalibrationDataReader):
@@ -59,7 +61,14 @@ def quantize(model: onnx.ModelProto, rgb_nhwc: np.ndarray) -> onnx.ModelProto:
     """Return the INT8 model of an exported one.
 
     rgb_nhwc: aligned crops (N, H, W, 3), uint8 RGB, that show the range of the activations.
+    Raises ValueError for an opset that does not know a scale for each channel.
     """
+    (opset,) = (entry.version for entry in model.opset_import if not entry.domain)
+    if opset < OLDEST_OPSET:
+        raise ValueError(
+            f"opset {opset} quantises a whole tensor alike; export it again with --opset "
+            f"{OLDEST_OPSET} or newer"
+        )
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, source)  # a model handed over in memory would be changed
@@ -76,7 +85,8 @@ def quantize(model: onnx.ModelProto, rgb_nhwc: np.ndarray) -> onnx.ModelProto:
             calibrate_method=CalibrationMethod.MinMax,
         )
         quantized = onnx.load(target)
-    onnx.helper.set_model_props(quantized, {p.key: p.value for p in model.metadata_props})
+    kept = {p.key: p.value for p in model.metadata_props if p.key not in (SYMBOL, PARAMETERS)}
+    onnx.helper.set_model_props(quantized, kept)
     onnx.checker.check_model(quantized)
     return quantized
 

@@ -4,8 +4,9 @@
     python -m arcface_mxnet.export.to_onnx --model ../models/y1,0 --check ../crops
 
 The file takes `data` (batch, 3, height, width), float32, raw RGB 0..255, any batch size, and
-gives `fc1` (batch, D), not normalised.  Its metadata say so too.  A training checkpoint is cut
-at the embedding.  (The module is not called onnx: run as a script it would hide the library.)
+gives `fc1` (batch, D), not normalised.  Its metadata say so too, and how it was compared.  A
+training checkpoint is cut at the embedding.  (The module is not called onnx: run as a script it
+would hide the library.)
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from arcface_mxnet.checkpoints.network import StoredNetwork, read_network
 from arcface_mxnet.checkpoints.pixels import tell_of_raw_pixels
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.engines.conversion import convert, write_model
-from arcface_mxnet.engines.packages import has_mxnet
+from arcface_mxnet.engines.onnx_graph import DEFAULT_OPSET, OPSETS
+from arcface_mxnet.engines.packages import has_mxnet, onnxruntime_build
 from arcface_mxnet.engines.parity import Parity
 from arcface_mxnet.engines.session import Session
 from arcface_mxnet.export.crops import read_crops
@@ -36,6 +38,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--no-fold", action="store_true", help="keep batch normalisation as layers of its own"
     )
     parser.add_argument(
+        "--opset",
+        type=int,
+        choices=OPSETS,
+        default=DEFAULT_OPSET,
+        metavar="N",
+        help=f"version of ONNX's operators, {OPSETS.start} to {OPSETS.stop - 1}; old readers want "
+        f"an old one (default: {DEFAULT_OPSET})",
+    )
+    parser.add_argument(
         "--check",
         default="",
         metavar="FOLDER",
@@ -52,12 +63,13 @@ def main(argv: list[str] | None = None) -> int:
         output = args.output or f"{args.model.rpartition(',')[0]}.onnx"
         network = read_network(args.model)
         tell_of_raw_pixels(f"checkpoint {args.model!r}", network.graph)
-        model = convert(network, size, fold=not args.no_fold)
+        model = convert(network, size, fold=not args.no_fold, opset=args.opset)
         crops = read_crops(args.check, size, limit=64) if args.check else _random_images(size)
         against = "not compared, MXNet is not installed"
         if has_mxnet():
             parity = compare(network, model, crops)
-            against = f"onnxruntime against MXNet on {len(crops)} images: {parity}"
+            engine = " ".join(onnxruntime_build())
+            against = f"{engine} against MXNet on {len(crops)} images: {parity}"
             if not parity.is_faithful:
                 raise ValueError(
                     f"{args.model}: onnxruntime and MXNet disagree, {parity}; {output} is not "
@@ -67,6 +79,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(
                 "--check compares with MXNet, which is not installed: arcface_mxnet[cpu]"
             )
+        model.metadata_props.add(key="compared", value=against)
         write_model(output, model)
         print(
             f"{output}: {Path(output).stat().st_size / 2**20:.1f} MiB, {len(model.graph.node)} "

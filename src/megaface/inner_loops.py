@@ -1,10 +1,16 @@
-"""The two inner loops of the search, compiled (inner_loops.cc) or in plain numpy: the same bits.
+"""The inner loops of the search, compiled (inner_loops.cc) or in plain numpy: the same bits.
 
 compare(scores, start, lower, upper): scores against thresholds.  scores: float32 (lines, n), C
 order; the thresholds of line i are start[i] .. start[i + 1], start: int64 (lines + 1,).
-lower, upper: float32 by threshold.  Returns (surely, threshold, column), all int64: how many
-scores of its line reach upper, by threshold; and, in any order, which scores lie in between:
-reach lower and not upper.
+lower, upper: float32 by threshold, lower descending in a line.  Returns (surely, threshold,
+column), all int64: how many scores of its line reach upper, by threshold; and, in any order, which
+scores lie in between: reach lower and not upper.
+
+compare_with_steps(scores, down, up, steps): scores against 1, 2, .. steps, at most 255.  down, up:
+float32 (lines,).  Returns (surely, line, step, column), int64: how many of all scores reach a step
+with down added, by step from 0; and, in any order, those that reach it with up added alone.
+
+places(limits, values): limits.searchsorted(values), int64, of float64 that ascend, both.
 
 distances(left, left_rows, right, right_rows): vectors.squared_distances of the named rows,
 float64 (n,).  left, right: float32 (?, D), C order.  rows: int64 (n,).
@@ -57,6 +63,25 @@ class Plain:
         threshold = np.repeat(list(columns), [len(found) for found in columns.values()])
         return surely, threshold, np.concatenate(list(columns.values()))
 
+    def compare_with_steps(
+        self, scores: np.ndarray, down: np.ndarray, up: np.ndarray, steps: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """See the head of this file."""
+        low, high = (
+            np.clip(scores + shift[:, None], 0, steps).astype(np.uint8) for shift in (down, up)
+        )
+        surely = np.bincount(low.ravel(), minlength=steps + 1)[:0:-1].cumsum()[::-1]
+        line, column = np.nonzero(low != high)
+        low, high = low[line, column].astype(np.int64), high[line, column].astype(np.int64)
+        which = np.repeat(np.arange(len(line)), high - low)
+        first = np.cumsum(high - low) - (high - low)
+        step = low[which] + np.arange(len(which)) - first[which]
+        return surely, line[which], step, column[which]
+
+    def places(self, limits: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """See the head of this file."""
+        return limits.searchsorted(values)
+
     def distances(
         self, left: np.ndarray, left_rows: np.ndarray, right: np.ndarray, right_rows: np.ndarray
     ) -> np.ndarray:
@@ -76,12 +101,17 @@ class Compiled:
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
-        self._compare, self._distances = library.compare, library.squared_distances
+        self._compare, self._steps = library.compare, library.compare_with_steps
+        self._places, self._distances = library.places, library.squared_distances
         number, array = ctypes.c_int64, ctypes.c_void_p
         self._compare.argtypes = [array, number, number, *[array] * 4, number, array, array]
-        self._compare.restype = number
+        self._steps.argtypes = [array, number, number, array, array, number, array, number] + [
+            array
+        ] * 3
+        self._compare.restype = self._steps.restype = number
+        self._places.argtypes = [array, number, array, number, array]
         self._distances.argtypes = [*[array] * 4, number, number, array]
-        self._distances.restype = None
+        self._places.restype = self._distances.restype = None
 
     def compare(
         self, scores: np.ndarray, start: np.ndarray, lower: np.ndarray, upper: np.ndarray
@@ -101,6 +131,33 @@ class Compiled:
             if found <= room:
                 return surely, threshold[:found], column[:found]
             room = found
+
+    def compare_with_steps(
+        self, scores: np.ndarray, down: np.ndarray, up: np.ndarray, steps: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """See the head of this file."""
+        scores, down, up = (_as(array, np.float32) for array in (scores, down, up))
+        surely = np.empty(steps, np.int64)
+        room = 4096 + scores.size // 64
+        while True:
+            line, step, column = np.empty((3, room), np.int64)
+            found = self._steps(
+                *(scores.ctypes.data, *scores.shape, down.ctypes.data, up.ctypes.data, steps),
+                *(surely.ctypes.data, room),
+                *(line.ctypes.data, step.ctypes.data, column.ctypes.data),
+            )
+            if found <= room:
+                return surely, line[:found], step[:found], column[:found]
+            room = found
+
+    def places(self, limits: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """See the head of this file."""
+        limits, values = _as(limits, np.float64), _as(values, np.float64)
+        place = np.empty(len(values), np.int64)
+        self._places(
+            *(limits.ctypes.data, len(limits), values.ctypes.data, len(values), place.ctypes.data)
+        )
+        return place
 
     def distances(
         self, left: np.ndarray, left_rows: np.ndarray, right: np.ndarray, right_rows: np.ndarray
@@ -136,6 +193,8 @@ def try_library(path: str) -> None:
     compiled, rows = Compiled(Path(path)), np.zeros(1, np.int64)
     compiled.distances(np.ones((1, 512)), rows, np.zeros((1, 512)), rows)
     compiled.compare(np.ones((1, 8)), np.arange(2), np.ones(1), np.ones(1))
+    compiled.compare_with_steps(np.ones((1, 8)), np.zeros(1), np.zeros(1), 2)
+    compiled.places(np.arange(40.0), np.arange(-1.0, 42))
 
 
 def _check(compiled: Compiled) -> None:

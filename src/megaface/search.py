@@ -16,12 +16,13 @@ from tqdm import tqdm
 
 from .pairs import GenuinePairs, genuine_pairs
 from .tally import Tally
-from .tile import TileCounter, squared_lengths
+from .tile import TileCounter
 
 EXACT_FPR = 1e-3  # up to here every genuine distance is a point of the ROC,
 EXACT_ACCEPTS = 10_000  # and up to so many false accepts, so that small sets are exact throughout
-BLOCK = 16384  # distractors in one product: with 3,530 probes 231 MB of scores
-PILOT = 1024  # distractors of each group that are looked at first
+BLOCK = 4096  # distractors in one product: with 3,530 probes 58 MB of scores
+PILOT = 1024  # distractors of each group that are looked at first,
+PILOT_SCORES = 1 << 16  # and scores of theirs from which is told which ones are near
 MARGIN = 1.5  # of the pilot's estimate, times what is needed
 
 Reader = Callable[[np.ndarray], np.ndarray]
@@ -137,12 +138,14 @@ def _pilot(
     for group in groups:
         step = -(-len(group.rows) // PILOT)
         vectors = read(group.rows[::step])
-        scores = counter.scores(vectors, squared_lengths(vectors, "distractor"))[0].ravel()
+        scores = counter.scores(vectors, counter.squared_lengths(vectors))[0].ravel()
         # Of each group enough for the list that wants the largest share of its negatives.
         share = max(wanted[i] / (len(lists[i]) * len(counter.probes)) for i in group.members)
-        keep = int(min(scores.size, max(64, 8 * share * scores.size)))
-        nearest.append(np.partition(scores, -keep)[-keep:])
-        weight.append(np.full(keep, len(group.rows) / len(vectors)))
+        some = scores[:: -(-scores.size // PILOT_SCORES)]
+        keep = int(min(some.size, max(64, 8 * share * some.size)))
+        near = scores[scores >= np.partition(some, -keep)[-keep]]
+        nearest.append(near)
+        weight.append(np.full(len(near), len(group.rows) / len(vectors)))
     cuts = []
     for i in range(len(lists)):
         mine = [g for g, group in enumerate(groups) if i in group.members]

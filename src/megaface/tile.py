@@ -9,6 +9,7 @@ Bound: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., eq. 3.5.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from .inner_loops import fastest
 from .pairs import GenuinePairs
 from .tally import GRID_STEPS, Tally
 
+STEP_ROUNDING = 2.0**-19  # more than what adding a half to a score below 32 rounds away
 CHUNK = 1 << 19  # scores that one thread works on at a time: 2 MB stay in its cache
 
 
@@ -33,7 +35,9 @@ class TileCounter:
     def __init__(self, probes: np.ndarray, pairs: GenuinePairs, threads: int | None = None):
         self.probes, self.pairs = probes, pairs
         self.kernel = fastest()
-        self._squares = squared_lengths(probes, "probe")
+        self.threads = threads or usable_cores()
+        self._pool = ThreadPoolExecutor(self.threads)
+        self._squares = self.squared_lengths(probes, noun="probe")
         far, near = pairs.distance.max(), pairs.distance.min()
         # Finer steps than this would be below what float32 tells apart.
         self.step = max(far - near, 1e-3 * max(far, np.median(self._squares))) / GRID_STEPS
@@ -47,8 +51,6 @@ class TileCounter:
             probes * np.float32(2 / self.step), self._offset, np.ones(len(probes))
         )
         self._buffer = np.empty(0, np.float32)
-        self.threads = threads or usable_cores()
-        self._pool = ThreadPoolExecutor(self.threads)
 
     def __enter__(self) -> TileCounter:
         return self
@@ -70,7 +72,7 @@ class TileCounter:
         last: negatives are counted against the distances 0 .. last one by one.
         Raises ValueError for NaN, infinity or zero vectors.
         """
-        squares = squared_lengths(vectors, "distractor", rows)
+        squares = self.squared_lengths(vectors, rows)
         # The error grows with the longest vector, so long ones (the 513th value of a noisy
         # distractor is 100) get a tile of their own.
         far = squares > 4 * np.median(squares)
@@ -99,9 +101,39 @@ class TileCounter:
 
     def _with_columns(self, vectors: np.ndarray, *columns: np.ndarray) -> np.ndarray:
         matrix = np.empty((len(vectors), vectors.shape[1] + 2), np.float32)
-        matrix[:, :-2] = vectors
+
+        def fill(here: slice) -> None:
+            matrix[here, :-2] = vectors[here]
+
+        self._by_rows(fill, len(vectors))
         matrix[:, -2:] = np.stack(columns, axis=1)
         return matrix
+
+    def squared_lengths(
+        self, vectors: np.ndarray, rows: np.ndarray | None = None, noun: str = "distractor"
+    ) -> np.ndarray:
+        """Return squared L2 norms, float64 (n,).
+
+        Raises ValueError naming the noun and row of a NaN, infinite or zero vector.
+        """
+        squares = np.empty(len(vectors))
+
+        def fill(here: slice) -> None:
+            part = vectors[here]
+            np.einsum("ij,ij->i", part, part, dtype=np.float64, out=squares[here])
+
+        self._by_rows(fill, len(vectors))
+        bad = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
+        if len(bad):
+            row = bad[0] if rows is None else rows[bad[0]]
+            fault = "is all zeros" if squares[bad[0]] == 0 else "holds NaN or infinity"
+            raise ValueError(f"{noun} {row} {fault} ({len(bad)} such in this block)")
+        return squares
+
+    def _by_rows(self, fill: Callable[[slice], None], count: int) -> None:
+        """Call fill on as many slices of rows as there are threads, in all threads."""
+        size = -(-count // self.threads)
+        list(self._pool.map(fill, [slice(at, at + size) for at in range(0, count, size)]))
 
     def _count_part(
         self, vectors: np.ndarray, rows: np.ndarray, squares: np.ndarray, last: int, tally: Tally
@@ -116,7 +148,8 @@ class TileCounter:
             chunk.find_best(line, column, distance, tally)
             chunk.count_closer(tally)
             # The first distance that each negative fits under.
-            return self.distances.searchsorted(distance), chunk.count_within_grid()
+            place = self.kernel.places(self.distances, np.sort(distance))
+            return place, chunk.count_within_grid()
 
         below, grids = zip(*self._pool.map(work, range(0, len(scores), step)), strict=True)
         tally.below += np.bincount(np.concatenate(below), minlength=len(tally.below))
@@ -139,9 +172,11 @@ class _Chunk:
         probe's nearest unless the tally has a nearer one.  Some others are among them.
         """
         counter, lines = self.counter, len(self.scores)
+        limit = counter.score(counter.distances[last])
         best = counter.score(tally.best_distance[self.first : self.first + lines])
-        best = np.maximum(best, self.scores.max(axis=1) - self.error)
-        floor = np.minimum(best, counter.score(counter.distances[last])) - self.error
+        far = np.flatnonzero(best < limit)  # with a nearest that lies within, it is listed anyhow
+        best[far] = np.maximum(best[far], self.scores[far].max(axis=1) - self.error[far])
+        floor = np.minimum(best, limit) - self.error
         start, never = np.arange(lines + 1), np.full(lines, np.inf, np.float32)
         _, line, column = counter.kernel.compare(self.scores, start, _down(floor), never)
         return line, column, self._distances(line, column)
@@ -150,68 +185,46 @@ class _Chunk:
         self, line: np.ndarray, column: np.ndarray, distance: np.ndarray, tally: Tally
     ) -> None:
         """Keep the nearest distractor of each probe.  The arrays: what list_nearest returned."""
-        row = self.rows[column]
-        order = np.lexsort((row, distance, line))
-        order = order[np.unique(line[order], return_index=True)[1]]  # the first of each line
-        probe, distance, row = self.first + line[order], distance[order], row[order]
-        best, best_row = tally.best_distance[probe], tally.best_row[probe]
-        nearer = (distance < best) | ((distance == best) & (row < best_row))
-        tally.best_distance[probe[nearer]] = distance[nearer]
-        tally.best_row[probe[nearer]] = row[nearer]
+        mine = slice(self.first, self.first + len(self.scores))
+        best, best_row = tally.best_distance[mine], tally.best_row[mine]  # views
+        nearest = best.copy()
+        np.minimum.at(nearest, line, distance)
+        at = np.flatnonzero(distance == nearest[line])
+        line, row = line[at], self.rows[column[at]]
+        best_row[nearest < best] = np.iinfo(np.int64).max
+        np.minimum.at(best_row, line, row)
+        best[:] = nearest
 
     def count_closer(self, tally: Tally) -> None:
         """Count, by genuine pair, the distractors that are closer than the mate."""
         pairs = self.counter.pairs
         start = pairs.start[self.first : self.first + len(self.scores) + 1]
         mine = slice(start[0], start[-1])
-        surely, pair, distance = self._compare(start - start[0], self.counter.mate_scores[mine])
-        mate = pairs.distance[mine][pair]
+        line, scores = pairs.probe[mine] - self.first, self.counter.mate_scores[mine]
+        error = self.error[line]
+        surely, pair, column = self.counter.kernel.compare(
+            self.scores, start - start[0], _down(scores - error), _up(scores + error)
+        )
+        distance, mate = self._distances(line[pair], column), pairs.distance[mine][pair]
         tally.closer[mine] += surely + np.bincount(pair[distance < mate], minlength=len(surely))
         tally.equal[mine] += np.bincount(pair[distance == mate], minlength=len(surely))
 
     def count_within_grid(self) -> np.ndarray:
         """Return how many negatives lie at or below each distance of the grid, (G + 1,)."""
-        grid, lines = self.counter.grid, len(self.scores)
-        start = len(grid) * np.arange(lines + 1)
-        surely, at, distance = self._compare(start, np.tile(self.counter.score(grid), lines))
-        at %= len(grid)
-        within = np.bincount(at[distance <= grid[at]], minlength=len(grid))
-        return surely.reshape(lines, len(grid)).sum(axis=0) + within
-
-    def _compare(
-        self, start: np.ndarray, limits: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Compare each line with its limits, the scores start[i] .. start[i + 1] of thresholds.
-
-        Returns how many are surely nearer, by limit; and of those that the score leaves open
-        the limit and the distance.
-        """
-        lengths = np.diff(start)
-        error = np.repeat(self.error, lengths)
-        surely, limit, column = self.counter.kernel.compare(
-            self.scores, start, _down(limits - error), _up(limits + error)
+        grid = self.counter.grid
+        surely, line, step, column = self.counter.kernel.compare_with_steps(
+            self.scores,
+            _down(0.5 - self.error - STEP_ROUNDING),
+            _up(0.5 + self.error + STEP_ROUNDING),
+            len(grid),
         )
-        line = np.repeat(np.arange(len(lengths)), lengths)[limit]
-        return surely, limit, self._distances(line, column)
+        distance = self._distances(line, column)
+        return surely + np.bincount(step[distance <= grid[step]], minlength=len(grid))
 
     def _distances(self, line: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Return the distances that decide, float64 (n,)."""
         counter = self.counter
         return counter.kernel.distances(counter.probes, self.first + line, self.vectors, column)
-
-
-def squared_lengths(vectors: np.ndarray, noun: str, rows: np.ndarray | None = None) -> np.ndarray:
-    """Return squared L2 norms, float64 (n,).
-
-    Raises ValueError naming the noun and row of a NaN, infinite or zero vector.
-    """
-    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    bad = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
-    if len(bad):
-        row = bad[0] if rows is None else rows[bad[0]]
-        fault = "is all zeros" if squares[bad[0]] == 0 else "holds NaN or infinity"
-        raise ValueError(f"{noun} {row} {fault} ({len(bad)} such in this block)")
-    return squares
 
 
 def _down(value: np.ndarray | float) -> np.ndarray:

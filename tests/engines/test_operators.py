@@ -1,6 +1,7 @@
 """Every operator that the export knows gives in onnxruntime what it gives in MXNet."""
 
 import dataclasses
+import itertools
 import json
 import re
 
@@ -10,6 +11,7 @@ from arcface_mxnet.engines.conversion import convert
 from arcface_mxnet.engines.operators import OPERATORS
 import mxnet as mx
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -45,6 +47,10 @@ CASES = {
     "dense": vector(),
     "dense_no_bias": mx.sym.FullyConnected(DATA, num_hidden=6, no_bias=True),
     "dense_unflattened": mx.sym.FullyConnected(vector(), num_hidden=2, flatten=False),
+    "dense_over_the_last_axis": mx.sym.FullyConnected(DATA, num_hidden=6, flatten=False),
+    "dense_over_the_last_axis_no_bias": mx.sym.FullyConnected(
+        DATA, num_hidden=6, flatten=False, no_bias=True
+    ),
     "dense_on_dense": mx.sym.FullyConnected(vector(), num_hidden=2),
     "batch_norm": mx.sym.BatchNorm(DATA, fix_gamma=False, eps=2e-5),
     "batch_norm_fixed_gamma": mx.sym.BatchNorm(DATA),
@@ -73,6 +79,20 @@ CASES = {
     ),
     "max_pool_full_apart": mx.sym.Pooling(
         DATA, kernel=(3, 4), stride=(3, 4), pool_type="max", pooling_convention="full"
+    ),
+    "max_pool_full_padded": mx.sym.Pooling(
+        DATA, kernel=(4, 4), stride=(3, 3), pad=(1, 2), pooling_convention="full"
+    ),
+    "avg_pool_full_padded": mx.sym.Pooling(
+        DATA, kernel=(4, 4), stride=(3, 3), pad=(1, 2), pool_type="avg", pooling_convention="full"
+    ),
+    "avg_pool_full_padded_inside": mx.sym.Pooling(
+        DATA, kernel=(4, 4), stride=(3, 3), pad=(1, 2), pool_type="avg", pooling_convention="full",
+        count_include_pad=False,
+    ),
+    "max_pool_of_rows_full": mx.sym.Pooling(
+        mx.sym.reshape(DATA, shape=(0, 0, -3)), kernel=(5,), stride=(4,), pad=(2,),
+        pooling_convention="full",
     ),
     "avg_pool": mx.sym.Pooling(DATA, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="avg"),
     "avg_pool_full": mx.sym.Pooling(
@@ -141,6 +161,10 @@ CASES = {
     "slice": mx.sym.slice(DATA, begin=(None, 1, 0), end=(None, None, -2)),
     "slice_of_nothing": mx.sym.slice(DATA, begin=(None, 0), end=(None, None)) + 1,
     "slice_backwards": mx.sym.slice(DATA, begin=(None, -2, -9), end=(None, -1, 9), step=(1, 1, 1)),
+    "slice_in_steps": mx.sym.slice(DATA, begin=(None, 0, 8), end=(None, 3, None), step=(1, 2, -3)),
+    "slice_reversed": mx.sym.slice(
+        DATA, begin=(None, None, -1, 10), end=(None, None, None, 2), step=(None, -1, -2, -1)
+    ),
     "slice_like_all": mx.sym.slice_like(DATA, conv(kernel=(3, 2), num_filter=2)),
     "slice_like": mx.sym.slice_like(DATA, conv(kernel=(3, 3)), axes=(2, 3)),
     "transpose": mx.sym.transpose(DATA, axes=(0, 2, 3, 1)),
@@ -190,15 +214,19 @@ def stored(symbol, arg_params, aux_params):
     return StoredNetwork(without_casts(parse_graph(symbol.tojson(), "the symbol")), parameters)
 
 
+def run_onnx(model, data):
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"data": data})
+
+
 def both(symbol, batch, **options):
     rng = np.random.default_rng(3)
     data = rng.uniform(0, 255, (batch, 3, *SIZE)).astype(np.float32)
     arg_params, aux_params = random_parameters(symbol, rng)
     model = convert(stored(symbol, arg_params, aux_params), SIZE, **options)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    (actual,) = session.run(None, {"data": data})
+    (actual,) = run_onnx(model, data)
     return run_mxnet(symbol, arg_params, aux_params, data), actual, model
 
 
@@ -276,20 +304,16 @@ def test_batch_norm_is_not_folded_where_that_would_be_wrong():
         (mx.sym.LeakyReLU(DATA, act_type="gelu"), "act_type gelu cannot"),
         (mx.sym.norm(DATA, ord=1, axis=1), "norm of another order"),
         (mx.sym.softmax(DATA, axis=1, temperature=2.0), "softmax with a temperature"),
-        (mx.sym.slice(DATA, begin=(0, 0), end=(1, 3), step=(1, 2)), "step other than 1"),
+        (mx.sym.slice(DATA, begin=(0, 0), end=(1, 3), step=(1, 2)), "a cut along the batch"),
         (mx.sym.BatchNorm(DATA, axis=3), "over another axis"),
         (mx.sym.BatchNorm(DATA, output_mean_var=True)[0], "that also gives mean and variance"),
         (mx.sym.SoftmaxActivation(DATA), "mode instance of 4 axes"),
-        (mx.sym.FullyConnected(DATA, num_hidden=2, flatten=False), "over the last axis only"),
+        (mx.sym.LeakyReLU(DATA, act_type="selu"), "act_type selu cannot"),
+        (mx.sym.LeakyReLU(DATA, act_type="rrelu"), "act_type rrelu cannot"),
+        (mx.sym.Pooling(DATA, kernel=(2, 2), pool_type="lp", p_value=2), "pool_type lp cannot"),
         (
-            mx.sym.Pooling(
-                DATA, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pooling_convention="full"
-            ),
-            "pooling_convention full with padding",
-        ),
-        (
-            mx.sym.Pooling(DATA, kernel=(1, 1), stride=(2, 2), pooling_convention="full"),
-            "or a stride over its kernel",
+            mx.sym.Deconvolution(DATA, kernel=(2, 2), num_filter=2),
+            "'Deconvolution': unknown operator of the ONNX export",
         ),
         (mx.sym.slice_axis(DATA, axis=0, begin=0, end=1), "a cut along the batch"),
         (mx.sym.SliceChannel(DATA, num_outputs=1, axis=0)[0], "free values in 1 parts"),
@@ -299,6 +323,57 @@ def test_batch_norm_is_not_folded_where_that_would_be_wrong():
 def test_what_cannot_be_exported_is_said(symbol, message):
     with pytest.raises(ValueError, match=message):
         convert(stored(symbol, *random_parameters(symbol, np.random.default_rng(3))), SIZE)
+
+
+WINDOWS = list(itertools.product((1, 2, 3, 4), (1, 2, 3, 4, 5), (0, 1, 2)))
+WINDOWS = [(kernel, stride, pad) for kernel, stride, pad in WINDOWS if pad < kernel]
+
+
+@pytest.mark.parametrize("kind", ["max", "avg", "avg_inside"])
+def test_full_pooling_agrees_or_is_refused_where_a_window_holds_no_pixel(kind):
+    data = np.random.default_rng(0).uniform(1, 2, (2, 3, 9, 12)).astype(np.float32)
+    refused = 0
+    for kernel, stride, pad in WINDOWS:
+        options = {
+            "kernel": (kernel, kernel), "stride": (stride, stride), "pad": (pad, pad),
+            "pooling_convention": "full",
+        }  # fmt: skip
+        symbol = mx.sym.Pooling(
+            DATA, pool_type=kind[:3], count_include_pad=kind != "avg_inside", **options
+        )
+        highest = run_mxnet(mx.sym.Pooling(DATA, **options), {}, {}, data)
+        if (highest < 0).any():  # of nothing: the lowest number there is
+            with pytest.raises(ValueError, match="a window of pooling_convention full beyond the"):
+                convert(stored(symbol, {}, {}), (9, 12))
+            refused += 1
+            continue
+        (actual,) = run_onnx(convert(stored(symbol, {}, {}), (9, 12)), data)
+        np.testing.assert_allclose(actual, run_mxnet(symbol, {}, {}, data), rtol=1e-6)
+    assert 5 < refused < len(WINDOWS) - 20
+
+
+def test_full_pooling_of_any_image_size_is_refused_with_padding():
+    for options in ({"kernel": (3, 3), "pad": (1, 1)}, {"kernel": (1, 1)}):
+        symbol = mx.sym.Pooling(DATA, stride=(2, 2), pooling_convention="full", **options)
+        with pytest.raises(ValueError, match="full with padding, or a stride over its kernel, wit"):
+            convert(stored(symbol, {}, {}), None)
+
+
+@pytest.mark.parametrize("opset", [11, 12, 13, 15])
+@pytest.mark.parametrize("name", CASES)
+def test_older_opsets_give_the_same(name, opset):
+    _, expected, newest = both(CASES[name], 2)
+    _, actual, model = both(CASES[name], 2, opset=opset)
+    assert [entry.version for entry in model.opset_import] == [opset]
+    assert model.ir_version <= newest.ir_version
+    onnx.checker.check_model(model, full_check=True)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6 * abs(expected).max())
+
+
+@pytest.mark.parametrize("opset", [10, 18])
+def test_other_opsets_are_refused(opset):
+    with pytest.raises(ValueError, match=f"opset {opset}: this writes 11 to 17"):
+        convert(stored(DATA + 1, {}, {}), SIZE, opset=opset)
 
 
 def as_written(symbol, **attributes):

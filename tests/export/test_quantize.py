@@ -2,8 +2,9 @@
 
 import re
 
+from arcface_mxnet.checkpoints.network import read_network
 from arcface_mxnet.embedder import Embedder
-from arcface_mxnet.engines.conversion import checkpoint_to_onnx
+from arcface_mxnet.engines.conversion import checkpoint_to_onnx, convert
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
 from arcface_mxnet.export.quantize import main, quantize
 import cv2
@@ -29,6 +30,20 @@ def test_quantised_network_is_near_the_float_one(checkpoint, crops):
     one, other = (Embedder(m)(crops) for m in (before, quantized.SerializeToString()))
     assert (one * other).sum(axis=1).min() > 0.9
     assert not np.array_equal(one, other)
+
+
+def test_the_quantised_file_claims_no_original(checkpoint, crops):
+    quantized = quantize(checkpoint_to_onnx(checkpoint, fold=False), crops)
+    kept = {entry.key for entry in quantized.metadata_props}
+    assert "fingerprint" in kept and not {"symbol", "parameters"} & kept
+
+
+def test_an_opset_without_channels_of_its_own_is_refused(checkpoint, crops):
+    network = read_network(checkpoint)
+    with pytest.raises(ValueError, match="opset 12 quantises a whole tensor alike; export it"):
+        quantize(convert(network, opset=12), crops)
+    quantized = quantize(convert(network, opset=13), crops)
+    assert [entry.version for entry in quantized.opset_import if not entry.domain] == [13]
 
 
 def test_command_prints_the_cost(checkpoint, folder, tmp_path, capsys):

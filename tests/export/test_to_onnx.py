@@ -72,9 +72,29 @@ def test_command_writes_a_checked_file(checkpoint, crops, tmp_path, capsys):
     np.testing.assert_array_equal(read_crops(tmp_path / "crops", (112, 112), limit=9), crops)
     output = tmp_path / "y1.onnx"
     arguments = ["--model", checkpoint, "--output", str(output), "--check", str(tmp_path / "crops")]
-    assert main(arguments) == 0
+    assert main([*arguments, "--opset", "12"]) == 0
     onnx.checker.check_model(str(output), full_check=True)
+    model = onnx.load(output)
+    assert [entry.version for entry in model.opset_import] == [12]
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    assert "against MXNet on 3 images: lowest cosine 1.00000" in facts["compared"]
     assert "on 3 images: lowest cosine 1.00000" in capsys.readouterr().out
+
+
+def test_no_needless_node_stands_at_the_end(checkpoint):
+    for fold in (True, False):
+        model = checkpoint_to_onnx(checkpoint, fold=fold)
+        assert "Identity" not in [node.op_type for node in model.graph.node]
+        assert list(model.graph.node[-1].output) == ["fc1"]
+        older = onnx.version_converter.convert_version(model, 15)  # which an Identity stopped
+        assert [entry.version for entry in older.opset_import] == [15]
+
+
+def test_another_opset_is_refused(checkpoint, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--model", checkpoint, "--opset", "10"])
+    assert ended.value.code == 2
+    assert "argument --opset: invalid choice: 10" in capsys.readouterr().err
 
 
 def test_errors_say_what_to_do(checkpoint, crops, tmp_path, capsys):

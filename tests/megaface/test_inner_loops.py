@@ -25,7 +25,9 @@ def problem(rng, columns):
     lines = int(rng.integers(1, 5))
     scores = rng.integers(-20, 21, (lines, columns)).astype(np.float32)
     start = np.concatenate([[0], np.cumsum(rng.integers(0, 6, lines))])
+    line = np.repeat(np.arange(lines), np.diff(start))
     lower = rng.integers(-22, 23, start[-1]).astype(np.float32)
+    lower = lower[np.lexsort((-lower, line))]
     upper = lower + rng.choice([1, 5, np.inf], start[-1]).astype(np.float32)
     return scores, start, lower, upper
 
@@ -51,6 +53,45 @@ def test_compare_finds_more_than_it_has_room_for(kernel):
     assert len(column) == 10000
     assert np.bincount(threshold).tolist() == [5000, 5000]
     assert np.bincount(column).tolist() == [2] * 5000
+
+
+def test_compare_with_steps_is_what_it_says(kernel):
+    rng = np.random.default_rng(0)
+    for columns in (1, 2, 63, 64, 65, 127, 1000, 1023, 1024, 1025, 2100):
+        lines, steps = 3, int(rng.choice([1, 2, 17, 255]))
+        scores = rng.integers(-40, 8 * steps + 40, (lines, columns)).astype(np.float32) / 8
+        scores[0, 0], scores[-1, -1] = -3e38, 3e38
+        down = np.float32([0.5, 0.25, -0.125])
+        up = down + np.float32([0, 0.25, 1.5])  # none, some, and more than a step are open
+        surely, line, step, column = kernel.compare_with_steps(scores, down, up, steps)
+        assert surely.dtype == line.dtype == step.dtype == column.dtype == np.int64
+        reaches = scores[:, :, None] + down[:, None, None] >= np.arange(1, steps + 1)
+        may = scores[:, :, None] + up[:, None, None] >= np.arange(1, steps + 1)
+        assert surely.tolist() == reaches.sum(axis=(0, 1)).tolist()
+        found = sorted(zip(line, column, step, strict=True))
+        assert found == [tuple(place) for place in np.argwhere(may & ~reaches)]
+
+
+def test_compare_with_steps_finds_more_than_it_has_room_for(kernel):
+    down, up = np.zeros(2, np.float32), np.full(2, 3, np.float32)
+    surely, line, step, column = kernel.compare_with_steps(
+        np.zeros((2, 5000), np.float32), down, up, 17
+    )
+    assert surely.tolist() == [0] * 17
+    assert np.bincount(step).tolist() == [10000] * 3
+    assert np.bincount(line).tolist() == [15000] * 2
+    assert np.bincount(column).tolist() == [6] * 5000
+
+
+def test_places_are_those_of_searchsorted(kernel):
+    rng = np.random.default_rng(2)
+    for size, count in ((1, 1), (3, 40), (40, 3), (5000, 7), (5000, 4000), (17, 0)):
+        limits = np.sort(rng.integers(0, 2 * size, size)).astype(np.float64)  # some are equal
+        values = np.sort(rng.integers(-2, 2 * size + 2, count)).astype(np.float64)
+        place = kernel.places(limits, values)
+        assert place.dtype == np.int64
+        assert place.tolist() == [sum(limits < value) for value in values]
+        assert kernel.places(limits, values[-1:]).tolist() == place[-1:].tolist()
 
 
 def test_distances_have_the_same_bits_in_every_dimension(kernel):
