@@ -105,6 +105,8 @@ setup(
             "arcface-serve = arcface_mxnet.serve.command:main",
             "arcface-rec = arcface_mxnet.data.rec:main",
             "arcface-face2rec = arcface_mxnet.data.face2rec2:main",
+            "arcface-import = arcface_mxnet.importing.command:main",
+            "arcface-export = arcface_mxnet.export.torch_command:main",
             "arcface-onnx = arcface_mxnet.export.to_onnx:main",
             "arcface-quantize = arcface_mxnet.export.quantize:main",
             "arcface-slim = arcface_mxnet.checkpoints.slim:main",

@@ -73,7 +73,11 @@ class ModelConfig(Options):
 
     section = "what is trained"
 
-    network: str = option("r50", "network name, as `python -m arcface_mxnet.networks` lists them")
+    network: str = option(
+        "r50",
+        "network name, as `python -m arcface_mxnet.networks` lists them, or the symbol of one, "
+        "PREFIX-symbol.json, as arcface-import writes it",
+    )
     loss_type: str = option("4", "loss by published number or by name")
     pretrained: str = option("", "start from the parameters of checkpoint PREFIX,NUMBER")
     new_head: int = option(

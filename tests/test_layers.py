@@ -34,7 +34,7 @@ LAYERS = (
     ),
     ("devices", "networks", "losses", "ops", "checkpoints"),
     (
-        "engines", "data", "align", "fetch", "eval.pair_sets", "eval.pair_bin",
+        "engines", "data", "align", "fetch", "importing", "eval.pair_sets", "eval.pair_bin",
         "eval.pair_containers", "eval.pair_pickle", "eval.pickled_names",
     ),
     ("batches", "embedding", "export"),

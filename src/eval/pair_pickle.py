@@ -8,10 +8,10 @@ anything is done with it.  Source: the opcodes of Python's pickletools.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import pickletools
 import struct
-from typing import Any
+from typing import Any, ClassVar
 
 from ..limits import check_count, shown
 from .pickled_names import (
@@ -39,7 +39,11 @@ def load_pair_pickle(data: bytes) -> Any:
     Raises ForbiddenPickle for an opcode or a name that a pair set never needs; ValueError with
     the byte for what is damaged, or has more opcodes than MOST_OPCODES.
     """
-    machine = _Machine(data)
+    return run_machine(PickleMachine(data))
+
+
+def run_machine(machine: PickleMachine) -> Any:
+    """Return what a machine makes of its pickle; its faults as load_pair_pickle() raises them."""
     try:
         return machine.run()
     except ForbiddenPickle:
@@ -53,8 +57,15 @@ def load_pair_pickle(data: bytes) -> Any:
         raise ValueError(f"at byte {machine.at}: {reason[:200]}") from None
 
 
-class _Machine:
-    """One run through a pickle: at is where its last opcode stands, place where it goes on."""
+class PickleMachine:
+    """One run through a pickle: at is where its last opcode stands, place where it goes on.
+
+    A reader of other pickles has opcodes, names, hostile, reduce() and build() of its own.
+    """
+
+    opcodes: ClassVar[Mapping[int, Callable[[PickleMachine], Any]]] = {}  # by byte; at the end
+    names: ClassVar[Mapping[tuple[str, str], Any]] = NAMES
+    hostile = HOSTILE
 
     def __init__(self, data: bytes):
         self.data, self.at, self.place = data, 0, 0
@@ -72,12 +83,12 @@ class _Machine:
             self.place += 1
             if code == _STOP:
                 return self.stack.pop()
-            known = _OPCODES.get(code)
+            known = self.opcodes.get(code)
             if known is None:
                 name = _ALL_NAMES.get(code)
                 if name is None:
                     raise ValueError(f"{code:#04x} is no opcode of a pickle")
-                raise ForbiddenPickle(f"opcode {name} (byte {code:#04x}); {HOSTILE}")
+                raise ForbiddenPickle(f"opcode {name} (byte {code:#04x}); {self.hostile}")
             known(self)
         raise ValueError(f"it has more than {MOST_OPCODES} opcodes")
 
@@ -121,10 +132,10 @@ class _Machine:
 
     def push_name(self, module: Any, name: Any) -> None:
         try:
-            self.stack.append(NAMES[(module, name)])
+            self.stack.append(self.names[(module, name)])
         except (KeyError, TypeError):
             wanted = ".".join(printable(part) for part in (module, name))
-            raise ForbiddenPickle(f"the name {wanted}; {HOSTILE}") from None
+            raise ForbiddenPickle(f"the name {wanted}; {self.hostile}") from None
 
     def reduce(self) -> None:
         arguments = self.stack.pop()
@@ -145,30 +156,30 @@ class _Machine:
         target.set_state(state)
 
 
-def _put(value: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
+def _put(value: Callable[[PickleMachine], Any]) -> Callable[[PickleMachine], None]:
     """Return the opcode that pushes what value(machine) reads."""
     return lambda machine: machine.stack.append(value(machine))
 
 
-def _protocol(machine: _Machine) -> None:
+def _protocol(machine: PickleMachine) -> None:
     version = machine.number("<B")
     if version > NEWEST_PROTOCOL:
         raise ValueError(f"its protocol is {version}; known are 0 to {NEWEST_PROTOCOL}")
 
 
-def _integer(machine: _Machine) -> bool | int:
+def _integer(machine: PickleMachine) -> bool | int:
     line = machine.line(LONGEST_NUMBER)
     return line == b"01" if line in (b"00", b"01") else int(line.removesuffix(b"L"))
 
 
-def _long(machine: _Machine) -> int:
+def _long(machine: PickleMachine) -> int:
     size = machine.number("<B")
     if size > LONGEST_NUMBER:
         raise ValueError(f"a number of {size} bytes")
     return int.from_bytes(machine.take(size), "little", signed=True)
 
 
-def _quoted(machine: _Machine) -> bytes:
+def _quoted(machine: PickleMachine) -> bytes:
     line = machine.line(LONGEST_LINE)
     if len(line) < 2 or line[:1] not in b"'\"" or line[:1] != line[-1:]:
         raise ValueError("a string without quotes")
@@ -176,7 +187,7 @@ def _quoted(machine: _Machine) -> bytes:
     return line[1:-1].decode("unicode_escape").encode("latin1")
 
 
-def _sized(layout: str, decode: Callable[[bytes], Any] = bytes) -> Callable[[_Machine], None]:
+def _sized(layout: str, decode: Callable[[bytes], Any] = bytes) -> Callable[[PickleMachine], None]:
     return _put(lambda machine: decode(machine.take(machine.number(layout))))
 
 
@@ -184,27 +195,27 @@ def _utf8(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass")
 
 
-def _append(machine: _Machine) -> None:
+def _append(machine: PickleMachine) -> None:
     item = machine.stack.pop()
     machine.last_list().append(item)
 
 
-def _extend(machine: _Machine) -> None:
+def _extend(machine: PickleMachine) -> None:
     items = machine.since_mark()
     machine.last_list().extend(items)
 
 
-def _stack_global(machine: _Machine) -> None:
+def _stack_global(machine: PickleMachine) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
     machine.push_name(module, name)
 
 
-def _global(machine: _Machine) -> None:
+def _global(machine: PickleMachine) -> None:
     module, name = (machine.line().decode("latin1") for _ in range(2))
     machine.push_name(module, name)
 
 
-_BY_NAME: dict[str, Callable[[_Machine], Any]] = {
+_BY_NAME: dict[str, Callable[[PickleMachine], Any]] = {
     "PROTO": _protocol,
     "FRAME": lambda machine: machine.number("<Q"),  # its content stands in line
     "MARK": lambda machine: machine.marks.append(len(machine.stack)),
@@ -219,7 +230,7 @@ _BY_NAME: dict[str, Callable[[_Machine], Any]] = {
     "BININT2": _put(lambda machine: machine.number("<H")),
     "LONG1": _put(_long),
     "EMPTY_LIST": _put(lambda machine: []),
-    "LIST": _put(_Machine.since_mark),
+    "LIST": _put(PickleMachine.since_mark),
     "APPEND": _append,
     "APPENDS": _extend,
     "EMPTY_TUPLE": _put(lambda machine: ()),
@@ -247,9 +258,18 @@ _BY_NAME: dict[str, Callable[[_Machine], Any]] = {
     "BYTEARRAY8": _sized("<Q"),
     "GLOBAL": _global,
     "STACK_GLOBAL": _stack_global,
-    "REDUCE": _Machine.reduce,
-    "BUILD": _Machine.build,
+    "REDUCE": lambda machine: machine.reduce(),
+    "BUILD": lambda machine: machine.build(),
 }
 _ALL_NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
-_OPCODES = {code: _BY_NAME[name] for code, name in _ALL_NAMES.items() if name in _BY_NAME}
+
+
+def by_code(
+    by_name: Mapping[str, Callable[[PickleMachine], Any]],
+) -> dict[int, Callable[[PickleMachine], Any]]:
+    """Return what opcodes do, known by name, by their byte."""
+    return {code: by_name[name] for code, name in _ALL_NAMES.items() if name in by_name}
+
+
+PickleMachine.opcodes = by_code(_BY_NAME)
 _STOP = ord(".")

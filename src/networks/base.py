@@ -49,7 +49,14 @@ class Network:
 
 
 def find_network(name: str) -> Network:
-    """Return the entry of a network.  Raises ValueError for one unknown or known but not built."""
+    """Return the entry of a network, or that of a file PREFIX-symbol.json.
+
+    Raises ValueError for one unknown or known but not built, FileNotFoundError for no such file.
+    """
+    if name.endswith("-symbol.json"):
+        from .stored import stored_network
+
+        return stored_network(name)
     if name in NOT_BUILT:
         raise ValueError(f"--network {name!r} is not built: {NOT_BUILT[name]}")
     return NETWORKS[name]

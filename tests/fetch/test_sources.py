@@ -96,8 +96,38 @@ def test_sface_equals_opencv_on_the_same_crops(models, shared_data):
 def test_other_weights_are_not_taken_for_sface(models):
     from arcface_mxnet.fetch.sface import sface_checkpoint
 
-    with pytest.raises(ValueError, match="not the weights of m1"):
+    with pytest.raises(ValueError, match="sface: it has 12 outputs"):
         sface_checkpoint((models / "yunet.onnx").read_bytes())
+
+
+def test_sface_comes_in_as_the_checkpoint_that_was_fetched(models):
+    """To the bit, whatever read it."""
+    from arcface_mxnet.checkpoints.load import load_checkpoint
+    from arcface_mxnet.fetch.sface import sface_checkpoint
+
+    _, *before = load_checkpoint(f"{models}/sface-m1,0")
+    _, *now = sface_checkpoint((models / "sface.onnx").read_bytes())
+    for earlier, later in zip(before, now, strict=True):
+        assert earlier.keys() == later.keys()
+        for name, array in earlier.items():
+            np.testing.assert_array_equal(array.asnumpy(), later[name].asnumpy())
+
+
+def test_other_weights_are_not_taken_for_m1(shared_data):
+    from arcface_mxnet.fetch.sface import sface_checkpoint
+
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(str(shared_data / "foreign_onnx/mbf_torch.onnx"))
+    one = onnx.numpy_helper.from_array(np.float32(128), "one")
+    model.graph.initializer.append(one)
+    first = model.graph.node[0]
+    scaling = [onnx.helper.make_node(op, [a, "one"], [b], name=b)
+               for op, a, b in (("Sub", "input.1", "x"), ("Div", "x", "y"))]  # fmt: skip
+    first.input[0] = "y"
+    for node in reversed(scaling):
+        model.graph.node.insert(0, node)
+    with pytest.raises(ValueError, match="not the weights of m1"):
+        sface_checkpoint(model.SerializeToString())
 
 
 def _lfw_crops(shared_data, count):

@@ -2,6 +2,7 @@
 
 from tests.fuzz import (  # noqa: F401  (each enters its readers)
     commands,
+    foreign_networks,
     image_readers,
     network_readers,
     record_readers,
