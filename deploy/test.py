@@ -3,6 +3,7 @@
     python deploy/test.py photo.jpg
     python deploy/test.py --output npy photo.jpg > photo.npy
     python deploy/test.py --threshold 1.24 one.jpg other.jpg
+    python deploy/test.py --threshold-card card.json --far 0.001 one.jpg other.jpg
     python deploy/test.py --faces all group.jpg
 
 A photo is searched for its main face, whichever quarter turn it lies in; an image of exactly
@@ -29,6 +30,7 @@ from arcface_mxnet.data.images import read_image
 from arcface_mxnet.embedding.arguments import add_embedding_arguments, open_embedder
 from arcface_mxnet.embedding.face_model import UNCERTAIN, FaceModel, NoFaceError
 from arcface_mxnet.embedding.vectors import cosine, squared_distances
+from arcface_mxnet.eval.deployed_threshold import add_threshold_arguments, threshold_source
 import numpy as np
 
 NO_FACE = 1
@@ -73,10 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="a main face whose score or landmarks speak against it (default: refuse)",
     )  # fmt: skip
     add("--flip", type=int, default=0, choices=(0, 1), help="add the mirrored image (default: 0)")
-    add(
-        "--threshold", type=float, default=PUBLISHED_THRESHOLD,
-        help="squared L2 distance, 0..4, up to which two images are one person (default: 1.24)",
-    )  # fmt: skip
+    add_threshold_arguments(parser, PUBLISHED_THRESHOLD)
     add(
         "--output", default="json", choices=("json", "npy", "text"),
         help="form of the result on standard output; npy: float32, a row for each image, or face "
@@ -104,11 +103,11 @@ def _embed(args: argparse.Namespace) -> list[Found]:
     """Return what each of the images gives."""
     if len(args.images) > 2:
         raise ValueError(f"{len(args.images)} images; give one, or two to compare")
-    if not 0 <= args.threshold <= 4:
-        raise ValueError(f"--threshold {args.threshold}: a squared L2 distance, from 0 to 4")
+    source = threshold_source(args, PUBLISHED_THRESHOLD)
     size = crop_size(args.image_size)
     images = [read_image(path) for path in args.images]
     embedder = open_embedder(args, args.model, batch_size=1, flip=bool(args.flip))
+    args.threshold = source.squared_l2(embedder.facts, flip=bool(args.flip), crop=size)
     detector = None if args.input == "crop" else chosen_detector(args)
     model = FaceModel(detector, embedder, size=size, limited=args.det > 0, uncertain=args.uncertain)
     return [

@@ -35,7 +35,7 @@ LAYERS = (
     ("devices", "networks", "losses", "ops", "checkpoints"),
     (
         "engines", "data", "align", "fetch", "importing", "eval.pair_sets", "eval.pair_bin",
-        "eval.pair_containers", "eval.pair_pickle", "eval.pickled_names",
+        "eval.pair_containers", "eval.pair_pickle", "eval.pickled_names", "eval.pair_columns",
     ),
     ("batches", "embedding", "export"),
     ("training", "eval", "megaface"),

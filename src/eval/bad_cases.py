@@ -13,7 +13,6 @@ from ..data.images import decode_rgb
 from ..files import replace_file
 from .evaluation import Evaluation
 from .pair_sets import PairSet
-from .protocols import fold_numbers
 
 # As published: pairs side by side, four to a row.
 COLUMNS = 4
@@ -26,16 +25,12 @@ def wrong_pairs(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
     A pair is judged by the threshold of its own fold, so they are just those pairs that the
     FlipL2 accuracy counts as wrong.
     """
-    folds = evaluation.published.per_fold
-    fold_of_pair = fold_numbers(evaluation.is_genuine, len(folds))
-    thresholds = np.array([fold.squared_l2 for fold in folds])[fold_of_pair]
-    distances = 2.0 - 2.0 * evaluation.cosines
-    accepted = distances < thresholds
-    false_accepts = np.flatnonzero(accepted & ~evaluation.is_genuine)
-    false_rejects = np.flatnonzero(~accepted & evaluation.is_genuine)
+    cosines, wrong = evaluation.cosines, ~evaluation.is_right
+    false_accepts = np.flatnonzero(wrong & ~evaluation.is_genuine)
+    false_rejects = np.flatnonzero(wrong & evaluation.is_genuine)
     return (
-        false_accepts[np.argsort(distances[false_accepts], kind="stable")],
-        false_rejects[np.argsort(-distances[false_rejects], kind="stable")],
+        false_accepts[np.argsort(-cosines[false_accepts], kind="stable")],
+        false_rejects[np.argsort(cosines[false_rejects], kind="stable")],
     )
 
 

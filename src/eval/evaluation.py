@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..embedding.vectors import cosines_of
+from .failures import NEVER_ACCEPTED, ErrorRates, Failures, error_rates
 from .intervals import Interval, identity_bootstrap, wilson
 from .pair_embeddings import PairEmbeddings
 from .protocols import (
@@ -35,6 +36,7 @@ from .scores import (
     area_under_curve,
     equal_error_rate,
     impostors_needed,
+    is_supported,
     roc,
     tars_at_fars,
 )
@@ -65,6 +67,9 @@ class Evaluation:
     protocol: the k-fold result of each of the four evaluations, by name.
     accuracy_interval: Wilson's of the FlipL2 accuracy over all pairs, 95 %.
     shared_folds: identities that occur in several folds, None where names are unknown.
+    plain_cosines: float64 (P,) of the plain embedding alone.
+    failures: the faces that were not found, where they are left out or counted (failures.py):
+    arrays are of the pairs that are left, or of all, and counted ones lie below every true cosine.
     """
 
     target: str
@@ -77,10 +82,29 @@ class Evaluation:
     cosines: np.ndarray = field(repr=False)
     is_genuine: np.ndarray = field(repr=False)
     shared_folds: int | None = None
+    plain_cosines: np.ndarray | None = field(default=None, repr=False)
+    failures: Failures | None = field(default=None, repr=False)
 
     @property
     def published(self) -> VerificationResult:
         return self.protocol["FlipL2"]
+
+    @property
+    def is_right(self) -> np.ndarray:
+        """What the k-fold protocol decides rightly, bool (P,), by the threshold of each fold."""
+        folds = self.published.per_fold
+        thresholds = np.array([fold.threshold for fold in folds])
+        accepted = self.cosines > thresholds[fold_numbers(self.is_genuine, len(folds))]
+        return accepted == self.is_genuine
+
+    @property
+    def error_rates(self) -> tuple[ErrorRates, ...]:
+        """Errors in the terms of ISO/IEC 19795-1 at each FAR that is supported; none where
+        failures are neither left out nor counted."""
+        if self.failures is None:
+            return ()
+        points = [rate.point for rate in self.rates if rate.point is not None]
+        return tuple(error_rates(self.failures, self.cosines, p.threshold) for p in points)
 
 
 def evaluate(
@@ -91,17 +115,26 @@ def evaluate(
     flip_mode: str = "sum",
     identities: Sequence[str] = (),
     rng: np.random.Generator | None = None,
+    failures: Failures | None = None,
 ) -> Evaluation:
     """Return the evaluation of a pair set's embeddings.
 
     identities: 2P names, where known; rng then draws the bootstrap (None: no bootstrap).
+    failures: faces that were not found; embeddings and identities are of all pairs all the same.
     Raises ValueError as verify_pairs() does.
     """
+    if failures is not None and failures.mode == "skip":
+        embeddings = embeddings.part(failures.compared)
+        of_images = np.repeat(failures.compared, 2)
+        identities = np.asarray(identities)[of_images] if len(identities) else ()
     is_genuine = embeddings.is_genuine
     distances = {
         "Flip": _pair_distances(flip_embedding(embeddings, flip_mode)),
         "UnFlip": _pair_distances(embeddings.plain),
     }
+    if failures is not None and failures.mode == "count":
+        for of_pairs in distances.values():
+            of_pairs[~failures.compared] = 2 - 2 * NEVER_ACCEPTED
     protocol = {
         f"{flip}{metric}": verify_distances(distances[flip], is_genuine, folds=folds, grid=grid)
         for flip in distances
@@ -121,6 +154,8 @@ def evaluate(
         cosines=cosines,
         is_genuine=is_genuine,
         shared_folds=shared_identities(identities, fold_numbers(is_genuine, folds)),
+        plain_cosines=cosines_of(distances["UnFlip"]),
+        failures=failures,
     )
 
 
@@ -146,7 +181,7 @@ def rates_at_fars(
 ) -> tuple[RateAtFar, ...]:
     """Return TAR at each FAR, with intervals, or the impostor pairs that it would need."""
     genuine, impostor = cosines[is_genuine], cosines[~is_genuine]
-    supported = [far for far in fars if impostor.size >= impostors_needed(far)]
+    supported = [far for far in fars if is_supported(far, impostor.size)]
     points = dict(zip(supported, tars_at_fars(genuine, impostor, supported), strict=True))
     rates = []
     for far in fars:

@@ -14,13 +14,17 @@ from ..data.folders import folder_images
 
 @dataclass(frozen=True)
 class ListedPair:
-    """Two image files and whether they show one identity.  Identities are "" where unknown."""
+    """Two image files and whether they show one identity.  Identities are "" where unknown.
+
+    columns: what else a list says of the pair, (name, value) each; alike for all of its pairs.
+    """
 
     left: Path
     right: Path
     is_genuine: bool
     left_identity: str = ""
     right_identity: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
 
 
 def folder_pairs(

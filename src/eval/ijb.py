@@ -26,6 +26,7 @@ from arcface_mxnet.embedding.stored_embeddings import num_stored, read_embedding
 from arcface_mxnet.eval.evaluation import RateAtFar, rates_at_fars
 from arcface_mxnet.eval.ijb_checks import ProtocolLists, present_faces, read_protocols
 from arcface_mxnet.eval.ijb_lists import GALLERIES, FaceList, read_faces
+from arcface_mxnet.eval.scores import impostors_needed
 from arcface_mxnet.eval.templates import (
     NORMS,
     SearchResult,
@@ -168,8 +169,8 @@ def print_search(result: SearchResult) -> None:
     for rank, rate in result.rank_rates.items():
         print(f"  top-{rank}: {100 * rate:.2f} %")
     for fpir, rate in result.tpir.items():
-        shown = "too few unmated probes" if rate is None else f"{100 * rate:.2f} %"
-        print(f"  TPIR@FPIR={fpir:g}: {shown}")
+        shown = f"too few unmated probes, it needs {impostors_needed(fpir):,}"
+        print(f"  TPIR@FPIR={fpir:g}: {shown if rate is None else f'{100 * rate:.2f} %'}")
 
 
 if __name__ == "__main__":

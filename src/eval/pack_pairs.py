@@ -35,6 +35,7 @@ from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.data.list_faults import all_faults, is_of_other_data, missing_message
 from arcface_mxnet.data.other_endings import ImageFinder
 from arcface_mxnet.engines.arguments import add_engine_arguments
+from arcface_mxnet.eval.failures import COLUMN, SIDES
 from arcface_mxnet.eval.folder_pairs import ListedPair, spread
 from arcface_mxnet.eval.pair_images import FITS, ImagePreparer
 from arcface_mxnet.eval.pair_lists import PAIR_LISTS
@@ -112,7 +113,8 @@ def pack(arguments: argparse.Namespace) -> None:
             "the list's order leaves a fold with genuine or impostor pairs only; the pairs were "
             "spread, each kind in its order"
         )
-    pair_set = to_pair_set(pairs, encoded, root)
+    without_face = None if detector is None else set(preparer.without_face)
+    pair_set = to_pair_set(pairs, encoded, root, without_face)
     write_pair_set(arguments.output, pair_set)
     genuine = int(pair_set.is_genuine.sum())
     num_images = len(set(pair_set.paths))
@@ -125,6 +127,7 @@ def pack(arguments: argparse.Namespace) -> None:
         print(
             f"no face was found in {len(preparer.without_face)} images, their centre was cut: "
             + ", ".join(map(str, preparer.without_face[:NAMED_AT_MOST]))
+            + "; arcface-verify --failures says what becomes of them"
         )
 
 
@@ -220,8 +223,26 @@ def lacks_a_class(is_genuine: np.ndarray) -> bool:
     return False
 
 
-def to_pair_set(pairs: list[ListedPair], encoded: dict[Path, bytes], root: Path) -> PairSet:
-    """Return the pair set of the files; names are kept relative to root."""
+def to_pair_set(
+    pairs: list[ListedPair],
+    encoded: dict[Path, bytes],
+    root: Path,
+    without_face: set[Path] | None = None,
+) -> PairSet:
+    """Return the pair set of the files; names are kept relative to root.
+
+    without_face: the files where no face was found, for the column "failed"; None if none was
+    looked for.
+    """
+    columns = {name: [dict(p.columns)[name] for p in pairs] for name, _ in pairs[0].columns}
+    if without_face is not None:
+        if COLUMN in columns:
+            raise ValueError(
+                f"the list has a column {COLUMN!r}, which --align writes: leave one of them out"
+            )
+        words = {sides: word for word, sides in SIDES.items()}
+        failed = [words[p.left in without_face, p.right in without_face] for p in pairs]
+        columns |= {COLUMN: failed}
     sides = [side for pair in pairs for side in (pair.left, pair.right)]
     identities = [name for p in pairs for name in (p.left_identity, p.right_identity)]
     return PairSet(
@@ -229,6 +250,7 @@ def to_pair_set(pairs: list[ListedPair], encoded: dict[Path, bytes], root: Path)
         np.array([pair.is_genuine for pair in pairs]),
         identities if all(identities) else (),
         [path.relative_to(root).as_posix() for path in sides],
+        columns,
     )
 
 

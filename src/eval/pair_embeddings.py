@@ -27,6 +27,11 @@ class PairEmbeddings:
     flipped: np.ndarray
     is_genuine: np.ndarray
 
+    def part(self, chosen: np.ndarray) -> PairEmbeddings:
+        """Return the embeddings of the pairs that are chosen, bool (P,)."""
+        rows = np.repeat(chosen, 2)
+        return PairEmbeddings(self.plain[rows], self.flipped[rows], self.is_genuine[chosen])
+
     @property
     def xnorm(self) -> float:
         """Mean L2 norm of all raw embeddings of both passes, as published."""

@@ -24,6 +24,7 @@ from ..registry import Registry
 from ..text import BLANKS, read_lines
 from .folder_pairs import ListedPair, folder_pairs
 from .mat_file import MatArray, read_mat
+from .pair_columns import checked_names, padded
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class PairList:
 
 
 PAIR_LISTS = Registry("list of pairs")
+FIRST_COLUMNS = ("path1", "path2", "genuine")  # of a list with further columns
 IMAGE_NUMBER = re.compile("[0-9]{1,9}")  # of LFW
 
 
@@ -89,15 +91,28 @@ def read_lfw(list_path: Path, root: Path) -> list[ListedPair]:
 
 @pair_list("list", "pairs.txt")
 def read_flagged(list_path: Path, root: Path) -> list[ListedPair]:
-    """Return the pairs of lines `path1 path2 0|1`, split by TABs where there are any."""
+    """Return the pairs of lines `path1 path2 0|1`, split by TABs where there are any.
+
+    With a first line `path1 path2 genuine NAME ..`, TABs between them, each line has a field, which
+    may be empty, for each of these columns (pair_columns.py).
+    """
+    rows = list(_rows(list_path, empty=True))
+    names: list[str] = []
+    if rows and tuple(rows[0][1][:3]) == FIRST_COLUMNS:
+        number, fields = rows.pop(0)
+        names = checked_names(fields[3:], _place(list_path, number)) if fields[3:] else []
 
     def pair(number: int, fields: list[str]) -> ListedPair:
-        if len(fields) != 3 or fields[2] not in ("0", "1"):
-            raise ValueError(f"{_place(list_path, number)}: expected `path1 path2 0|1`")
+        place, wanted = _place(list_path, number), "`path1 path2 0|1`"
+        if names:
+            fields, wanted = padded(fields, 3 + len(names), place), "`path1 path2 0|1 ..`"
+        if len(fields) != 3 + len(names) or fields[2] not in ("0", "1") or "" in fields[:2]:
+            raise ValueError(f"{place}: expected {wanted}")
         left, right = (_inside(root, name, list_path, number) for name in fields[:2])
-        return ListedPair(left, right, fields[2] == "1")
+        columns = tuple(zip(names, fields[3:], strict=True))
+        return ListedPair(left, right, fields[2] == "1", columns=columns)
 
-    return _pairs(_rows(list_path), pair, list_path)
+    return _pairs(rows, pair, list_path)
 
 
 @pair_list("calfw", "pairs_CALFW.txt")
@@ -240,11 +255,12 @@ def draw_folder(
     return folder_pairs(root, rng, identities=names or None, **options)
 
 
-def _rows(list_path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, fields) of each line that is not empty."""
+def _rows(list_path: Path, *, empty: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) of each line that is not empty; empty: with empty fields."""
     for number, line in read_lines(list_path, "list of pairs"):
         fields = line.split("\t") if "\t" in line else re.split(f"[{BLANKS}]+", line)
-        yield number, [text for field in fields if (text := field.strip(BLANKS))]
+        texts = (field.strip(BLANKS) for field in fields)
+        yield number, [text for text in texts if text or empty]
 
 
 def _place(list_path: Path, number: int) -> str:

@@ -3,12 +3,13 @@
 NAME.pairs.tsv beside it is ours and may be absent: a line `identity <TAB> path` for each of the
 2P images, so that results can name people and files.  A name that a line cannot hold, with a TAB
 or a line break in it, or one that begins with a quotation mark, is written as a JSON string.
+NAME.columns.tsv, which may be absent too, says more of the P pairs (pair_columns.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 import json
 import os
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from ..data.images import CROP_PIXELS, decode_rgb, fit_height
 from ..files import reading_set, replace_set
 from . import pair_bin  # noqa: F401  (registers itself)
+from .pair_columns import column_lines, read_columns
 from .pair_containers import container_of
 
 # Names of files need not be UTF-8.
@@ -29,7 +31,8 @@ class PairSet:
     """P pairs of encoded images.
 
     images: 2P encoded images (JPEG, PNG ..), a0, b0, a1, b1 ...  is_genuine: bool (P,).
-    identities, paths: 2P names where known, else empty.
+    identities, paths: 2P names where known, else empty.  columns: P values by the name of what
+    they say, such as groups, or "failed" where no face was found (pair_columns.py).
     Raises ValueError if the lengths do not fit together.
     """
 
@@ -37,6 +40,7 @@ class PairSet:
     is_genuine: np.ndarray
     identities: Sequence[str] = ()
     paths: Sequence[str] = ()
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         flags = np.asarray(self.is_genuine, dtype=bool)
@@ -53,9 +57,28 @@ class PairSet:
         for name, given in (("identities", self.identities), ("paths", self.paths)):
             if given and len(given) != len(self.images):
                 raise ValueError(f"{len(given)} {name} for {len(self.images)} images")
+        for name, values in self.columns.items():
+            if len(values) != len(flags):
+                raise ValueError(f"column {name!r}: {len(values)} values for {len(flags)} pairs")
 
     def __len__(self) -> int:
         return len(self.is_genuine)
+
+    def part(self, chosen: np.ndarray) -> PairSet:
+        """Return the pairs that are chosen, bool (P,), in their order."""
+        pairs = np.flatnonzero(chosen)
+        sides = [2 * pair + side for pair in pairs.tolist() for side in (0, 1)]
+
+        def of(values: Sequence, numbers: Sequence[int]) -> list:
+            return [values[number] for number in numbers] if len(values) else []
+
+        return PairSet(
+            of(self.images, sides),
+            self.is_genuine[chosen],
+            of(self.identities, sides),
+            of(self.paths, sides),
+            {name: of(values, pairs.tolist()) for name, values in self.columns.items()},
+        )
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         """Return which images differ and which each one is: int (U,) numbers of images, and
@@ -98,7 +121,7 @@ class PairSet:
 
 
 def read_pair_set(path: str | os.PathLike) -> PairSet:
-    """Return the pair set of a file, with names if NAME.pairs.tsv lies beside it.
+    """Return the pair set of a file, with the names and columns that lie beside it.
 
     The container is known by its ending, NAME.bin by any other; no code in the file is run.
     Raises FileNotFoundError, and ValueError saying what is wrong with the file.
@@ -106,20 +129,21 @@ def read_pair_set(path: str | os.PathLike) -> PairSet:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such pair set")
-    with reading_set(path, names_path(path)):
+    with reading_set(path, names_path(path), columns_path(path)):
         images, flags = container_of(path).read(path)
         names = _names_text(path)
+        columns = read_columns(columns_path(path), len(flags))
     try:
-        return PairSet(images, flags, *_parse_names(names, path, len(images)))
+        return PairSet(images, flags, *_parse_names(names, path, len(images)), columns)
     except ValueError as error:
         raise ValueError(f"{path}: not a pair set: {error}") from None
 
 
 def write_pair_set(path: str | os.PathLike, pair_set: PairSet) -> None:
     """Write a pair set, a NAME.bin as every published reader reads it unless the ending names
-    another container, and NAME.pairs.tsv if names are known."""
+    another container, NAME.pairs.tsv if names are known and NAME.columns.tsv if there are any."""
     path = Path(path)
-    with replace_set(path, names_path(path)) as files:
+    with replace_set(path, names_path(path), columns_path(path)) as files:
         container_of(path).write(files.open(path), pair_set.images, pair_set.is_genuine)
         if pair_set.identities or pair_set.paths:
             empty = [""] * len(pair_set.images)
@@ -128,11 +152,19 @@ def write_pair_set(path: str | os.PathLike, pair_set: PairSet) -> None:
             text.writelines(
                 f"{_written(identity)}\t{_written(image)}\n" for identity, image in rows
             )
+        if pair_set.columns:
+            text = files.open(columns_path(path), "w", newline="\n", **NAMES_TEXT)
+            text.writelines(column_lines(pair_set.columns))
 
 
 def names_path(path: Path) -> Path:
     """Return where the names of a pair set lie: lfw.bin -> lfw.pairs.tsv."""
     return path.with_suffix(".pairs.tsv")
+
+
+def columns_path(path: Path) -> Path:
+    """Return where the columns of a pair set lie: lfw.bin -> lfw.columns.tsv."""
+    return path.with_suffix(".columns.tsv")
 
 
 def _names_text(path: Path) -> str | None:

@@ -20,6 +20,7 @@ from ..files import replace_file
 from . import report_figures as figures
 from .bad_cases import pair_picture, wrong_pairs
 from .evaluation import Evaluation, RateAtFar
+from .failures import failures_json
 from .pair_sets import PairSet
 from .report_style import PAGE, STYLE
 
@@ -89,6 +90,7 @@ def as_json(entry: Entry) -> dict:
             for name, result in evaluation.protocol.items()
         },
         "tar_at_far": [_rate_json(rate) for rate in evaluation.rates],
+        **failures_json(evaluation.failures, evaluation.error_rates),
     }
 
 

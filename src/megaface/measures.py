@@ -12,7 +12,7 @@ import numpy as np
 
 from ..embedding.vectors import cosines_of, squared_distances
 from ..eval.intervals import Interval, bootstrap
-from ..eval.scores import OperatingPoint
+from ..eval.scores import OperatingPoint, impostors_needed, is_supported
 from .pairs import GenuinePairs
 from .search import EXACT_ACCEPTS, EXACT_FPR, IdentificationResult
 
@@ -25,15 +25,17 @@ KEPT_STEP = 0.01  # the kit keeps a point where the curve rose by this much
 class CountedPoint:
     """The operating point of largest TPR (its tar) whose FPR (its far) does not exceed `allowed`.
 
-    distance: its threshold as squared L2, accept at or below; None where none is known, and then
-    the point accepts nothing.  exact: False if a threshold between two steps of the grid might
-    do better.
+    point: None where the negatives are too few for `allowed`; negatives_needed says how many it
+    takes.  distance: its threshold as squared L2, accept at or below; None where none is known,
+    and then the point accepts nothing.  exact: False if a threshold between two steps of the grid
+    might do better.
     """
 
     allowed: float
-    point: OperatingPoint
-    distance: float | None
-    exact: bool
+    negatives_needed: int
+    point: OperatingPoint | None = None
+    distance: float | None = None
+    exact: bool = True
 
 
 def rank_rates(result: IdentificationResult, ranks: tuple[int, ...] = RANKS) -> dict[int, float]:
@@ -56,7 +58,10 @@ def roc(result: IdentificationResult) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def operating_point(result: IdentificationResult, allowed: float) -> CountedPoint:
-    """Return the largest TPR at a threshold whose FPR is at most allowed."""
+    """Return the largest TPR at a threshold whose FPR is at most allowed, if that is supported."""
+    needed = impostors_needed(allowed)
+    if not is_supported(allowed, result.num_negatives):
+        return CountedPoint(allowed, needed)
     fpr, tpr, distance = roc(result)
     count = int(np.searchsorted(fpr, allowed, side="right"))
     # The last genuine distance that was counted by itself may not be the last within `allowed`.
@@ -64,11 +69,11 @@ def operating_point(result: IdentificationResult, allowed: float) -> CountedPoin
     is_listed = allowed * result.num_negatives <= counted or result.num_exact == len(fpr)
     exact = count < result.num_exact or (count == result.num_exact and is_listed)
     if count == 0:
-        return CountedPoint(allowed, OperatingPoint(np.inf, 0.0, 0.0), None, exact)
+        return CountedPoint(allowed, needed, OperatingPoint(np.inf, 0.0, 0.0), None, exact)
     at = count - 1
     threshold = float(cosines_of(distance[at]))
     point = OperatingPoint(threshold, far=float(fpr[at]), tar=float(tpr[at]))
-    return CountedPoint(allowed, point, float(distance[at]), exact)
+    return CountedPoint(allowed, needed, point, float(distance[at]), exact)
 
 
 def decimate(x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:
@@ -155,8 +160,13 @@ def open_set(result: IdentificationResult) -> tuple[np.ndarray, np.ndarray, np.n
     return np.append(0, fpir), np.append(1 - strict, fnir), np.append(distance[0], distance)
 
 
-def miss_rate_at(result: IdentificationResult, fpir: float) -> float:
-    """Return the FNIR at the largest threshold whose FPIR does not exceed fpir."""
+def miss_rate_at(result: IdentificationResult, fpir: float) -> float | None:
+    """Return the FNIR at the largest threshold whose FPIR does not exceed fpir.
+
+    None where the probes are too few for it (eval.scores.impostors_needed).
+    """
+    if not is_supported(fpir, len(result.best_distance)):
+        return None
     rates, misses, _ = open_set(result)
     return float(misses[np.searchsorted(rates, fpir, side="right") - 1])
 

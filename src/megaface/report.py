@@ -104,12 +104,24 @@ def _rates(summaries: Sequence[dict]) -> str:
             rate = one["rank_rate"][k]
             cells.append(_with_interval(rate["rate"], rate["interval_95"]))
         points = {point["allowed"]: point for point in one["tpr_at_fpr"]}
-        cells += [_with_interval(points[fpr]["tpr"], points[fpr]["interval_95"]) for fpr in fprs]
+        cells += [_rate_or_need(points[fpr]) for fpr in fprs]
         there = [points[fpr]["similarity"] for fpr in fprs]
         cells.append(" / ".join("-" if value is None else f"{value:.3f}" for value in there))
-        cells.append(f"{100 * one['open_set'][1]['fnir']:.2f}")
+        open_set = one["open_set"][1]
+        cells.append(_needs(open_set["probes_needed"], "probes") if open_set["fnir"] is None
+                     else f"{100 * open_set['fnir']:.2f}")  # fmt: skip
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return f"<div class=wide><table><tr>{head}</tr>{''.join(rows)}</table></div>"
+
+
+def _rate_or_need(point: dict) -> str:
+    if point["tpr"] is None:
+        return _needs(point["negatives_needed"], "negatives")
+    return _with_interval(point["tpr"], point["interval_95"])
+
+
+def _needs(count: int, noun: str) -> str:
+    return f"<small>needs {count:,} {noun}</small>"
 
 
 def _with_interval(rate: float, interval: Sequence[float] | None) -> str:

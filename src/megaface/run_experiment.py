@@ -126,13 +126,20 @@ def _print(summaries: list[dict]) -> None:
     )
     print(f"{'distractors':>11} {'set':>3} {'rank 1':>8} {'95 % interval':>19} "
           f"{'VR@1e-6':>8} {'similarity':>10}")  # fmt: skip
+    refused = {}
     for one in summaries:
         rate = one["rank_rate"]["1"]
         point = next(p for p in one["tpr_at_fpr"] if p["allowed"] == SHOWN_FPR)
         low, high = rate["interval_95"]
         threshold = "-" if point["similarity"] is None else f"{point['similarity']:.4f}"
+        rate_at = "-" if point["tpr"] is None else f"{point['tpr']:.5f}"
         print(f"{one['distractors']:>11} {one['set']:>3} {rate['rate']:>8.5f} "
-              f"{low:>9.5f}-{high:.5f}   {point['tpr']:>8.5f} {threshold:>10}")  # fmt: skip
+              f"{low:>9.5f}-{high:.5f}   {rate_at:>8} {threshold:>10}")  # fmt: skip
+        if point["tpr"] is None:
+            refused[one["distractors"]] = point["negatives_needed"]
+    for distractors, needed in refused.items():
+        print(f"VR@1e-6 needs {needed:,} negatives; {first['probes']} probes x {distractors} "
+              f"distractors are {first['probes'] * distractors:,}")  # fmt: skip
 
 
 if __name__ == "__main__":

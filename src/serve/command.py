@@ -12,6 +12,7 @@ from ..align.arguments import add_detector_arguments, chosen_detector
 from ..cli import run
 from ..embedding.arguments import add_embedding_arguments, open_embedder
 from ..embedding.face_model import FaceModel
+from ..eval.deployed_threshold import add_threshold_arguments, threshold_source
 from ..text import read_text
 from .gate import Access
 from .limits import Limits
@@ -46,10 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="SQLite file of people (%(default)s)",
     )
-    add(
-        "--threshold", type=float, default=SQUARED_L2,
-        help=f"squared L2 up to which two faces are one person (default: {SQUARED_L2})",
-    )  # fmt: skip
+    add_threshold_arguments(parser, SQUARED_L2)
     add("--token-file", default="", metavar="FILE", help="file with the bearer token to demand")
     add(
         "--allow-host", action="append", default=[], metavar="NAME",
@@ -75,16 +73,17 @@ def _serve(args: argparse.Namespace) -> None:
     from .recognizer import Recognizer
 
     access = access_of(args.host, args.token_file, args.allow_host)
-    if not 0 < args.threshold < 4:
-        raise ValueError(f"--threshold {args.threshold}: a squared L2 distance, between 0 and 4")
+    source = threshold_source(args, SQUARED_L2)
     limits = Limits(**{field.name: getattr(args, field.name) for field in fields(Limits)})
     listening = listen(args.host, args.port)
     detector = chosen_detector(args)
     embedder = open_embedder(args, args.model, batch_size=MAX_BATCH, flip=False)
-    recognizer = Recognizer(FaceModel(detector, embedder))
+    model = FaceModel(detector, embedder)
+    threshold = source.squared_l2(embedder.facts, flip=False, crop=model.size)
+    recognizer = Recognizer(model)
     people = People(args.store, recognizer.probe(), limits.enrolled, embedder.fingerprint)
     settings = Settings(
-        threshold=1 - args.threshold / 2,  # as a cosine
+        threshold=1 - threshold / 2,  # as a cosine
         model=Path(args.model).name,
         web=Path(__file__).parent / "web",
         limits=limits,

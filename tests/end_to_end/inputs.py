@@ -35,12 +35,17 @@ def write_photos(folder: Path, counts: tuple[int, ...] = IMAGES, first: int = 0)
 
 
 def write_pairs(path: Path, first: int = 100, names: bool = False) -> None:
-    """Write a pair set of invented people, half of the pairs genuine."""
+    """Write a pair set of invented people, half of the pairs genuine.
+
+    names: also who they are, and that no face was found in the right images of pairs 4 and 5.
+    """
     people = [(first + i, first + i + 1 - (i % 2)) for i in range(PAIRS)]
     images = [face(one, side, 90) for pair in people for side, one in enumerate(pair)]
     identities = [f"p{one % 7}" for pair in people for one in pair]
     flags = np.array([left == right for left, right in people])
-    write_pair_set(path, PairSet(images, flags, identities if names else ()))
+    failed = ["right" if pair in (4, 5) else "" for pair in range(PAIRS)]
+    more = {"identities": identities, "columns": {"failed": failed}} if names else {}
+    write_pair_set(path, PairSet(images, flags, **more))
 
 
 def write_dataset(folder: Path, counts: tuple[int, ...] = IMAGES, first: int = 0) -> Path:

@@ -7,7 +7,7 @@ from arcface_mxnet.eval.evaluation import (
     rates_at_fars,
     shared_identities,
 )
-from arcface_mxnet.eval.intervals import identity_bootstrap, wilson
+from arcface_mxnet.eval.intervals import People, bootstraps, identity_bootstrap, wilson
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings
 from arcface_mxnet.eval.protocols import verify_pairs
 from arcface_mxnet.eval.scores import tar_at_far
@@ -137,3 +137,25 @@ def test_a_genuine_pair_is_drawn_with_its_one_person():
         lambda weights: sums.append(weights.sum()) or 0.0, people, people, np.random.default_rng(0)
     )
     assert set(sums) == {30.0}  # as many as there are people, whoever was drawn
+
+
+def test_what_is_right_adds_up_to_the_accuracy_of_each_fold():
+    result = evaluate("lfw", embeddings(noise=2.0))
+    by_fold = result.is_right.reshape(10, 20).mean(axis=1)
+    assert by_fold.tolist() == pytest.approx([fold.accuracy for fold in result.published.per_fold])
+    assert 0 < (~result.is_right).sum() < 200
+
+
+def test_a_pair_occurs_as_often_as_its_people_by_hand():
+    people = People(["a", "a", "b"], ["a", "b", "c"])
+    assert people.count == 3
+    # a is drawn 3 times, b twice, c never: pairs (a, a), (a, b) and (b, c).
+    assert people.weights(np.array([3, 2, 0])).tolist() == [3.0, 6.0, 0.0]
+
+
+def test_several_statistics_are_of_the_same_draws():
+    rng = np.random.default_rng
+    one, other = bootstraps(lambda drawn: (drawn[0], drawn[0] + 1.0), 5, rng(0), 100)
+    assert (one[0] + 1, one[1] + 1) == other
+    silent = bootstraps(lambda drawn: [np.nan], 5, rng(0), 100)[0]
+    assert np.isnan(silent).all()

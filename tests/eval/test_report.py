@@ -9,8 +9,6 @@ from arcface_mxnet.eval.bad_cases import wrong_pairs
 from arcface_mxnet.eval.evaluation import evaluate
 from arcface_mxnet.eval.pair_embeddings import PairEmbeddings
 from arcface_mxnet.eval.pair_sets import PairSet
-from arcface_mxnet.eval.pca import verify_components
-from arcface_mxnet.eval.protocols import verify_pairs
 from arcface_mxnet.eval.report import Entry, write_json, write_report
 import cv2
 import numpy as np
@@ -130,32 +128,6 @@ def test_worst_mistakes_come_first(entries):
     assert evaluation.is_genuine[rejects].all()
     assert (np.diff(evaluation.cosines[accepts]) <= 0).all()
     assert (np.diff(evaluation.cosines[rejects]) >= 0).all()
-
-
-def test_all_components_change_nothing_but_the_centre():
-    embeddings = noisy(1.0)
-    both = embeddings.flip_sum
-    both -= both.mean(axis=0)
-    full = verify_components(both[0::2], both[1::2], embeddings.is_genuine, 24, folds=1)
-    plain = verify_pairs(both[0::2], both[1::2], embeddings.is_genuine, folds=1)
-    assert full.accuracy == pytest.approx(plain.accuracy)
-    assert full.threshold == pytest.approx(plain.threshold)
-
-
-def test_components_are_fitted_without_the_fold_that_is_judged():
-    """The signal lies in two dimensions, but fold 2 has a loud one of its own."""
-    embeddings = noisy(0.3, num_pairs=200, dimension=2)
-    both = np.pad(embeddings.flip_sum, ((0, 0), (0, 1)))
-    loud = both.copy()
-    loud[200:, 2] = np.random.default_rng(1).normal(scale=100, size=200)
-    flags = embeddings.is_genuine
-    quiet = verify_components(both[0::2], both[1::2], flags, 2, folds=2)
-    mixed = verify_components(loud[0::2], loud[1::2], flags, 2, folds=2)
-    # Judging fold 2 uses the components of fold 1, which know nothing of the loud dimension.
-    assert mixed.per_fold[1].accuracy > 0.7
-    assert mixed.per_fold[0].accuracy < quiet.per_fold[0].accuracy
-    with pytest.raises(ValueError, match="4 components: 200 training images of 3 numbers"):
-        verify_components(both[0::2], both[1::2], flags, 4, folds=2)
 
 
 def test_curves_are_told_apart_by_a_legend(entries):

@@ -14,6 +14,7 @@ from arcface_mxnet.data.packing import PackOptions, pack
 from arcface_mxnet.data.records import RecordReader
 from arcface_mxnet.eval import pair_lists
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set, write_pair_set
+from arcface_mxnet.eval.scored_pairs import ScoredPairs, read_scored_pairs, write_scored_pairs
 from arcface_mxnet.megaface.features import feature_bytes, feature_dim, read_feature
 from arcface_mxnet.megaface.packed import FeatureStore, StoreWriter
 import numpy as np
@@ -109,6 +110,40 @@ reader("pairset-decoded", pair_files, "lfw.bin",
        lambda f: _named_error(all_images, f), is_pair_set)  # fmt: skip
 reader("pairset-names", named, "lfw.pairs.tsv", lambda f: read_pair_set(f / "lfw.bin"),
        is_pair_set, "eval.pair_sets")  # fmt: skip
+
+
+def columned() -> dict[str, bytes]:
+    return pair_files(columns={"age": ["30", ""], "failed": ["", "left"]})
+
+
+reader("pairset-columns", columned, "lfw.columns.tsv",
+       lambda f: read_pair_set(f / "lfw.bin").columns,
+       lambda columns: all(len(values) == 2 for values in columns.values()),
+       "eval.pair_columns")  # fmt: skip
+
+
+def score_file() -> dict[str, bytes]:
+    facts = dict.fromkeys(("model", "model_sha256", "engine", "dtype", "flip", "target",
+                           "pack_sha256", "failures"), "x")  # fmt: skip
+    flags = np.array([True, False, True])
+    names = np.array(["ann", "bo", "Çé"])
+    given = ScoredPairs(
+        facts, np.array([0.5, 0.1, 0.9]), flags, flags, names, names, {"age": names}
+    )
+    with tempfile.TemporaryDirectory() as name:
+        write_scored_pairs(Path(name, "out.scores.npz"), [given])
+        return files_of(Path(name))
+
+
+def are_scores(found: list[ScoredPairs]) -> bool:
+    return all(
+        np.isfinite(one.cosines).all() and len(one.is_right) == len(one.cosines) for one in found
+    )
+
+
+reader("scored-pairs", score_file, "out.scores.npz",
+       lambda f: read_scored_pairs(f / "out.scores.npz"), are_scores,
+       "eval.scored_pairs")  # fmt: skip
 
 
 MARKER = b'{"files": ["lfw.bin", "lfw.pairs.tsv"], "command": "arcface-pack-pairs"}\n'

@@ -13,6 +13,7 @@ from arcface_mxnet.data.lists import Entry, read_list
 from arcface_mxnet.eval import pair_lists
 from arcface_mxnet.eval.folder_pairs import ListedPair
 from arcface_mxnet.eval.ijb_lists import read_faces, read_search_list, read_template_pairs
+from arcface_mxnet.eval.threshold_card import read_card, threshold_of
 from arcface_mxnet.eval.ytf import read_splits
 from arcface_mxnet.megaface import align, align_photos
 from arcface_mxnet.megaface.lists import (
@@ -52,6 +53,22 @@ def is_pairs(pairs):
     )  # fmt: skip
 
 
+CARD = {
+    "format": "arcface threshold card", "version": 1, "model": "m", "model_sha256": "1",
+    "engine": "mxnet", "dtype": "float32", "crop": [112, 112], "target": "lfw",
+    "pack_sha256": "2", "num_impostor": 10,
+    "thresholds": {"none": [{"far": 0.1, "cosine": 0.5}, {"far": 1e-6, "impostors_needed": 9}]},
+}  # fmt: skip
+
+
+def far_of_card(folder: Path) -> float:
+    given = {"model": "1", "dtype": "float32"}
+    card = read_card(folder / "card.json")
+    return threshold_of(card, 0.1, embedding=given, flip="none", crop=(112, 112))
+
+
+reader("threshold-card", one("card.json", json.dumps(CARD).encode()), "card.json", far_of_card,
+       lambda cosine: -2 <= cosine < 1.0001, "eval.threshold_card")  # fmt: skip
 FACES = f"{HEADER}\nann/0.png" + "\t1" * len(FACTS) + "\n"
 reader("faces", one("faces.tsv", FACES.encode()), "faces.tsv", read_facts,
        lambda found: isinstance(found, dict) and all(isinstance(v, str) for v in found.values()),

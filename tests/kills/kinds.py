@@ -112,12 +112,14 @@ def _read_dataset(folder: Path) -> Hashable:
 def _write_pairs(folder: Path, version: int, names: bool = True) -> None:
     images = [_png(10 * version + number) for number in range(8)]
     paths = [f"{version}/{number}.png" for number in range(8)] if names else ()
-    write_pair_set(folder / "lfw.bin", PairSet(images, np.array([True, False] * 2), (), paths))
+    columns = {"age": [str(version)] * 4} if names else {}
+    flags = np.array([True, False] * 2)
+    write_pair_set(folder / "lfw.bin", PairSet(images, flags, (), paths, columns))
 
 
 def _read_pairs(folder: Path) -> Hashable:
     found = read_pair_set(folder / "lfw.bin")
-    return _digest(b"".join(found.images)), tuple(found.paths)
+    return _digest(b"".join(found.images)), tuple(found.paths), str(found.columns)
 
 
 def _vectors(version: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Figures worked out by hand on a handful of distances."""
 
-from arcface_mxnet.eval.scores import OperatingPoint
+from arcface_mxnet.eval.scores import OperatingPoint, impostors_needed
 from arcface_mxnet.megaface import measures
 from arcface_mxnet.megaface.pairs import GenuinePairs
 from arcface_mxnet.megaface.search import IdentificationResult, identify
@@ -38,9 +38,17 @@ def test_operating_points(result):
     found = measures.operating_point(result, 0.2)
     assert (found.point.far, found.point.tar) == (2 / 16, 0.5) and found.exact
     assert found.point.threshold == 1 - found.distance / 2
-    none = measures.operating_point(result, 1e-6)
+    none = measures.operating_point(result, 0.1)  # 1 of 16, and the nearest pair lets 2 in
     assert none.point == OperatingPoint(np.inf, far=0, tar=0) and none.exact
     assert none.distance is None
+
+
+@pytest.mark.parametrize(("allowed", "is_given"), [(1 / 16, True), (0.0624, False), (1e-8, False)])
+def test_a_rate_that_the_negatives_cannot_support_is_refused(result, allowed, is_given):
+    found = measures.operating_point(result, allowed)  # of 16 negatives
+    assert (found.point is not None) == is_given
+    assert found.negatives_needed == impostors_needed(allowed)
+    assert is_given or found.distance is None
 
 
 def test_operating_point_takes_the_largest_rate_within_the_limit():
@@ -51,7 +59,10 @@ def test_operating_point_takes_the_largest_rate_within_the_limit():
     found = measures.operating_point(one, 1e-6)
     assert (found.point.tar, found.point.far) == (0.75, 1e-6)
     assert (found.distance, found.exact) == (0.3, True)
-    assert measures.operating_point(one, 9e-7).point.tar == 0.25
+    assert measures.operating_point(one, 9e-7).point is None  # a million negatives
+    few = IdentificationResult(1000, pairs, nothing, nothing, nothing, np.zeros(1000),
+                               pairs.distance, np.array([0, 2, 2, 5]), 4, 0.1)  # fmt: skip
+    assert measures.operating_point(few, 1e-6).point.tar == 0.25
 
 
 @pytest.mark.parametrize(
@@ -99,6 +110,7 @@ def test_open_set_by_hand():
     assert fnir.tolist() == [1, 1, 0.5]
     assert measures.miss_rate_at(result, 0.6) == 1
     assert measures.miss_rate_at(result, 1) == 0.5
+    assert measures.miss_rate_at(result, 0.4) is None  # of two probes
 
 
 def test_traditional_gallery_holds_one_image_of_each_other_person():

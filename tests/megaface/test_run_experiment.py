@@ -245,10 +245,32 @@ def test_intervals_are_of_the_pairs_accepted(data):
     results = json.loads(
         (data / "out" / "results_facescrub_megaface_synthetic_300_1.json").read_text()
     )
-    for point in results["tpr_at_fpr"]:
+    negatives = results["probes"] * results["distractors"]
+    supported = [p for p in results["tpr_at_fpr"] if p["allowed"] * negatives >= 1]
+    assert 1 <= len(supported) < len(results["tpr_at_fpr"])
+    for point in supported:
         accepted = pairs.distance <= point["distance"]
         assert point["tpr"] == accepted.mean()
         assert tuple(point["interval_95"]) == person_interval(pairs, accepted)
+
+
+def test_rates_that_the_negatives_cannot_support_are_refused(data, capsys):
+    assert run_experiment.main(command(data, sizes=["10"])) == 0
+    results = json.loads(
+        (data / "out" / "results_facescrub_megaface_synthetic_10_1.json").read_text()
+    )
+    negatives = results["probes"] * 10
+    for point in results["tpr_at_fpr"]:
+        needed = round(1 / point["allowed"])
+        assert (point["tpr"] is None) == (negatives < needed) == ("negatives_needed" in point)
+        assert point["tpr"] is not None or point["negatives_needed"] == needed
+    for one in results["open_set"]:
+        assert (one["fnir"] is None) == (results["probes"] * one["fpir"] < 1)
+    out = capsys.readouterr().out
+    said = f"VR@1e-6 needs 1,000,000 negatives; {results['probes']} probes x 10 distractors are"
+    assert said in out
+    page = (data / "out" / "report_synthetic.html").read_text()
+    assert "needs 1,000,000 negatives" in page
 
 
 def test_results_of_another_algorithm_are_not_mixed_in(data, capsys):

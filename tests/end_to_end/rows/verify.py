@@ -10,6 +10,7 @@ from unittest import mock
 
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.eval import verification
+from arcface_mxnet.eval.scored_pairs import read_scored_pairs
 import numpy as np
 import pytest
 
@@ -142,6 +143,39 @@ def writes_a_page(base, given):
 def writes_figures(base, given):
     assert not (base.folder / "again.json").exists()
     assert json.loads((given.folder / "again.json").read_text()) == base.entries
+    (scored,) = read_scored_pairs(given.folder / "again.json")
+    assert (len(scored.cosines), scored.facts["model_sha256"]) == (
+        PAIRS,
+        base.entry["model_sha256"],
+    )
+    assert scored.is_right.mean() == pytest.approx(base.figures()["accuracy"])
+
+
+@VERIFY.row("--card", value="card.json")
+def writes_thresholds(base, given):
+    assert not (base.folder / "card.json").exists()
+    card = json.loads((given.folder / "card.json").read_text())
+    assert card["model_sha256"] == given.entry["model_sha256"]
+    assert [row["far"] for row in card["thresholds"]["sum"] if "cosine" in row] == [0.1]
+    assert card["thresholds"]["sum"][0]["cosine"] == given.entry["tar_at_far"][0]["cosine"]
+    assert card["thresholds"]["none"][0] != card["thresholds"]["sum"][0]
+
+
+@VERIFY.row("--failures", value="count", on=("--target", "other"))
+def rejects_what_was_not_found(base, given):
+    assert "no face was found in 2 of 80 pairs" in base.said and "failures" not in base.entry
+    failures = given.entry["failures"]
+    assert (failures["mode"], failures["fta"], failures["fte"]) == ("count", 2 / 80, 0)
+    assert failures["error_rates"][0]["gfrr"] > failures["error_rates"][0]["fnmr"]
+    assert "(2 of 80 pairs lack a face and are rejected)" in given.out
+
+
+@VERIFY.row("--failures", value="skip", on=("--target", "other"))
+def leaves_out_what_was_not_found(base, given):
+    assert given.entry["failures"]["mode"] == "skip"
+    pairs = [run.entry["num_genuine"] + run.entry["num_impostor"] for run in (base, given)]
+    assert pairs == [PAIRS, PAIRS - 2]
+    assert "(2 of 80 pairs lack a face and are left out)" in given.out
 
 
 @VERIFY.row("--gpu", value="9")
