@@ -88,7 +88,7 @@ print(*missing)
 OF_MXNET = {
     "align.mxnet_network", "batches.mining", "batches.source", "batches.triplets", "data.batches",
     "data.mining", "embedding.mxnet_runner", "engines.reference", "export.gluon_block",
-    "export.torch_command", "export.torch_state", "fetch.mtcnn", "fetch.sface",
+    "export.torch_state", "fetch.mtcnn", "fetch.sface",
 }  # fmt: skip
 WITHOUT = [
     "align",

@@ -55,6 +55,33 @@ def raw_pixel_layer(graph: Graph) -> str | None:
     return None
 
 
+def pixel_scaling(graph: Graph) -> tuple[float, float] | None:
+    """Return (mean, factor) where the first layers make (x - mean) * factor of "data" and no more.
+
+    None where they do anything else.
+    """
+    place, mean, factor = None, 0.0, 1.0
+    for index, node in enumerate(graph.nodes):
+        if node.is_variable:
+            place = index if node.name == DATA else place
+        elif place is not None and [entry.node for entry in node.inputs] == [place]:
+            number = node.get("scalar", None)
+            if node.operator == "_copy":
+                pass
+            elif node.operator == "_minus_scalar" and factor == 1:
+                mean += number
+            elif node.operator == "_mul_scalar":
+                factor *= number
+            elif node.operator == "_div_scalar" and number:
+                factor /= number
+            else:
+                return None
+            place = index
+        elif place is not None and any(entry.node == place for entry in node.inputs):
+            return mean, factor
+    return None
+
+
 def _passes(node: Node) -> bool:
     if node.operator in NEUTRAL:
         return node.get("scalar", None) == NEUTRAL[node.operator]

@@ -95,9 +95,12 @@ def square(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) ->
 
 @operator("clip")
 def clip(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) -> str:
+    values = [options.number(key) for key in ("a_min", "a_max")]
+    if not values[0] <= values[1]:  # MXNet looks at a_max first, ONNX at the least
+        raise options.refusal("a_min {} above a_max {}".format(*values))
     limits = [
-        graph.constant(f"{node.name}_{key}", np.array(options.number(key), np.float32))
-        for key in ("a_min", "a_max")
+        graph.constant(f"{node.name}_{key}", np.array(value, np.float32))
+        for key, value in zip(("a_min", "a_max"), values, strict=True)
     ]
     return graph.add("Clip", [inputs[0], *limits], output_of(node))
 
@@ -105,7 +108,7 @@ def clip(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) -> s
 def _reduction(op_type: str):
     def handler(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) -> str:
         rank = graph.rank(inputs[0])
-        axes = options.axes("axis", rank)
+        axes, is_kept = options.axes("axis", rank), options.flag("keepdims", False)
         if node.operator == "norm":
             if options.integer("ord", 2) != 2:
                 raise options.refusal("a norm of another order than 2")
@@ -113,7 +116,8 @@ def _reduction(op_type: str):
                 raise options.refusal(f"a norm in {kind}")
         elif options.flag("exclude", False):
             axes = [axis for axis in range(rank) if axis not in axes]
-        is_kept = options.flag("keepdims", False)
+            if not axes:
+                return inputs[0]
         axes, kept = sorted(axes or range(rank)), int(is_kept)
         if len(axes) < rank or is_kept:
             return graph.add_over(op_type, inputs[0], output_of(node), axes, keepdims=kept)

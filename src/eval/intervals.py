@@ -63,7 +63,9 @@ def identity_bootstrap(
     statistic(weights) gets a weight per pair, float (P,): how often the pair occurs when its
     identities are drawn with replacement (once for a genuine pair, both for an impostor pair).
     It may return NaN for a draw without one class; such draws are left out.
-    Pairs of one person are not independent; this interval is as wide as that makes it.
+    Pairs of one person are not independent; this interval is as wide as that makes it, and wider
+    than need be for impostor pairs whose people occur in few others.
+    Source: Owen 2007, "The pigeonhole bootstrap".
     """
     people = People(left_identity, right_identity)
     return bootstrap(

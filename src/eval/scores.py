@@ -118,12 +118,13 @@ def tars_at_fars(
 
 
 def impostors_needed(far: float) -> int:
-    """Return the smallest number of negatives that can support a FAR above 0: one may pass.
+    """Return the smallest number of negatives that can support a FAR: so many that one may pass,
+    and for a FAR of 0 one that may not.
 
     This is the one rule for every rate of false alarms, whatever its negatives are: impostor
     pairs (FAR), probe x distractor pairs (FPR) or probes whose person is not enrolled (FPIR).
     """
-    return math.ceil(round(1.0 / far, 6))
+    return math.ceil(round(1.0 / far, 6)) if far else 1
 
 
 def may_pass(far: float, count: int) -> int:
@@ -135,8 +136,8 @@ def may_pass(far: float, count: int) -> int:
 
 
 def is_supported(far: float, count: int) -> bool:
-    """Tell whether `count` negatives can support a FAR: 0, or one of which at least one passes."""
-    return far == 0 or count >= impostors_needed(far)
+    """Tell whether `count` negatives can support a FAR."""
+    return count >= impostors_needed(far)
 
 
 def _operating_point(genuine: np.ndarray, impostor: np.ndarray, far: float) -> OperatingPoint:

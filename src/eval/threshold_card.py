@@ -6,7 +6,8 @@ and for each way of joining an image with its mirror image ("none": the plain em
 
     {"format": "arcface threshold card", "version": 1, "made_by": "arcface_mxnet 0.1.0",
      "model": "models/sface-m1,0", "model_sha256": ..., "engine": "onnxruntime",
-     "dtype": "float32", "crop": [112, 112], "target": "lfw", "pack_sha256": ...,
+     "dtype": "float32", "input": "", "crop": [112, 112], "alignment": "published template",
+     "target": "lfw", "pack_sha256": ...,
      "failures": "crop", "num_genuine": 3000, "num_impostor": 3000,
      "thresholds": {"none": [{"far": 0.001, "cosine": .., "cosine_interval": [low, high],
                               "squared_l2": .., "reached_far": .., "far_interval": [low, high],
@@ -14,7 +15,9 @@ and for each way of joining an image with its mirror image ("none": the plain em
                              {"far": 1e-06, "impostors_needed": 1000000}], "sum": [...]}}
 
 Intervals hold 95 %: those of rates are Wilson's; that of a threshold is by the ranks of the
-impostor scores, null where it is open.  A pair is accepted when cosine >= the threshold.
+impostor scores, null where it is open.  A pair is accepted when cosine >= the threshold.  input:
+what an ONNX file of others is fed, "" for networks of ours.  alignment: "published template" for
+crops of a size that has one, else "unknown": crops are taken to be cut as those of the pair set.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..align.template import SIZES
 from ..files import replace_file
 from ..limits import parse_json, read_limited, shown
 from .evaluation import FARS, Evaluation, RateAtFar, rates_at_fars
@@ -44,7 +48,7 @@ NEVER = -2.0  # the cosine of what is never accepted (failures.py)
 class ThresholdCard:
     """A card as read from `path`.
 
-    facts: "model", "model_sha256", "engine", "dtype", "target", "pack_sha256" as text.
+    facts: "model", "model_sha256", "engine", "dtype", "input", "target", "pack_sha256" as text.
     crop: (height, width) in pixels.  thresholds: rows by "none", "sum" or "concat".
     """
 
@@ -84,7 +88,9 @@ def write_card(
         "model_sha256": embedding["model"],
         "engine": embedding["engine"],
         "dtype": embedding["dtype"],
+        "input": embedding.get("input", ""),
         "crop": list(crop),
+        "alignment": "published template" if tuple(crop) in SIZES else "unknown",
         "target": evaluation.target,
         "pack_sha256": pack_fingerprint,
         "failures": evaluation.failures.mode if evaluation.failures else "crop",
@@ -131,7 +137,7 @@ def read_card(path: str | os.PathLike) -> ThresholdCard:
             f"{path}: a threshold card of version {shown(card.get('version'))}; this program reads "
             f"version {VERSION}; {_make()}"
         )
-    names = ("model", "model_sha256", "engine", "dtype", "target", "pack_sha256")
+    names = ("model", "model_sha256", "engine", "dtype", "input", "target", "pack_sha256")
     facts = {name: card.get(name) for name in names}
     bad = [name for name, value in facts.items() if not isinstance(value, str)]
     crop, thresholds = card.get("crop"), card.get("thresholds")
@@ -172,19 +178,22 @@ def threshold_of(
 ) -> float:
     """Return the cosine from which on two embeddings are accepted at that FAR.
 
-    embedding: "model" (fingerprint) and "dtype" of what embeds now, flip: "none", "sum" or
+    embedding: "model" (fingerprint), "dtype" and "input" of what embeds now, flip: "none", "sum" or
     "concat", crop: (height, width).
     Raises ValueError if the card was made for another embedding, or has no threshold at far; the
     message says what each of them is and what to do.
     """
-    here = {"model_sha256": embedding["model"], "dtype": embedding["dtype"]}
-    for name, value in here.items():
-        if card.facts[name] != value:
-            words = {"model_sha256": "model", "dtype": "--dtype"}[name]
+    facts = card.facts
+    for words, there, here in (
+        ("model", facts["model_sha256"], embedding["model"]),
+        ("--dtype", facts["dtype"], embedding["dtype"]),
+        ("input", facts["input"], embedding.get("input", "")),
+    ):
+        if there != here:
+            of = f"{facts['model']} ({there})" if words == "model" else there or "none declared"
             raise ValueError(
-                f"{card.path}: this threshold card is of another {words}: "
-                f"{_of(card, name)}, not {value}; embeddings of another {words} have "
-                f"other thresholds; {_make()}"
+                f"{card.path}: this threshold card is of another {words}: {of}, not "
+                f"{here or 'none declared'}; other embeddings have other thresholds; {_make()}"
             )
     if card.crop != tuple(crop):
         raise ValueError(
@@ -214,12 +223,6 @@ def _at(card: ThresholdCard, flip: str, far: float) -> float:
             "make a card from more pairs"
         )
     return float(row["cosine"])
-
-
-def _of(card: ThresholdCard, name: str) -> str:
-    if name == "dtype":
-        return card.facts[name]
-    return f"{card.facts['model']} ({card.facts[name]})"
 
 
 def _number(flip: str) -> int:

@@ -13,20 +13,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from arcface_mxnet.checkpoints.network import StoredNetwork, read_network
+from arcface_mxnet.checkpoints.network import read_network
 from arcface_mxnet.cli import run
-from arcface_mxnet.engines.parity import Parity
-from arcface_mxnet.export.crops import read_crops
 from arcface_mxnet.export.torch_archive import write_archive
-from arcface_mxnet.export.torch_state import torch_state
-from arcface_mxnet.importing.from_onnx import Imported
-from arcface_mxnet.importing.from_torch import COUNTER
-from arcface_mxnet.importing.preprocessing import Preprocessing
-from arcface_mxnet.importing.proof import COMPARED, checked, face_like_crops, file_embeddings
 from arcface_mxnet.importing.safetensors_file import write_safetensors
-from arcface_mxnet.importing.torch_networks import PIXEL_MEAN, PIXEL_SCALE, TorchNetwork
-from arcface_mxnet.importing.torch_reference import INPUT, OUTPUT, reference_model
-import numpy as np
 
 WRITERS = {".pth": write_archive, ".pt": write_archive, ".safetensors": write_safetensors}
 
@@ -54,6 +44,11 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def work() -> None:
+        # What needs MXNet is imported here: without it run() says what to install.
+        from arcface_mxnet.export.crops import read_crops
+        from arcface_mxnet.export.torch_state import compare_with_torch, torch_state
+        from arcface_mxnet.importing.proof import COMPARED, face_like_crops
+
         write = WRITERS.get(Path(args.torch).suffix)
         if write is None:
             raise ValueError(f"--torch {args.torch!r}: give a name in {', '.join(WRITERS)}")
@@ -62,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         crops = face_like_crops(known.size, COMPARED)
         if args.crops:
             crops = read_crops(args.crops, known.size, limit=COMPARED)
-        parity = compare(network, known, state, crops, args.model)
+        parity = compare_with_torch(network, known, state, crops, args.model)
         write(args.torch, state)
         print(
             f"{args.torch}: {known.title}, {len(state)} arrays; what arcface_torch makes of it "
@@ -70,25 +65,6 @@ def main(argv: list[str] | None = None) -> int:
         )
 
     return run(work)
-
-
-def compare(
-    network: StoredNetwork,
-    known: TorchNetwork,
-    state: dict[str, np.ndarray],
-    rgb_nhwc: np.ndarray,
-    source: str,
-) -> Parity:
-    """Return how near the module with this state comes to MXNet on crops (N, H, W, 3), uint8.
-
-    Raises ValueError if it is not as near as one network must be.
-    """
-    fed = Preprocessing("rgb", (PIXEL_MEAN,), (PIXEL_SCALE,), known.size)
-    arrays = {name: array for name, array in state.items() if not name.endswith(COUNTER)}
-    model = Imported(network, fed, known.size, INPUT, OUTPUT, None)
-    raw = rgb_nhwc.transpose(0, 3, 1, 2)  # (N, 3, H, W)
-    found = file_embeddings(model, reference_model(known, arrays), fed.apply(raw), source)
-    return checked(network, raw, found, source, "arcface_torch would")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,11 @@ import numpy as np
 from ..checkpoints.graph import parse_graph
 from ..checkpoints.network import StoredNetwork, computes_the_same
 from ..checkpoints.nodes import Entry, Graph, Node
+from ..engines.parity import Parity
+from ..importing.from_onnx import Imported
 from ..importing.from_torch import COUNTER, EMBEDDING_NORM, FIRST
+from ..importing.preprocessing import Preprocessing
+from ..importing.proof import checked, file_embeddings
 from ..importing.torch_networks import (
     EPS,
     IRESNETS,
@@ -26,6 +30,7 @@ from ..importing.torch_networks import (
     iresnet,
     mobilefacenet,
 )
+from ..importing.torch_reference import INPUT, OUTPUT, reference_model
 
 SCALARS = ("_minus_scalar", "_mul_scalar", "_div_scalar")
 PASSING = ("Dropout", "_copy")  # outside training they pass their input on
@@ -71,6 +76,25 @@ def torch_state(network: StoredNetwork) -> tuple[TorchNetwork, dict[str, np.ndar
         if role == "running_var":
             state[f"{stem}.{COUNTER}"] = np.array(0, np.int64)
     return known, state
+
+
+def compare_with_torch(
+    network: StoredNetwork,
+    known: TorchNetwork,
+    state: dict[str, np.ndarray],
+    rgb_nhwc: np.ndarray,
+    source: str,
+) -> Parity:
+    """Return how near the module with this state comes to MXNet on crops (N, H, W, 3), uint8.
+
+    Raises ValueError if it is not as near as one network must be.
+    """
+    fed = Preprocessing("rgb", (PIXEL_MEAN,), (PIXEL_SCALE,), known.size)
+    arrays = {name: array for name, array in state.items() if not name.endswith(COUNTER)}
+    model = Imported(network, fed, known.size, INPUT, OUTPUT, None)
+    raw = rgb_nhwc.transpose(0, 3, 1, 2)  # (N, 3, H, W)
+    found = file_embeddings(model, reference_model(known, arrays), fed.apply(raw), source)
+    return checked(network, raw, found, source, "arcface_torch would")
 
 
 def _found(network: StoredNetwork) -> TorchNetwork:

@@ -14,20 +14,17 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from arcface_mxnet.checkpoints.graph import to_json
-from arcface_mxnet.checkpoints.load import mxnet_arrays, save_checkpoint
-from arcface_mxnet.checkpoints.network import StoredNetwork
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
-from arcface_mxnet.engines.onnx_file import read_onnx
-from arcface_mxnet.export.crops import read_crops
-from arcface_mxnet.importing.from_onnx import Imported, import_onnx
-from arcface_mxnet.importing.from_torch import import_torch
-from arcface_mxnet.importing.norms import LEAST_CROPS, with_measured_norms
 from arcface_mxnet.importing.preprocessing import COLORS, parse_numbers
-from arcface_mxnet.importing.proof import COMPARED, compare_with_file, face_like_crops
-import mxnet as mx
-import numpy as np
+
+if TYPE_CHECKING:
+    from arcface_mxnet.checkpoints.network import StoredNetwork
+    from arcface_mxnet.importing.from_onnx import Imported
+    import numpy as np
+
+# What needs MXNet or onnx is imported where it is used: without it run() says what to install.
 
 MOST_CROPS = 256
 
@@ -75,6 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def work() -> None:
+        from arcface_mxnet.importing.proof import COMPARED, compare_with_file
+
         prefix = args.prefix or str(Path(args.file).with_suffix(""))
         imported, data = _imported(args)
         crops, kind = _crops(args.crops, imported.size)
@@ -95,12 +94,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def write(prefix: str, network: StoredNetwork) -> None:
     """Write checkpoint number 0 of a prefix, symbol and parameters, both or neither."""
+    from arcface_mxnet.checkpoints.load import as_symbol, mxnet_arrays, save_checkpoint
+
     states = network.graph.states()
     arrays = mxnet_arrays(network.parameters)
     save_checkpoint(
         prefix,
         0,
-        mx.sym.load_json(to_json(network.graph)),
+        as_symbol(network.graph),
         {name: value for name, value in arrays.items() if name not in states},
         {name: value for name, value in arrays.items() if name in states},
     )
@@ -117,7 +118,12 @@ def _imported(args: argparse.Namespace) -> tuple[Imported, bytes]:
     if not args.file.lower().endswith(".onnx"):
         if args.output or args.keep_bias:
             raise ValueError("--output and --keep-bias are for ONNX files")
+        from arcface_mxnet.importing.from_torch import import_torch
+
         return import_torch(args.file, **options)
+    from arcface_mxnet.engines.onnx_file import read_onnx
+    from arcface_mxnet.importing.from_onnx import import_onnx
+
     data = read_onnx(args.file)
     return (
         import_onnx(data, args.file, output=args.output, restore=not args.keep_bias, **options),
@@ -126,12 +132,17 @@ def _imported(args: argparse.Namespace) -> tuple[Imported, bytes]:
 
 
 def _crops(folder: str, size: tuple[int, int]) -> tuple[np.ndarray, str]:
+    from arcface_mxnet.export.crops import read_crops
+    from arcface_mxnet.importing.proof import COMPARED, face_like_crops
+
     if folder:
         return read_crops(folder, size, limit=MOST_CROPS), "crops"
     return face_like_crops(size, COMPARED), "smooth random images"
 
 
 def _with_norms(imported: Imported, crops: np.ndarray | None) -> str:
+    from arcface_mxnet.importing.norms import LEAST_CROPS, with_measured_norms
+
     count = len(imported.restored)
     if crops is None or len(crops) < LEAST_CROPS:
         return (

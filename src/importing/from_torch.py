@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 import os
+import re
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from .torch_reference import INPUT, OUTPUT, reference_model
 COUNTER = "num_batches_tracked"  # batches that a norm saw in training; nothing is computed of it
 # The first parameter of each network, by which prefixes such as "module." are seen.
 FIRST = ("conv1.weight", "layers.0.layers.0.weight")
+PREFIX = re.compile(r"(?!(.*\.)?layers?\d?\.\d+\.$).*\.", re.DOTALL)  # of no inner layer
 EMBEDDING_NORM = "fc1"
 
 
@@ -62,8 +64,8 @@ def without_prefix(
 
     What counts batches is left out.
     """
-    ends = [name.removesuffix(first) for first in FIRST for name in arrays if name.endswith(first)]
-    prefixes = sorted({end for end in ends if not end or end.endswith(".")}, key=len)
+    ends = {name.removesuffix(first) for first in FIRST for name in arrays if name.endswith(first)}
+    prefixes = sorted((end for end in ends if not end or PREFIX.fullmatch(end)), key=len)
     prefix = prefixes[0] if prefixes else ""
     kept, others = {}, []
     for name, array in arrays.items():

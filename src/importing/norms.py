@@ -13,7 +13,7 @@ from dataclasses import replace
 import mxnet as mx
 import numpy as np
 
-from ..checkpoints.graph import to_json
+from ..checkpoints.load import as_symbol
 from ..checkpoints.network import DATA, StoredNetwork
 
 LEAST_CROPS = 32  # fewer say too little of a mean and a variance
@@ -55,7 +55,7 @@ def _statistics(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return mean and variance of each channel of some layers, float64 (C,)."""
     outputs = replace(network.graph, outputs=tuple(entries))
-    symbol = mx.sym.load_json(to_json(outputs))
+    symbol = as_symbol(outputs)
     shape = (BATCH, 3, *rgb_nhwc.shape[1:3])
     executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=shape)
     for arrays in (executor.arg_dict, executor.aux_dict):

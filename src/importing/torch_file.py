@@ -67,6 +67,8 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
     except (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeError, RuntimeError,
             OverflowError, OSError) as error:  # fmt: skip
         reason = str(error)[:200] or type(error).__name__
+        if isinstance(error, UnicodeError):
+            reason = "a name in it is no UTF-8"
         if isinstance(error, OSError):
             if error.errno != errno.EINVAL:
                 raise

@@ -69,31 +69,38 @@ double pairwise_sum(const float* a, const float* b, int64_t n) {
 }  // namespace
 
 // scores: (lines, n).  lower, upper: the thresholds of line i are start[i] .. start[i + 1], lower
-// descending.
+// descending; another one is floor[i], numbered start[lines] + i.
 // surely: by threshold, the scores at or above upper.  threshold, column: where a score lies at
-// or above lower and below upper, the first `capacity` of them.  Returns how many there are.
+// or above lower and below upper, or at or above the floor, the first `capacity` of them.  Returns
+// how many there are.
 extern "C" int64_t compare(const float* scores, int64_t lines, int64_t n, const int64_t* start,
-                           const float* lower, const float* upper, int64_t* surely,
-                           int64_t capacity, int64_t* threshold, int64_t* column) {
+                           const float* lower, const float* upper, const float* floor,
+                           int64_t* surely, int64_t capacity, int64_t* threshold,
+                           int64_t* column) {
   int64_t found = 0;
+  const auto list = [&](int64_t number, int64_t at) {
+    if (found < capacity) {
+      threshold[found] = number;
+      column[found] = at;
+    }
+    ++found;
+  };
   for (int64_t k = 0; k < start[lines]; ++k) surely[k] = 0;
   for (int64_t line = 0; line < lines; ++line) {
     for (int64_t at = 0; at < n; at += kBlock) {
       const float* block = scores + line * n + at;
-      const int64_t size = n - at < kBlock ? n - at : kBlock;
+      const int64_t size = std::min(kBlock, n - at);
       const float top = highest(block, size);
+      if (top >= floor[line]) {
+        for (int64_t j = 0; j < size; ++j)
+          if (block[j] >= floor[line]) list(start[lines] + line, at + j);
+      }
       for (int64_t k = start[line + 1] - 1; k >= start[line] && top >= lower[k]; --k) {
         const Counts counts = count_at_least(block, size, lower[k], upper[k]);
         surely[k] += counts.upper;
         if (counts.lower == counts.upper) continue;
-        for (int64_t j = 0; j < size; ++j) {
-          if (!(block[j] >= lower[k] && block[j] < upper[k])) continue;
-          if (found < capacity) {
-            threshold[found] = k;
-            column[found] = at + j;
-          }
-          ++found;
-        }
+        for (int64_t j = 0; j < size; ++j)
+          if (block[j] >= lower[k] && block[j] < upper[k]) list(k, at + j);
       }
     }
   }

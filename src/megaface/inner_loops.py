@@ -1,10 +1,10 @@
 """The inner loops of the search, compiled (inner_loops.cc) or in plain numpy: the same bits.
 
-compare(scores, start, lower, upper): scores against thresholds.  scores: float32 (lines, n), C
-order; the thresholds of line i are start[i] .. start[i + 1], start: int64 (lines + 1,).
-lower, upper: float32 by threshold, lower descending in a line.  Returns (surely, threshold,
-column), all int64: how many scores of its line reach upper, by threshold; and, in any order, which
-scores lie in between: reach lower and not upper.
+compare(scores, start, lower, upper, floor): scores against thresholds.  scores: float32 (lines, n),
+C order; the thresholds of line i are start[i] .. start[i + 1], start: int64 (lines + 1,).  lower,
+upper: float32 by threshold, lower descending in a line.  floor: float32 by line.  Returns (surely,
+threshold, column), all int64: how many scores of its line reach upper, by threshold; and, in any
+order, which scores reach lower and not upper, and, as threshold len(lower) + i, the floor.
 
 compare_with_steps(scores, down, up, steps): scores against 1, 2, .. steps, at most 255.  down, up:
 float32 (lines,).  Returns (surely, line, step, column), int64: how many of all scores reach a step
@@ -45,21 +45,25 @@ class Plain:
     """In numpy."""
 
     def compare(
-        self, scores: np.ndarray, start: np.ndarray, lower: np.ndarray, upper: np.ndarray
+        self,
+        scores: np.ndarray,
+        start: np.ndarray,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        floor: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See the head of this file."""
         surely = np.zeros(len(lower), np.int64)
         columns = {}  # by threshold
-        for line, first, stop in zip(scores, start[:-1], start[1:], strict=True):
-            ascending = np.sort(line)
+        for i, line in enumerate(scores):
+            mine, ascending = slice(start[i], start[i + 1]), np.sort(line)
             low, high = (
-                len(line) - ascending.searchsorted(limit[first:stop]) for limit in (lower, upper)
+                len(line) - ascending.searchsorted(limit[mine]) for limit in (lower, upper)
             )
-            surely[first:stop] = high
-            for k in first + np.flatnonzero(low != high):
+            surely[mine] = high
+            for k in start[i] + np.flatnonzero(low != high):
                 columns[k] = np.flatnonzero((line >= lower[k]) & (line < upper[k]))
-        if not columns:
-            return surely, np.zeros(0, np.int64), np.zeros(0, np.int64)
+            columns[len(lower) + i] = np.flatnonzero(line >= floor[i])
         threshold = np.repeat(list(columns), [len(found) for found in columns.values()])
         return surely, threshold, np.concatenate(list(columns.values()))
 
@@ -104,7 +108,7 @@ class Compiled:
         self._compare, self._steps = library.compare, library.compare_with_steps
         self._places, self._distances = library.places, library.squared_distances
         number, array = ctypes.c_int64, ctypes.c_void_p
-        self._compare.argtypes = [array, number, number, *[array] * 4, number, array, array]
+        self._compare.argtypes = [array, number, number, *[array] * 5, number, array, array]
         self._steps.argtypes = [array, number, number, array, array, number, array, number] + [
             array
         ] * 3
@@ -114,18 +118,23 @@ class Compiled:
         self._places.restype = self._distances.restype = None
 
     def compare(
-        self, scores: np.ndarray, start: np.ndarray, lower: np.ndarray, upper: np.ndarray
+        self,
+        scores: np.ndarray,
+        start: np.ndarray,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        floor: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See the head of this file."""
-        scores, start = _as(scores, np.float32), _as(start, np.int64)
-        lower, upper = _as(lower, np.float32), _as(upper, np.float32)
+        start = _as(start, np.int64)
+        scores, lower, upper, floor = (_as(a, np.float32) for a in (scores, lower, upper, floor))
         surely = np.empty(len(lower), np.int64)
         room = 4096 + scores.size // 64
         while True:
             threshold, column = np.empty((2, room), np.int64)
             found = self._compare(
                 *(scores.ctypes.data, *scores.shape, start.ctypes.data, lower.ctypes.data),
-                *(upper.ctypes.data, surely.ctypes.data, room),
+                *(upper.ctypes.data, floor.ctypes.data, surely.ctypes.data, room),
                 *(threshold.ctypes.data, column.ctypes.data),
             )
             if found <= room:
@@ -192,7 +201,7 @@ def try_library(path: str) -> None:
     """Load the library of this path and use it; for a process of its own."""
     compiled, rows = Compiled(Path(path)), np.zeros(1, np.int64)
     compiled.distances(np.ones((1, 512)), rows, np.zeros((1, 512)), rows)
-    compiled.compare(np.ones((1, 8)), np.arange(2), np.ones(1), np.ones(1))
+    compiled.compare(np.ones((1, 8)), np.arange(2), *np.ones((3, 1)))
     compiled.compare_with_steps(np.ones((1, 8)), np.zeros(1), np.zeros(1), 2)
     compiled.places(np.arange(40.0), np.arange(-1.0, 42))
 

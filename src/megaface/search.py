@@ -138,7 +138,7 @@ def _pilot(
     for group in groups:
         step = -(-len(group.rows) // PILOT)
         vectors = read(group.rows[::step])
-        scores = counter.scores(vectors, counter.squared_lengths(vectors))[0].ravel()
+        scores = counter.scores(vectors, counter.squared_lengths(vectors)).ravel()
         # Of each group enough for the list that wants the largest share of its negatives.
         share = max(wanted[i] / (len(lists[i]) * len(counter.probes)) for i in group.members)
         some = scores[:: -(-scores.size // PILOT_SCORES)]

@@ -51,6 +51,8 @@ class TileCounter:
             probes * np.float32(2 / self.step), self._offset, np.ones(len(probes))
         )
         self._buffer = np.empty(0, np.float32)
+        self.error = np.zeros(len(probes))  # of the scores of the last tile, at most
+        self.lower = self.upper = np.empty(0, np.float32)  # around mate_scores, the error away
 
     def __enter__(self) -> TileCounter:
         return self
@@ -82,22 +84,30 @@ class TileCounter:
             elif part.any():
                 self._count_part(vectors[part], rows[part], squares[part], last, tally)
 
-    def scores(self, vectors: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (scores, error): float32 (P, n) in a reused buffer, float64 (P,)."""
+    def scores(self, vectors: np.ndarray, squares: np.ndarray) -> np.ndarray:
+        """Return the scores, float32 (P, n) in a reused buffer."""
         offset = (self.grid[0] / 2 - squares) / self.step + 0.25
         products = 2 / self.step * np.sqrt(self._squares * squares.max())
         bound = products + np.abs(self._offset) + np.abs(offset).max()
         if not bound.max() < np.finfo(np.float32).max:
             raise ValueError("features are too long for float32; L2-normalise them")
         # D + 1 additions and D + 2 products, and the roundings of both matrices.
-        error = 1.01 * (self.probes.shape[1] + 8) * 2.0**-24 * bound
+        self._allow(1.01 * (self.probes.shape[1] + 8) * 2.0**-24 * bound)
         matrix = self._with_columns(vectors, np.ones(len(vectors)), offset)
         size = len(self.probes) * len(vectors)
         if self._buffer.size < size:
             self._buffer = np.empty(size, np.float32)
         scores = self._buffer[:size].reshape(len(self.probes), len(vectors))
         np.matmul(self._matrix, matrix.T, out=scores)
-        return scores, error
+        return scores
+
+    def _allow(self, error: np.ndarray) -> None:
+        """Take scores for wrong by up to `error`, float64 (P,), or a little more, as before."""
+        if (error <= self.error).all() and (self.error <= 1.05 * error).all():
+            return
+        self.error = 1.01 * error
+        wide = self.error[self.pairs.probe]
+        self.lower, self.upper = _down(self.mate_scores - wide), _up(self.mate_scores + wide)
 
     def _with_columns(self, vectors: np.ndarray, *columns: np.ndarray) -> np.ndarray:
         matrix = np.empty((len(vectors), vectors.shape[1] + 2), np.float32)
@@ -138,15 +148,14 @@ class TileCounter:
     def _count_part(
         self, vectors: np.ndarray, rows: np.ndarray, squares: np.ndarray, last: int, tally: Tally
     ) -> None:
-        scores, error = self.scores(vectors, squares)
+        scores = self.scores(vectors, squares)
         step = max(1, CHUNK // len(vectors))
 
         def work(first: int) -> tuple[np.ndarray, np.ndarray]:
             here = slice(first, first + step)
-            chunk = _Chunk(self, first, scores[here], error[here], vectors, rows)
-            line, column, distance = chunk.list_nearest(last, tally)
+            chunk = _Chunk(self, first, scores[here], self.error[here], vectors, rows)
+            line, column, distance = chunk.count_closer(tally, chunk.floor(last, tally))
             chunk.find_best(line, column, distance, tally)
-            chunk.count_closer(tally)
             # The first distance that each negative fits under.
             place = self.kernel.places(self.distances, np.sort(distance))
             return place, chunk.count_within_grid()
@@ -167,24 +176,41 @@ class _Chunk:
     vectors: np.ndarray  # float32 (n, D)
     rows: np.ndarray  # (n,)
 
-    def list_nearest(self, last: int, tally: Tally) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (line, column, distance) of the negatives within distances[last], and of each
-        probe's nearest unless the tally has a nearer one.  Some others are among them.
+    def floor(self, last: int, tally: Tally) -> np.ndarray:
+        """Return the scores (p,) that the negatives within distances[last] reach, and so does each
+        probe's nearest unless the tally has a nearer one.
         """
-        counter, lines = self.counter, len(self.scores)
-        limit = counter.score(counter.distances[last])
-        best = counter.score(tally.best_distance[self.first : self.first + lines])
+        limit = self.counter.score(self.counter.distances[last])
+        best = self.counter.score(tally.best_distance[self.first : self.first + len(self.scores)])
         far = np.flatnonzero(best < limit)  # with a nearest that lies within, it is listed anyhow
         best[far] = np.maximum(best[far], self.scores[far].max(axis=1) - self.error[far])
-        floor = np.minimum(best, limit) - self.error
-        start, never = np.arange(lines + 1), np.full(lines, np.inf, np.float32)
-        _, line, column = counter.kernel.compare(self.scores, start, _down(floor), never)
-        return line, column, self._distances(line, column)
+        return np.minimum(best, limit) - self.error
+
+    def count_closer(
+        self, tally: Tally, floor: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Count, by genuine pair, the distractors that are closer than the mate.
+
+        Return (line, column, distance) of the negatives that reach the floor of their line.
+        """
+        counter, pairs, lines = self.counter, self.counter.pairs, len(self.scores)
+        start = pairs.start[self.first : self.first + lines + 1]
+        mine = slice(start[0], start[-1])
+        surely, limit, column = counter.kernel.compare(
+            self.scores, start - start[0], counter.lower[mine], counter.upper[mine], _down(floor)
+        )
+        line = np.concatenate([pairs.probe[mine] - self.first, np.arange(lines)])[limit]
+        distance, is_pair = self._distances(line, column), limit < len(surely)
+        pair = limit[is_pair]
+        beside = distance[is_pair] - pairs.distance[mine][pair]
+        tally.closer[mine] += surely + np.bincount(pair[beside < 0], minlength=len(surely))
+        tally.equal[mine] += np.bincount(pair[beside == 0], minlength=len(surely))
+        return line[~is_pair], column[~is_pair], distance[~is_pair]
 
     def find_best(
         self, line: np.ndarray, column: np.ndarray, distance: np.ndarray, tally: Tally
     ) -> None:
-        """Keep the nearest distractor of each probe.  The arrays: what list_nearest returned."""
+        """Keep the nearest distractor of each probe.  The arrays: what count_closer returned."""
         mine = slice(self.first, self.first + len(self.scores))
         best, best_row = tally.best_distance[mine], tally.best_row[mine]  # views
         nearest = best.copy()
@@ -194,20 +220,6 @@ class _Chunk:
         best_row[nearest < best] = np.iinfo(np.int64).max
         np.minimum.at(best_row, line, row)
         best[:] = nearest
-
-    def count_closer(self, tally: Tally) -> None:
-        """Count, by genuine pair, the distractors that are closer than the mate."""
-        pairs = self.counter.pairs
-        start = pairs.start[self.first : self.first + len(self.scores) + 1]
-        mine = slice(start[0], start[-1])
-        line, scores = pairs.probe[mine] - self.first, self.counter.mate_scores[mine]
-        error = self.error[line]
-        surely, pair, column = self.counter.kernel.compare(
-            self.scores, start - start[0], _down(scores - error), _up(scores + error)
-        )
-        distance, mate = self._distances(line[pair], column), pairs.distance[mine][pair]
-        tally.closer[mine] += surely + np.bincount(pair[distance < mate], minlength=len(surely))
-        tally.equal[mine] += np.bincount(pair[distance == mate], minlength=len(surely))
 
     def count_within_grid(self) -> np.ndarray:
         """Return how many negatives lie at or below each distance of the grid, (G + 1,)."""

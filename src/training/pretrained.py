@@ -17,7 +17,7 @@ import mxnet as mx
 from ..checkpoints.embedding_part import embedding_symbol
 from ..checkpoints.graph import parse_graph
 from ..checkpoints.load import Params, load_checkpoint
-from ..checkpoints.pixels import raw_pixel_layer
+from ..checkpoints.pixels import pixel_scaling, raw_pixel_layer
 from ..networks.heads import head_parameters
 from ..networks.published import renamed_parameters
 
@@ -116,10 +116,9 @@ def _refuse_another_network(
 
 
 def _tell_of_pixels(checkpoint: str, given_symbol: mx.sym.Symbol, symbol: mx.sym.Symbol) -> None:
-    """Warn if one of the two symbols scales the pixels and the other does not."""
-    there, here = (
-        raw_pixel_layer(parse_graph(each.tojson(), "the symbol")) for each in (given_symbol, symbol)
-    )
+    """Warn if the two symbols do not scale the pixels alike."""
+    graphs = [parse_graph(each.tojson(), "the symbol") for each in (given_symbol, symbol)]
+    there, here = map(raw_pixel_layer, graphs)
     if there and not here:
         logger.warning(
             "pretrained: the symbol of %s hands raw pixels to %r, this network scales them first. "
@@ -134,6 +133,23 @@ def _tell_of_pixels(checkpoint: str, given_symbol: mx.sym.Symbol, symbol: mx.sym
             "its parameters do not fit such pixels",
             here,
             checkpoint,
+        )
+    else:
+        _tell_of_scaling(checkpoint, *map(pixel_scaling, graphs))
+
+
+def _tell_of_scaling(
+    checkpoint: str, there: tuple[float, float] | None, here: tuple[float, float] | None
+) -> None:
+    """Warn if both scale the pixels, and not alike, as networks of others do."""
+    if there and here and there != here:
+        logger.warning(
+            "pretrained: the symbol of %s takes (x - %g) * %.7g of the pixels, this network "
+            "(x - %g) * %.7g; to train it as it is, give its own symbol: --network %s-symbol.json",
+            checkpoint,
+            *there,
+            *here,
+            checkpoint.rpartition(",")[0],
         )
 
 

@@ -4,7 +4,7 @@ import logging
 
 from arcface_mxnet.checkpoints.graph import parse_graph
 from arcface_mxnet.checkpoints.load import save_checkpoint
-from arcface_mxnet.checkpoints.pixels import raw_pixel_layer, tell_of_raw_pixels
+from arcface_mxnet.checkpoints.pixels import pixel_scaling, raw_pixel_layer, tell_of_raw_pixels
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.export import to_onnx
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
@@ -111,3 +111,18 @@ def test_what_scales_is_not_told_of(caplog):
     caplog.set_level(logging.WARNING)
     tell_of_raw_pixels("it", graph_of(conv(data / 255)))
     assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("body", "scaling"),
+    [
+        ((data - 127.5) * 0.5, (127.5, 0.5)),
+        ((mx.sym.identity(data) - 100) / 4, (100.0, 0.25)),
+        (data, (0.0, 1.0)),
+        (data * 0.5 - 3, None),
+        (mx.sym.BatchNorm(data), (0.0, 1.0)),
+        (mx.sym.Activation(data - 3, act_type="relu"), None),
+    ],
+)
+def test_what_is_subtracted_and_multiplied(body, scaling):
+    assert pixel_scaling(graph_of(conv(body))) == scaling

@@ -1,5 +1,8 @@
 """Columns of a pair set: written, read, refused, and taken over from lists."""
 
+from arcface_mxnet.align.face import Face
+from arcface_mxnet.align.template import template
+from arcface_mxnet.eval import pack_pairs
 from arcface_mxnet.eval.folder_pairs import ListedPair
 from arcface_mxnet.eval.pack_pairs import main, to_pair_set
 from arcface_mxnet.eval.pair_columns import column_lines, read_columns
@@ -101,3 +104,26 @@ def test_faces_that_were_not_found_are_told(tmp_path):
     named = [ListedPair(a, b, True, columns=(("failed", "left"),))]
     with pytest.raises(ValueError, match="column 'failed', which --align writes"):
         to_pair_set(named, {a: b"1", b: b"2"}, tmp_path, set())
+
+
+class Half:
+    """Finds a face, of known landmarks, in bright photos alone."""
+
+    def detect(self, image):
+        landmarks = template((112, 112)).astype(np.float32)
+        box = np.array([0, 0, 112, 112], np.float32)
+        return [Face(box, landmarks, 1.0)] if image.mean() > 99 else []
+
+    detect_limited = detect
+
+
+def test_the_packer_tells_where_it_found_no_face(tmp_path, monkeypatch, capsys):
+    for name, grey in (("bright", 200), ("dark", 50)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((140, 120, 3), grey, np.uint8))
+    (tmp_path / "pairs.txt").write_text("bright.png dark.png 1\nbright.png bright.png 0\n")
+    monkeypatch.setattr(pack_pairs, "chosen_detector", lambda *_: Half())
+    output = tmp_path / "mine.bin"
+    words = ["list", "--data-dir", tmp_path, "--output", output, "--align", "mtcnn"]
+    assert main(list(map(str, words))) == 0
+    assert read_pair_set(output).columns == {"failed": ["right", ""]}
+    assert "arcface-verify --failures says what becomes of them" in capsys.readouterr().out

@@ -5,6 +5,8 @@ from arcface_mxnet.eval.scores import (
     best_accuracy,
     equal_error_rate,
     impostors_needed,
+    is_supported,
+    may_pass,
     roc,
     tar_at_far,
     tars_at_fars,
@@ -89,6 +91,12 @@ def test_a_far_the_impostors_cannot_support_is_refused():
         tar_at_far(GENUINE, IMPOSTOR, 0.1)
     assert tar_at_far(GENUINE, np.arange(10) / 10, 0.1).far == pytest.approx(0.1)
     assert [impostors_needed(far) for far in (1e-1, 1e-3, 1e-6)] == [10, 1000, 1_000_000]
+    assert impostors_needed(0) == 1
+    assert [may_pass(0.1, count) for count in (9, 10, 30)] == [0, 1, 3]  # 0.1 * 30 is above 3
+    for far in (0.1, 0.3, 1e-3, 1 / 7):
+        needed = impostors_needed(far)
+        assert is_supported(far, needed) and may_pass(far, needed) >= 1
+        assert not is_supported(far, needed - 1) and may_pass(far, needed - 1) == 0
 
 
 @pytest.mark.parametrize("far", [-0.1, 1.5])

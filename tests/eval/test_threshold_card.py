@@ -67,6 +67,7 @@ def test_a_card_says_where_it_is_from_and_how_sure_it_is(card):
     [
         ({"model": "c" * 64}, "of another model: m1,0 .a{64}., not c{64}.*arcface-verify --model"),
         ({"dtype": "bfloat16"}, "of another --dtype: float32, not bfloat16"),
+        ({"input": "rgb / 255"}, "of another input: none declared, not rgb / 255"),
         ({"flip": "concat"}, "no thresholds for .*'concat'.* it has 'none', 'sum'"),
         ({"crop": (112, 96)}, "of crops 112x112, these are 112x96"),
         ({"far": 1e-3}, "--far 0.001 needs 1,000 impostor pairs, lfw has 200; it has 0.1, 0.01"),

@@ -48,8 +48,6 @@ OF_OUR_OWN = {
     "align.mxnet_network": "a network that checkpoints.network has read",
     "embedding.mxnet_runner": "a network that checkpoints.network has read",
     "engines.reference": "a network that checkpoints.network has read",
-    "importing.command.write": "a graph of this process",
-    "importing.norms": "a graph of this process",
     "export.quantize": "for engines.session and onnxruntime, of a network of checkpoints.network",
     "data.packing._payload": "for data.images",
     "eval.pair_images": "for data.images",

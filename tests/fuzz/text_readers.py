@@ -55,7 +55,7 @@ def is_pairs(pairs):
 
 CARD = {
     "format": "arcface threshold card", "version": 1, "model": "m", "model_sha256": "1",
-    "engine": "mxnet", "dtype": "float32", "crop": [112, 112], "target": "lfw",
+    "engine": "mxnet", "dtype": "float32", "input": "", "crop": [112, 112], "target": "lfw",
     "pack_sha256": "2", "num_impostor": 10,
     "thresholds": {"none": [{"far": 0.1, "cosine": 0.5}, {"far": 1e-6, "impostors_needed": 9}]},
 }  # fmt: skip

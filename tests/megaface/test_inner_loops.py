@@ -21,7 +21,7 @@ def kernel(request):
 
 
 def problem(rng, columns):
-    """Return (scores, start, lower, upper) with many scores on the thresholds themselves."""
+    """Return (scores, start, lower, upper, floor) with many scores on the thresholds themselves."""
     lines = int(rng.integers(1, 5))
     scores = rng.integers(-20, 21, (lines, columns)).astype(np.float32)
     start = np.concatenate([[0], np.cumsum(rng.integers(0, 6, lines))])
@@ -29,30 +29,34 @@ def problem(rng, columns):
     lower = rng.integers(-22, 23, start[-1]).astype(np.float32)
     lower = lower[np.lexsort((-lower, line))]
     upper = lower + rng.choice([1, 5, np.inf], start[-1]).astype(np.float32)
-    return scores, start, lower, upper
+    floor = rng.choice([-30, -5, 18, 19, 20, 21, np.inf], lines).astype(np.float32)
+    return scores, start, lower, upper, floor
 
 
 def test_compare_is_what_it_says(kernel):
     rng = np.random.default_rng(0)
     for columns in (*range(1, 20), 127, 128, 129, 255, 256, 257, 1000) * 3:
-        scores, start, lower, upper = problem(rng, columns)
-        surely, threshold, column = kernel.compare(scores, start, lower, upper)
+        scores, start, lower, upper, floor = problem(rng, columns)
+        surely, threshold, column = kernel.compare(scores, start, lower, upper, floor)
         assert surely.dtype == threshold.dtype == column.dtype == np.int64
         found = sorted(zip(threshold, column, strict=True))
         line = np.repeat(np.arange(len(scores)), np.diff(start))
         assert surely.tolist() == [(scores[i] >= upper[k]).sum() for k, i in enumerate(line)]
         assert found == [(k, j) for k, i in enumerate(line) for j in range(columns)
-                         if lower[k] <= scores[i, j] < upper[k]]  # fmt: skip
+                         if lower[k] <= scores[i, j] < upper[k]] + [
+                             (len(lower) + i, j) for i in range(len(scores))
+                             for j in range(columns) if scores[i, j] >= floor[i]]  # fmt: skip
 
 
 def test_compare_finds_more_than_it_has_room_for(kernel):
     scores = np.zeros((3, 5000), np.float32)
     start, lower = np.array([0, 1, 1, 2]), np.array([0.0, -1.0], np.float32)
-    surely, threshold, column = kernel.compare(scores, start, lower, lower + 1.5)
+    floor = np.array([1, 0, 1], np.float32)
+    surely, threshold, column = kernel.compare(scores, start, lower, lower + 1.5, floor)
     assert surely.tolist() == [0, 0]
-    assert len(column) == 10000
-    assert np.bincount(threshold).tolist() == [5000, 5000]
-    assert np.bincount(column).tolist() == [2] * 5000
+    assert len(column) == 15000
+    assert np.bincount(threshold).tolist() == [5000, 5000, 0, 5000]
+    assert np.bincount(column).tolist() == [3] * 5000
 
 
 def test_compare_with_steps_is_what_it_says(kernel):

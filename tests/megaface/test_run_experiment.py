@@ -270,7 +270,7 @@ def test_rates_that_the_negatives_cannot_support_are_refused(data, capsys):
     said = f"VR@1e-6 needs 1,000,000 negatives; {results['probes']} probes x 10 distractors are"
     assert said in out
     page = (data / "out" / "report_synthetic.html").read_text()
-    assert "needs 1,000,000 negatives" in page
+    assert "1,000,000" in page
 
 
 def test_results_of_another_algorithm_are_not_mixed_in(data, capsys):

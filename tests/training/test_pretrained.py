@@ -163,9 +163,15 @@ def build_scaled(options):
     return build_raw(options)(data=mx.sym.Variable("data") * 0.0078125)
 
 
+def build_otherwise(options):
+    """As arcface_torch feeds it."""
+    return build_raw(options)(data=(mx.sym.Variable("data") - 127.5) / 127.5)
+
+
 @pytest.fixture
 def both(options, monkeypatch):
-    for name, build in {"raw": build_raw, "scaled": build_scaled}.items():
+    built = {"raw": build_raw, "scaled": build_scaled, "otherwise": build_otherwise}
+    for name, build in built.items():
         entry = Network(build, mx.init.Xavier, frozenset({"emb_size"}))
         monkeypatch.setitem(NETWORKS._entries, name, entry)
     return options
@@ -178,15 +184,20 @@ def both(options, monkeypatch):
         ("scaled", "raw", "this network hands raw pixels to 'conv0', the symbol of"),
         ("raw", "raw", ""),
         ("scaled", "scaled", ""),
+        ("otherwise", "otherwise", ""),
+        (
+            "otherwise",
+            "scaled",
+            r"takes (x - 127.5) * 0.007843137 of the pixels, this network (x - 0) * 0.0078125; to "
+            r"train it as it is, give its own symbol: --network ",
+        ),
     ],
 )
-def test_pixels_that_one_network_scales_and_the_other_does_not(
-    both, tmp_path, caplog, there, here, told
-):
+def test_pixels_that_two_networks_do_not_scale_alike(both, tmp_path, caplog, there, here, told):
     caplog.set_level(logging.WARNING)
     first = train(TrainConfig(**both | {"network": there}, max_steps=1)).checkpoint
     caplog.clear()
     run = both | {"network": here, "pretrained": first, "prefix": str(tmp_path / "fine")}
     train(TrainConfig(**run, max_steps=1))
-    lines = [text for text in caplog.messages if text.startswith("pretrained: ") and "raw" in text]
+    lines = [text for text in caplog.messages if "pixels" in text]
     assert len(lines) == bool(told) and all(told in line for line in lines)

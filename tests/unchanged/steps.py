@@ -142,6 +142,7 @@ def evaluate() -> None:
     step("verify-onnx", f"{verify} --target lfw,agedb_30 --nfolds 2 --flip-mode concat "
          "--model export/folded.onnx --batch-size 7 --report eval/onnx.html --json "
          "eval/onnx.json", "onnx", *packs)  # fmt: skip
+    step("compare", "arcface-compare eval/verify.json --far 0.1,0.01 --replicates 200", "verify")
     step("verify-slim", f"{verify} --target folds --nfolds 3 --engine onnxruntime --model {slim},0 "
          "--json eval/slim.json", "slim", *packs)  # fmt: skip
     step("verify-wrong", "arcface-verify --data-dir ../../packs --gpu -1 --target lfw --nfolds 4 "
