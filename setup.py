@@ -73,7 +73,7 @@ setup(
         "scikit-image",
         "scipy",
         "easydict",
-        "matplotlib",  # curves and reports
+        "matplotlib",  # the pictures of recipes/ and docs/, nothing of src/
         "tqdm",  # progress bars
         "tomli; python_version < '3.11'",  # tomllib came with 3.11
     ],
@@ -85,7 +85,9 @@ setup(
         "gpu": ["onnx", "onnxruntime-gpu[cuda,cudnn]>=1.21"],
         "export": ["onnx"],
         "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client"],
-        "browser": ["playwright"],  # the test of the web page, with a Chromium of the system
+        "browser": ["playwright"],  # the tests of pages, with a Chromium of the system
+        # ready vectors in Parquet; from 22 on pyarrow needs numpy 2
+        "parquet": [f"pyarrow<22; {MXNET_PYTHON}", "pyarrow; python_version >= '3.13'"],
         "tensorboard": ["tensorboardX"],
         "test": [
             "pytest",
@@ -110,6 +112,7 @@ setup(
             "arcface-onnx = arcface_mxnet.export.to_onnx:main",
             "arcface-quantize = arcface_mxnet.export.quantize:main",
             "arcface-slim = arcface_mxnet.checkpoints.slim:main",
+            "arcface-embed = arcface_mxnet.embedding.embed:main",
             "arcface-pack-pairs = arcface_mxnet.eval.pack_pairs:main",
             "arcface-ijb = arcface_mxnet.eval.ijb:main",
             "arcface-ytf = arcface_mxnet.eval.ytf:main",

@@ -2,7 +2,7 @@
 
     python -m benchmarks.verification              all; about two minutes
     python -m benchmarks.verification protocol     k folds against a plain loop
-    python -m benchmarks.verification ijb          470,000 images, 8 million pairs: seconds, memory
+    python -m benchmarks.verification ijb          470,000 images, 16 million pairs: seconds, memory
     python -m benchmarks.verification embedding    a pair set against the bare network
     python -m benchmarks.verification memory       peak of reading and embedding 12,000 images
 

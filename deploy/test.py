@@ -55,7 +55,6 @@ def build_parser() -> argparse.ArgumentParser:
     add_image_size_argument(parser)
     add("--model", default="models/sface-m1,0", help="PREFIX,NUMBER or .onnx (%(default)s)")
     add_detector_arguments(parser)
-    add_embedding_arguments(parser)
     add(
         "--det", type=int, default=0, choices=(0, 1, 2),
         help="0: look for faces in the whole photo; 1 or 2: the image is one face box, find its "
@@ -81,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="form of the result on standard output; npy: float32, a row for each image, or face "
         "(default: json)",
     )  # fmt: skip
+    add_embedding_arguments(parser)
     return parser
 
 

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.report_page import ReportPage
+
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -83,6 +85,12 @@ def write_plain(folder: Path, identities) -> Path:
             writer.write(key, identity, encoded(small_image(key, identity)))
     (folder / "property").write_text(f"{max(identities) + 1},{SIZE},{SIZE}\n")
     return folder
+
+
+@pytest.fixture
+def read_page():
+    """Return the function read_page(path) that checks a report and returns what it says."""
+    return ReportPage
 
 
 @pytest.fixture

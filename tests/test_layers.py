@@ -30,7 +30,9 @@ LAYERS = (
         "megaface.features",
         "megaface.lists", "megaface.search", "megaface.packed", "megaface.tile", "megaface.tally",
         "megaface.pairs", "megaface.inner_loops", "batches.order",
-        "batches.grouped",
+        "batches.grouped", "report.curves", "report.histograms", "report.labels", "report.marks",
+        "report.names", "report.page", "report.pictures", "report.scales", "report.sentences",
+        "report.steps", "report.style", "report.svg", "report.tables",
     ),
     ("devices", "networks", "losses", "ops", "checkpoints"),
     (

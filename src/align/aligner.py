@@ -88,14 +88,20 @@ class Aligner:
     def crop(self, photo: Photo) -> tuple[np.ndarray | None, Outcome]:
         """Return the crop, BGR, or None, and what is known of it.  Raises ValueError or OSError."""
         bgr = read_image(photo.path, max_pixels=self.max_pixels)
-        if photo.is_aligned:
+        return self.crop_of(bgr, landmarks=photo.landmarks, is_aligned=photo.is_aligned)
+
+    def crop_of(
+        self, bgr: np.ndarray, *, landmarks: np.ndarray | None = None, is_aligned: bool = False
+    ) -> tuple[np.ndarray | None, Outcome]:
+        """Return crop() of an image that is read, BGR uint8 (H, W, 3).  Raises ValueError."""
+        if is_aligned:
             if bgr.shape[:2] != self.size:
                 raise ValueError(
                     f"listed as aligned, but is {bgr.shape[0]}x{bgr.shape[1]} (height x width)"
                 )
             return bgr, Outcome()
-        if photo.landmarks is not None:
-            return align_face(bgr, photo.landmarks, self.size), Outcome()
+        if landmarks is not None:
+            return align_face(bgr, landmarks, self.size), Outcome()
         if self.limited:
             faces = find_faces(self.detector.detect_limited, bgr, None)
         else:

@@ -15,9 +15,11 @@ from ..checkpoints.network import StoredNetwork, read_network
 from ..checkpoints.pixels import tell_of_raw_pixels
 from ..engines.cache import ConversionCache
 from ..engines.choice import Engine, choose_engine
+from ..engines.model_input import UNDECLARED, Declaration
 from ..engines.onnx_file import read_onnx
 from .image_embedder import ImageEmbedder
-from .runners import OnnxFileRunner, OnnxRunner, Runner
+from .onnx_file_runner import OnnxFileRunner
+from .runners import OnnxRunner, Runner
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +27,12 @@ logger = logging.getLogger(__name__)
 class Embedder(ImageEmbedder):
     """A checkpoint or an ONNX file on the engine that fits.
 
-    checkpoint: "prefix,number", or FILE.onnx as exported, or its bytes.  ctx: an mx.Context, a
-    GPU's number (-1 is the CPU), or several that share every batch; None is the CPU.  batch_size:
-    images per forward pass, all devices together.  engine: "auto", "mxnet" or "onnxruntime"; what
-    runs is logged.  dtype: what products are computed in, "float32" or "bfloat16".
+    checkpoint: "prefix,number", or FILE.onnx as exported, or its bytes.  declared, preset: what
+    an ONNX file of others is fed (engines/model_input.py); the first goes before.  ctx: an
+    mx.Context, a GPU's number (-1 is the CPU), or several that share every batch; None is the CPU.
+    batch_size: images per forward pass, all devices together.  engine: "auto", "mxnet" or
+    "onnxruntime"; what runs is logged.  dtype: what products are computed in, "float32" or
+    "bfloat16".  input: what an ONNX file of others is fed, None for networks of ours.
     fingerprint: SHA-256 of symbol and parameters, or of the ONNX file, 64 digits.
     Threads may share it: they take turns.
     Raises FileNotFoundError or ValueError if the checkpoint is missing, damaged or not a network
@@ -45,8 +49,11 @@ class Embedder(ImageEmbedder):
         normalize: bool = True,
         engine: str = "auto",
         dtype: str = "float32",
+        declared: Declaration = UNDECLARED,
+        preset: Declaration = UNDECLARED,
     ):
         super().__init__(batch_size, flip, normalize)
+        self.input: Declaration | None = None
         in_memory = isinstance(checkpoint, bytes)
         checkpoint = checkpoint if in_memory else os.fspath(checkpoint)
         name = "the exported network.onnx" if in_memory else checkpoint
@@ -54,7 +61,9 @@ class Embedder(ImageEmbedder):
         if name.endswith(".onnx"):
             model = checkpoint if in_memory else read_onnx(checkpoint)
             self.fingerprint = hashlib.sha256(model).hexdigest()
-            self._runner: Runner = OnnxFileRunner(model, self.engine, name)
+            runner = OnnxFileRunner(model, self.engine, name, declared, preset)
+            self._runner: Runner = runner
+            self.input = None if runner.is_ours else runner.input
             return
         network = read_network(checkpoint)
         self.fingerprint = network.fingerprint
@@ -64,10 +73,17 @@ class Embedder(ImageEmbedder):
         self._runner = _runner(load, self.engine, batch_size, ConversionCache(), name=name)
 
     @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of the images, None where the first ones decide."""
+        return self._runner.input.size if isinstance(self._runner, OnnxFileRunner) else None
+
+    @property
     def facts(self) -> dict[str, str]:
-        """What decides the embeddings besides the images: model, engine, dtype."""
+        """What decides the embeddings besides the images: model, engine, dtype, and the input of
+        an ONNX file of others."""
         chosen = self.engine
-        return {"model": self.fingerprint, "engine": chosen.name, "dtype": chosen.dtype}
+        found = {"model": self.fingerprint, "engine": chosen.name, "dtype": chosen.dtype}
+        return found | ({"input": self.input.describe()} if self.input else {})
 
     @staticmethod
     def from_parameters(

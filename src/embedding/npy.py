@@ -28,10 +28,12 @@ DAMAGE = (
 )  # fmt: skip
 
 
-def open_npy(path: str | os.PathLike, *, ndim: int, dtypes: Sequence[str]) -> np.ndarray:
+def open_npy(
+    path: str | os.PathLike, *, ndim: int | Sequence[int], dtypes: Sequence[str]
+) -> np.ndarray:
     """Return the array of a .npy file, read-only and memory-mapped: C order, little endian.
 
-    ndim, dtypes: what it may have, such as 2 and ("float32", "float16").
+    ndim, dtypes: what it may have, such as 2, or (2, 3), and ("float32", "float16").
     Raises FileNotFoundError, or ValueError that says what the header says and what is wanted, or
     how many bytes the file has and how many it should have.
     """
@@ -43,8 +45,12 @@ def open_npy(path: str | os.PathLike, *, ndim: int, dtypes: Sequence[str]) -> np
         start = file.read(PREFIX + LONGEST_HEADER)
     shape, is_fortran, dtype, offset = _header(start, path)
     kind = str(dtype) if dtype.isbuiltin else shown(str(dtype))
-    wanted = f"{ndim} dimensions of {' or '.join(dtypes)}, little endian, in C order"
-    if len(shape) != ndim or not any(dtype == np.dtype(name).newbyteorder("<") for name in dtypes):
+    counts = (ndim,) if isinstance(ndim, int) else ndim
+    numbers = " or ".join(map(str, counts))
+    wanted = f"{numbers} dimensions of {' or '.join(dtypes)}, little endian, in C order"
+    if len(shape) not in counts or not any(
+        dtype == np.dtype(name).newbyteorder("<") for name in dtypes
+    ):
         raise ValueError(f"{path}: not a store: an array {shape} of {kind}; wanted are {wanted}")
     if is_fortran and sum(length > 1 for length in shape) > 1:
         raise ValueError(f"{path}: not a store: its order is Fortran's; wanted are {wanted}")

@@ -60,7 +60,7 @@ class RowWriter:
         self.path, self._part = Path(path), partial_path(path)
         self.shape, self.dtype = tuple(shape), np.dtype(dtype).newbyteorder("<")
         self._row_bytes = int(np.prod(self.shape[1:])) * self.dtype.itemsize
-        self._header = _npy_header(self.shape, self.dtype)
+        self._header = npy_header(self.shape, self.dtype)
         self._file = self._open(anew)
 
     @property
@@ -135,7 +135,8 @@ class RowWriter:
         return file
 
 
-def _npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+def npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """Return what a .npy file of that shape begins with."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": dtype.str, "fortran_order": False, "shape": shape}

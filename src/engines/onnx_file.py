@@ -61,6 +61,28 @@ def parse_onnx(data: bytes, source: str) -> Any:
     return model
 
 
+def drop_unread_inputs(model: Any) -> bool:
+    """Take the inputs that nothing reads off a model; return whether there were any.
+
+    Quantised files have them (OpenCV's zoo): names of weights that were replaced.  What runs the
+    model would want a value for each.
+    """
+    read = {name for node in _every_node(model.graph, DEEPEST) for name in node.input}
+    read |= {output.name for output in model.graph.output}
+    unread = [given for given in model.graph.input if given.name not in read]
+    for given in unread:
+        model.graph.input.remove(given)
+    return bool(unread)
+
+
+def _every_node(graph: Any, depth: int) -> Iterator[Any]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute if depth else ():
+            for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                yield from _every_node(inner, depth - 1)
+
+
 def _tensors(model: Any, source: str) -> Iterator[Any]:
     """Yield every tensor of a model, wherever it stands."""
     yield from _of_graph(model.graph, source, DEEPEST)

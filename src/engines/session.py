@@ -12,6 +12,8 @@ import functools
 import json
 import logging
 import threading
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +26,7 @@ SHOWN = {OPENVINO: "OpenVINO", CUDA: "CUDA", CPU: "CPU provider"}
 # Layers prepared for a size that OpenVINO keeps: 5,000 unless told.  For PNet over 1,000 photos of
 # 1,000 sizes 479 MB become 272, as fast; with none kept 210, more slowly.
 PREPARED = 200
-ERRORS_ONLY = 3  # log severity; warnings tell of folded constants
+ERRORS_ONLY, NOTHING = 3, 4  # log severities; warnings tell of folded constants
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +36,11 @@ class Session:
 
     model: the bytes of an ONNX file.  gpu: CUDA's number, -1 for the CPU.  dtype: what products
     are computed in; inputs and outputs are float32 all the same.  name: of the model, for messages.
+    plain: by onnxruntime's own kernels on the CPU; is_plain: whether they run it.
     any_size: its images have many sizes, so what is prepared for each is kept for few of them.
     provider: which one runs it, for people.  metadata: what the file says of itself.
+    inputs, output_shapes: shape by name, with a name or None for a length that is free;
+    input_types: onnxruntime's words, such as "tensor(float)".
     Raises ValueError if the bytes are no model that can be run, or device or dtype cannot be had.
     """
 
@@ -47,35 +52,59 @@ class Session:
         dtype: str = "float32",
         name: str = "model",
         any_size: bool = False,
+        plain: bool = False,
     ):
         runtime = onnxruntime_module()
         wanted = provider(gpu, dtype)
+        if plain:
+            wanted = CPU
         if wanted == CUDA:
             runtime.preload_dlls()  # CUDA and cuDNN of their wheels, which are on no loader path
         if wanted == OPENVINO and b"QuantizeLinear" in model:
             if dtype != "float32":
                 raise ValueError(f"{name}: an INT8 network has no {dtype}; leave --dtype out")
             wanted = CPU  # measured: on INT8 networks OpenVINO is the slower one
+        self._session = self._opened(
+            runtime, model, wanted, _options(wanted, gpu, dtype, any_size), name,
+            may_fall_back=wanted == OPENVINO and dtype == "float32",
+        )  # fmt: skip
+        found = self._session.get_providers()[0]
+        if found != wanted:
+            self._fell_back(wanted, found, dtype, name)
+        self.provider, self.is_plain = SHOWN.get(found, found), found == CPU
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self.inputs = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
+        self.input_types = {i.name: i.type for i in self._session.get_inputs()}
+        self.output_shapes = {o.name: tuple(o.shape) for o in self._session.get_outputs()}
+        self.outputs = list(self.output_shapes)
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def _opened(
+        runtime: ModuleType,
+        model: bytes,
+        wanted: str,
+        own: dict[str, str],
+        name: str,
+        *,
+        may_fall_back: bool,
+    ) -> Any:
+        """Return onnxruntime's session.  What OpenVINO cannot read, the CPU provider may.
+
+        own: options of the provider.
+        """
         options = runtime.SessionOptions()
         options.intra_op_num_threads = num_threads()
-        options.log_severity_level = ERRORS_ONLY
+        options.log_severity_level = NOTHING if may_fall_back else ERRORS_ONLY
         try:
-            self._session = runtime.InferenceSession(
-                model, options, providers=[(wanted, _options(wanted, gpu, dtype, any_size))]
-            )
+            return runtime.InferenceSession(model, options, providers=[(wanted, own)])
         except Exception as error:  # onnxruntime's own classes have no common base but this
+            if may_fall_back:
+                return Session._opened(runtime, model, CPU, {}, name, may_fall_back=False)
             reason = str(error).strip().splitlines()[0]
             if isinstance(error, UnicodeDecodeError):  # of its message, which quotes the file
                 reason = "a name in it is not UTF-8"
             raise ValueError(f"{name}: not an ONNX file that can be run ({reason})") from None
-        found = self._session.get_providers()[0]
-        if found != wanted:
-            self._fell_back(wanted, found, dtype, name)
-        self.provider = SHOWN.get(found, found)
-        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self.inputs = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
-        self.outputs = [o.name for o in self._session.get_outputs()]
-        self._lock = threading.Lock()
 
     def _fell_back(self, wanted: str, found: str, dtype: str, name: str) -> None:
         what = f"{name}: {SHOWN[wanted]} does not take this network or device"

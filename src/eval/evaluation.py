@@ -65,6 +65,7 @@ class Evaluation:
     """One model on one pair set.  Scores are cosines of the flip embedding.
 
     protocol: the k-fold result of each of the four evaluations, by name.
+    xnorm: None where scores were given and no embeddings.
     accuracy_interval: Wilson's of the FlipL2 accuracy over all pairs, 95 %.
     shared_folds: identities that occur in several folds, None where names are unknown.
     plain_cosines: float64 (P,) of the plain embedding alone.
@@ -74,7 +75,7 @@ class Evaluation:
 
     target: str
     protocol: dict[str, VerificationResult]
-    xnorm: float
+    xnorm: float | None
     auc: float
     eer: float
     rates: tuple[RateAtFar, ...]
@@ -87,7 +88,8 @@ class Evaluation:
 
     @property
     def published(self) -> VerificationResult:
-        return self.protocol["FlipL2"]
+        """FlipL2, or the one there is, where scores were given and no embeddings."""
+        return self.protocol.get("FlipL2") or next(iter(self.protocol.values()))
 
     @property
     def is_right(self) -> np.ndarray:

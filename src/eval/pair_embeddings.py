@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from tqdm import tqdm
 
+from ..embedding.sources import Embeddings, Images
 from .pair_sets import PairSet
 from .protocols import VerificationResult, verify_pairs
 
@@ -74,6 +75,22 @@ def embed_pair_set(
         images = tqdm(images, progress, len(numbers), unit=" images", disable=None)
     plain, flipped = embed.plain_and_flipped(images)
     return PairEmbeddings(plain[rows], flipped[rows], pair_set.is_genuine)
+
+
+def ready_pair_embeddings(embeddings: Embeddings, pair_set: PairSet, target: str) -> PairEmbeddings:
+    """Return the embeddings of a pair set that are there already.
+
+    They go by the names of the pair set, where it has any, or by the numbers of its 2P images.
+    Raises ValueError if there are not so many, or none of an image, or one is useless.
+    """
+    count = len(pair_set.images)
+    names = [list(map(str, range(count)))]
+    if pair_set.paths:
+        names.insert(0, list(pair_set.paths))
+    images = Images(target, count, pair_set.decoded, names)
+    blocks = [(plain, flipped) for _, plain, flipped in embeddings.blocks(images)]
+    plain, flipped = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return PairEmbeddings(plain, flipped, pair_set.is_genuine)
 
 
 def verification_scores(

@@ -1,176 +1,192 @@
-"""The figures of a verification report, as SVG text to stand in a page."""
+"""The figures of a verification report: ROC, DET, accuracy over the threshold, scores."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 import numpy as np
 
+from ..report.curves import MOST_BANDS, Series, curve_figure
+from ..report.histograms import histogram_figure
+from ..report.scales import Axis, power
+from ..report.svg import element, text
 from .evaluation import Evaluation
 from .intervals import wilson
-from .scores import roc
 
-COLOURS = ("#2563eb", "#d9480f", "#0f8a5f", "#8b3fd1", "#c2255c", "#0b7285", "#846a00", "#495057")
-IMPOSTOR_COLOUR = "#adb5bd"
-POINTS = 300  # of a curve, evenly spread over the logarithm of FAR
+if TYPE_CHECKING:
+    from .report import Entry
 
-STYLE = {
-    "svg.fonttype": "none",  # text stays text: it can be selected and takes the page's font
-    "svg.hashsalt": "verification report",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#868e96",
-    "axes.labelcolor": "#343a40",
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "xtick.color": "#495057",
-    "ytick.color": "#495057",
-    "axes.grid": True,
-    "grid.color": "#e9ecef",
-    "grid.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "lines.linewidth": 1.9,
-    "figure.dpi": 72,
-}
-
-# matplotlib reads a style when it makes an artist, so every figure is drawn inside it.
-_styled = matplotlib.rc_context(STYLE)
-
-Named = Sequence[tuple[str, Evaluation]]
+SCORES = "Of genuine and impostor pairs, as densities; dashed: the mean threshold of the folds."
+MARGIN = 0.02  # of the range of scores, beside the outermost
 
 
-def colour_of(number: int) -> str:
-    """Return the colour of model number 0, 1 .."""
-    return COLOURS[number % len(COLOURS)]
+@dataclass(frozen=True)
+class RocSteps:
+    """TAR as a function of FAR: tar[i] from far[i] on, ascending, float64 (K,) each.
 
-
-@_styled
-def roc_figure(models: Named) -> str:
-    """Return TAR over FAR, FAR logarithmic, with Wilson's 95 % bands."""
-    figure, axes = _figure()
-    lowest = 1.0
-    for number, (name, evaluation) in enumerate(models):
-        far, tar, low, high = _curve(evaluation)
-        axes.fill_between(far, low, high, color=colour_of(number), alpha=0.13, linewidth=0)
-        axes.plot(far, tar, color=colour_of(number), label=name)
-        lowest = min(lowest, float(low.min()))
-    axes.set(xscale="log", xlabel="FAR", ylabel="TAR", title="ROC with 95 % intervals")
-    axes.set_ylim(max(0.0, lowest - 0.15 * (1 - lowest)), 1 + 0.04 * (1 - lowest))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-    _far_axis(axes, models)
-    axes.legend(loc="lower right")
-    return _svg(figure)
-
-
-@_styled
-def det_figure(models: Named) -> str:
-    """Return 1 - TAR over FAR, both logarithmic, with Wilson's 95 % bands and the EER line."""
-    figure, axes = _figure()
-    floor = min(1 / (2 * evaluation.is_genuine.sum()) for _, evaluation in models)
-    for number, (name, evaluation) in enumerate(models):
-        far, tar, low, high = _curve(evaluation)
-        missed, least, most = (np.maximum(1 - rate, floor) for rate in (tar, high, low))
-        axes.fill_between(far, least, most, color=colour_of(number), alpha=0.13, linewidth=0)
-        axes.plot(far, missed, color=colour_of(number), label=name)
-    edge = np.array([floor, 1.0])
-    axes.plot(edge, edge, color="#868e96", linewidth=0.9, linestyle=(0, (4, 3)), label="EER")
-    axes.set(xscale="log", yscale="log", xlabel="FAR", ylabel="1 - TAR", title="DET")
-    axes.set_ylim(floor, 1)
-    _far_axis(axes, models)
-    axes.legend(loc="upper right")
-    return _svg(figure)
-
-
-@_styled
-def accuracy_figure(models: Named) -> str:
-    """Return the accuracy on all pairs over the threshold; dots mark the folds' mean choice."""
-    figure, axes = _figure()
-    thresholds = np.linspace(-1, 1, 401)
-    for number, (name, evaluation) in enumerate(models):
-        genuine = np.sort(evaluation.cosines[evaluation.is_genuine])
-        impostor = np.sort(evaluation.cosines[~evaluation.is_genuine])
-        accepted = genuine.size - np.searchsorted(genuine, thresholds)
-        right = accepted + np.searchsorted(impostor, thresholds)
-        accuracy = right / evaluation.cosines.size
-        axes.plot(thresholds, accuracy, color=colour_of(number), label=name)
-        chosen = evaluation.published.threshold
-        height = np.interp(chosen, thresholds, accuracy)
-        axes.plot(chosen, height, "o", color=colour_of(number), markersize=6,
-                  markeredgecolor="white")  # fmt: skip
-    axes.set(xlabel="threshold, cosine", ylabel="accuracy", title="Accuracy over threshold")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.set_xlim(*_shown_range([evaluation for _, evaluation in models]))
-    axes.legend(loc="upper left")
-    return _svg(figure)
-
-
-@_styled
-def histogram_figure(models: Named, number: int) -> str:
-    """Return one model's cosines of genuine and impostor pairs as densities, with its threshold.
-
-    All models of a report share the range of cosines.
+    It is the largest TAR whose FAR is at most the one named.  It begins at 1 / num_impostor: no
+    threshold has a FAR between that and 0.
     """
-    name, evaluation = models[number]
-    figure, axes = _figure()
-    edges = np.linspace(*_shown_range([evaluation for _, evaluation in models]), 76)
-    for flags, shade, label in (
-        (~evaluation.is_genuine, IMPOSTOR_COLOUR, "impostor"),
-        (evaluation.is_genuine, colour_of(number), "genuine"),
-    ):
-        axes.hist(evaluation.cosines[flags], edges, density=True, color=shade, alpha=0.75,
-                  label=f"{label}, {int(flags.sum()):,}")  # fmt: skip
-    threshold = evaluation.published.threshold
-    axes.axvline(threshold, ymax=0.88, color="#212529", linewidth=1.1, linestyle=(0, (4, 2)))
-    axes.annotate(f" {threshold:.3f}", (threshold, 0.85), xycoords=("data", "axes fraction"),
-                  va="top", color="#212529", fontsize=9)  # fmt: skip
-    axes.set(xlabel="cosine", ylabel="density", title=name)
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
-    axes.legend(loc="upper left", ncols=2)
-    return _svg(figure)
+
+    far: np.ndarray
+    tar: np.ndarray
+    num_genuine: int
+    num_impostor: int
 
 
-def _curve(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return (FAR, TAR, low, high) where the impostor pairs support a FAR."""
-    genuine = evaluation.cosines[evaluation.is_genuine]
-    impostor = evaluation.cosines[~evaluation.is_genuine]
-    curve = roc(genuine, impostor)
-    far = np.geomspace(1 / impostor.size, 1, POINTS)
-    # Of the points with FAR at most this one, the last has the largest TAR.
-    tar = curve.tar[np.searchsorted(curve.far, far * (1 + 1e-9), side="right") - 1]
-    bands = np.array([wilson(round(rate * genuine.size), genuine.size) for rate in tar])
-    return far, tar, bands[:, 0], bands[:, 1]
+def roc_steps(genuine: np.ndarray, impostor: np.ndarray) -> RocSteps:
+    """Return the steps of the ROC of similarities (G,), (I,): a place for every genuine score."""
+    impostor = np.sort(impostor)
+    scores, counts = np.unique(genuine, return_counts=True)
+    tar = np.cumsum(counts[::-1]) / len(genuine)
+    far = 1 - np.searchsorted(impostor, scores[::-1], side="left") / len(impostor)
+    least = 1 / len(impostor)
+    far = np.concatenate([[least], np.maximum(far, least)])
+    tar = np.concatenate([[0.0], tar])
+    last = np.append(far[1:] > far[:-1] * (1 + 1e-12), True)
+    return RocSteps(far[last], tar[last], len(genuine), len(impostor))
 
 
-def _shown_range(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
-    """Return the range of cosines to show: all scores and a little more."""
-    low = min(evaluation.cosines.min() for evaluation in evaluations)
-    high = max(evaluation.cosines.max() for evaluation in evaluations)
-    return float(low) - 0.03, min(1.0, float(high) + 0.03)
+def figures(entries: Sequence[Entry]) -> str:
+    """Return all figures of one pair set."""
+    names = [entry.name for entry in entries]
+    evaluations = [entry.evaluation for entry in entries]
+    steps = [
+        roc_steps(one.cosines[one.is_genuine], one.cosines[~one.is_genuine]) for one in evaluations
+    ]
+    # Cosines share an axis; of other scores each model has its own.
+    of_cosines = [one.evaluation for one in entries if one.unit == "cosine"]
+    cosines = score_axis("cosine", of_cosines) if of_cosines else None
+    axes = [
+        cosines if one.unit == "cosine" else score_axis(one.unit, [one.evaluation])
+        for one in entries
+    ]
+    drawn = [roc_figure(names, steps), det_figure(names, steps)]
+    if cosines:
+        numbers = [number for number, one in enumerate(entries) if one.unit == "cosine"]
+        drawn.append(accuracy_figure([names[n] for n in numbers], of_cosines, cosines, numbers))
+    scores = [
+        _histogram(name, number, one, axis)
+        for number, (name, one, axis) in enumerate(zip(names, evaluations, axes, strict=True))
+    ]
+    return (
+        element("div", *drawn, class_="charts")
+        + element("h3", "Scores")
+        + element("p", text(SCORES), class_="note")
+        + element("div", *scores, class_="charts")
+    )
 
 
-def _far_axis(axes: Axes, models: Named) -> None:
-    axes.set_xlim(min(1 / (~evaluation.is_genuine).sum() for _, evaluation in models), 1)
-    axes.grid(True, which="minor", axis="x", color="#f1f3f5", linewidth=0.6)
+def roc_figure(names: Sequence[str], steps: Sequence[RocSteps]) -> str:
+    """Return TAR over FAR, FAR logarithmic down to what the impostor pairs support."""
+    series = _series(names, steps)
+    lowest = min(float((one.y if one.low is None else one.low)[0]) for one in series)
+    lowest = max(0.0, lowest - 0.06 * (1 - lowest))
+    note = "TAR over FAR" + _bands_note(series)
+    y = Axis("TAR, %", lowest if lowest < 1 else 0.99, 1.0, form="percent")
+    return curve_figure("ROC", note, series, _far_axis(steps), y)
 
 
-def _figure(width: float = 6.2, height: float = 4.1) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
+def det_figure(names: Sequence[str], steps: Sequence[RocSteps]) -> str:
+    """Return 1 - TAR over FAR, both logarithmic; 0 lies at the foot of the figure."""
+    series = [
+        Series(
+            one.name, one.number, one.x, 1 - one.y, None if one.low is None else 1 - one.high,
+            None if one.low is None else 1 - one.low,
+            meaning=f"EER near {100 * _equal_error(one):.2f} %",
+        )
+        for one in _series(names, steps)
+    ]  # fmt: skip
+    floor = min(1 / (2 * one.num_genuine) for one in steps)
+    y = Axis("1 − TAR", floor, 1.0, is_log=True)
+    note = "1 − TAR over FAR" + _bands_note(series)
+    return curve_figure("DET", note, series, _far_axis(steps), y, diagonal="EER")
 
 
-def _svg(figure: Figure) -> str:
-    """Return the figure as an <svg> element without what only stands in files."""
-    text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+def accuracy_figure(
+    names: Sequence[str], evaluations: Sequence[Evaluation], cosines: Axis, numbers: Sequence[int]
+) -> str:
+    """Return the accuracy on all pairs over the threshold; dots mark the folds' mean choice.
+
+    numbers: of the series, which their colours go by.
+    """
+    series = []
+    for number, name, one in zip(numbers, names, evaluations, strict=True):
+        thresholds, accuracy = accuracy_steps(one, cosines.low)
+        chosen = one.published.threshold
+        height = float(accuracy[max(0, np.searchsorted(thresholds, chosen, side="left") - 1)])
+        meaning = f"{100 * height:.2f} % at {chosen:.3f}"
+        series.append(Series(name, number, thresholds, accuracy, mark=(chosen, height),
+                             meaning=meaning))  # fmt: skip
+    lowest = min(float(one.y.min()) for one in series)
+    y = Axis("accuracy, %", min(lowest, 0.99), 1.0, form="percent")
+    note = "over the threshold; dots: chosen"
+    return curve_figure("Accuracy", note, series, cosines, y, is_labelled=False)
+
+
+def accuracy_steps(evaluation: Evaluation, low: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return (thresholds, accuracy): accuracy[i] just above thresholds[i], up to the next.
+
+    low: where the first begins, below all scores.
+    """
+    genuine = np.sort(evaluation.cosines[evaluation.is_genuine])
+    impostor = np.sort(evaluation.cosines[~evaluation.is_genuine])
+    scores = np.unique(evaluation.cosines)
+    accepted = genuine.size - np.searchsorted(genuine, scores, side="right")
+    right = accepted + np.searchsorted(impostor, scores, side="right")
+    thresholds = np.concatenate([[low], scores])
+    return thresholds, np.concatenate([[genuine.size], right]) / evaluation.cosines.size
+
+
+def _histogram(name: str, number: int, evaluation: Evaluation, axis: Axis) -> str:
+    there = are_compared(evaluation)
+    scores, flags = evaluation.cosines[there], evaluation.is_genuine[there]
+    return histogram_figure(name, number, scores, flags, evaluation.published.threshold, axis)
+
+
+def score_axis(unit: str, evaluations: Sequence[Evaluation]) -> Axis:
+    """Return an axis that holds the scores of all pairs that were compared, and a little more."""
+    scores = [one.cosines[are_compared(one)] for one in evaluations]
+    low = min(float(some.min()) for some in scores)
+    high = max(float(some.max()) for some in scores)
+    margin = MARGIN * ((high - low) or 1.0)
+    return Axis(unit, low - margin, high + margin)
+
+
+def are_compared(evaluation: Evaluation) -> np.ndarray:
+    """Return which of the evaluation's pairs have both faces, bool (P,).
+
+    The others, where they are counted, have a score below every true one.
+    """
+    failures = evaluation.failures
+    if failures is None or failures.mode != "count":
+        return np.ones(len(evaluation.cosines), bool)
+    return failures.compared
+
+
+def _series(names: Sequence[str], steps: Sequence[RocSteps]) -> list[Series]:
+    has_bands = len(names) <= MOST_BANDS
+    series = []
+    for number, (name, one) in enumerate(zip(names, steps, strict=True)):
+        low = high = None
+        if has_bands:
+            hits = np.rint(one.tar * one.num_genuine)
+            low, high = np.array([wilson(hit, one.num_genuine) for hit in hits]).T
+        meaning = f"TAR {100 * one.tar[0]:.2f} % at FAR {power(float(f'{one.far[0]:.2g}'))}"
+        series.append(Series(name, number, one.far, one.tar, low, high, meaning=meaning))
+    return series
+
+
+def _bands_note(series: Sequence[Series]) -> str:
+    return ", 95 % intervals" if series[0].low is not None else ""
+
+
+def _equal_error(missed: Series) -> float:
+    return float(np.maximum(missed.x, missed.y).min())
+
+
+def _far_axis(steps: Sequence[RocSteps]) -> Axis:
+    least = min(1 / one.num_impostor for one in steps)
+    return Axis("FAR", min(least, 0.5), 1.0, is_log=True)

@@ -3,28 +3,32 @@
     arcface-verify --data-dir DATASET --model ../model/r50,1 --target lfw,cfp_fp,agedb_30
     arcface-verify --data-dir DATASET --model 'a/softmax,10|11' --model b/softmax --report out.html
     arcface-verify --data-dir DATASET --model net.onnx --target lfw
+    arcface-verify --data-dir DATASET --model zoo=w600k_r50.onnx@insightface --target lfw
+    arcface-verify --data-dir DATASET --model 'vendor=vendor_{target}.npy' --target lfw
+    arcface-verify --data-dir DATASET --scores vendor.txt --score-order higher --target lfw
 
 Targets are NAME.bin in --data-dir.  A bare prefix means all its checkpoints, newest first.
+docs/any-model.md says what a model may be.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 import logging
 from pathlib import Path
 import pickle
 import sys
 
-from arcface_mxnet.checkpoints.names import checkpoint_numbers
 from arcface_mxnet.checkpoints.network import file_fingerprint
 from arcface_mxnet.cli import run
-from arcface_mxnet.data.dataset import read_property
-from arcface_mxnet.embedding.arguments import add_network_arguments, open_embedder
+from arcface_mxnet.embedding.arguments import add_network_arguments
 from arcface_mxnet.embedding.vectors import unit_rows
+from arcface_mxnet.eval.aliases import add_report_arguments, with_aliases
 from arcface_mxnet.eval.bad_cases import write_mosaic, wrong_pairs
 from arcface_mxnet.eval.evaluation import FLIP_MODES, Evaluation, evaluate, flip_embedding
-from arcface_mxnet.eval.failures import Failures
+from arcface_mxnet.eval.failures import Failures, scores_to_compare
 from arcface_mxnet.eval.outcomes import (
     add_outcome_arguments,
     check_outcomes,
@@ -34,12 +38,26 @@ from arcface_mxnet.eval.outcomes import (
     write_outcomes,
 )
 from arcface_mxnet.eval.pair_containers import find_pair_set
-from arcface_mxnet.eval.pair_embeddings import PairEmbeddings, embed_pair_set
+from arcface_mxnet.eval.pair_embeddings import PairEmbeddings
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
 from arcface_mxnet.eval.pca import verify_components
 from arcface_mxnet.eval.protocols import fold_numbers
 from arcface_mxnet.eval.report import Entry, write_json, write_report
+from arcface_mxnet.eval.score_files import (
+    add_score_arguments,
+    check_names,
+    evaluate_scores,
+    parse_score_file,
+    read_scores,
+)
+from arcface_mxnet.eval.verified_models import (
+    embed,
+    list_models,  # noqa: F401  (where scripts look for it)
+    open_models,
+    property_size,
+)
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.report.names import model_names
 import numpy as np
 
 logger = logging.getLogger(__name__)
@@ -59,10 +77,11 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--model",
         action="append",
-        required=True,
-        help="PREFIX,NUMBER or PREFIX,N1|N2 or PREFIX (all its checkpoints) or FILE.onnx; may be "
-        "given several times",
+        default=[],
+        help="PREFIX,NUMBER or PREFIX,N1|N2 or PREFIX (all its checkpoints), FILE.onnx, or ready "
+        "vectors, FILE.npy, .npz, .parquet or .csv; ALIAS=.. names it; may be given several times",
     )
+    add_score_arguments(parser)
     add("--target", default=DEFAULT_TARGETS, help="pair sets, comma separated (%(default)s)")
     add("--max", default="", help="A,B: only checkpoints A to B - 1 of the list, counted from 0")
     add(
@@ -83,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="seed of the identity bootstrap (%(default)s)")
     add("--pca", type=int, default=0, help="K: also report the accuracy on K principal components, "
         "fitted on the training folds (0: off)")  # fmt: skip
-    add("--report", help="page to write, FILE.html: curves, folds, thresholds, wrong pairs")
+    add_report_arguments(parser, "curves, folds, thresholds, wrong pairs")
     add("--json", help="file to write, FILE.json: every figure; FILE.scores.npz beside it "
         "holds the score of every pair, which arcface-compare reads")  # fmt: skip
     add_outcome_arguments(parser)
@@ -99,17 +118,20 @@ def main(argv: list[str] | None = None) -> int:
 
 def verify(arguments: argparse.Namespace) -> None:
     """Print the figures of every model on every target."""
-    models = list_models(arguments.model, arguments.max)
+    models = open_models(arguments)
+    scores = [parse_score_file(text, arguments.score_order) for text in arguments.scores]
+    check_names([*(model.alias for model in models), *(one.name for one in scores)])
+    model_names([one.name for one in (*models, *scores)], arguments.alias)  # early
     pair_sets = dict(read_targets(arguments.data_dir, arguments.target, arguments.nfolds))
-    if arguments.mode == DUMP and len(models) * len(pair_sets) > 1:
+    if arguments.mode == DUMP and (len(models) * len(pair_sets) > 1 or scores):
         raise ValueError("--mode 2 writes one file: give one model and one --target")
-    check_outcomes(arguments, len(models), len(pair_sets))
+    check_outcomes(arguments, len(models) + len(scores), len(pair_sets))
     entries = []
     for target, pair_set in pair_sets.items():
-        path = find_pair_set(arguments.data_dir, target)
-        failures = chosen_failures(pair_set, arguments.failures, path)
+        source = find_pair_set(arguments.data_dir, target)
+        failures = chosen_failures(pair_set, arguments.failures, source)
         compared = compared_pairs(pair_set, failures)
-        accuracies = []
+        evaluated = len(entries)
         for model in models:
             embeddings, facts = embed(model, target, pair_set, arguments)
             if arguments.mode == DUMP:
@@ -124,57 +146,61 @@ def verify(arguments: argparse.Namespace) -> None:
                 rng=np.random.default_rng(arguments.seed),
                 failures=failures,
             )
-            if len(models) > 1:
-                print(f"({model})")
-            print_evaluation(evaluation)
-            print_failures(evaluation)
-            if arguments.pca:
-                print_pca(target, embeddings, arguments, failures)
-            entries.append(
-                Entry(
-                    model,
-                    facts | {"flip": arguments.flip_mode},
-                    file_fingerprint(path),
-                    compared,
-                    evaluation,
-                )
+            facts |= {"flip": facts.get("flip", arguments.flip_mode)}
+            entries.append(_entry(model.name, facts, compared, evaluation, arguments))
+            _tell(entries[-1], len(models) + len(scores) > 1, arguments, embeddings)
+        for one in scores:
+            similarities = read_scores(one, target, len(pair_set), pair_set.paths)
+            evaluation = evaluate_scores(
+                target,
+                scores_to_compare(similarities, failures),
+                compared.is_genuine,
+                folds=arguments.nfolds,
+                identities=compared.identities,
+                rng=np.random.default_rng(arguments.seed),
             )
-            accuracies.append(evaluation.published.accuracy)
-            if arguments.mode == BAD_CASES:
-                write_bad_cases(Path("badcases"), evaluation, compared)
+            evaluation = replace(evaluation, failures=failures)
+            entries.append(_entry(one.name, one.facts(target), compared, evaluation, arguments))
+            several = len(models) + len(scores) > 1
+            _tell(entries[-1], several, arguments, is_distance=one.order == "lower")
+        accuracies = [entry.evaluation.published.accuracy for entry in entries[evaluated:]]
         print(f"Max of [{target}] is {max(accuracies):1.5f}")
+    entries = with_aliases(entries, arguments.alias)
     if arguments.report:
         write_report(arguments.report, entries)
     if arguments.json:
         write_json(arguments.json, entries)
-    write_outcomes(arguments, entries, image_size_of(arguments))
+    write_outcomes(arguments, entries, property_size(arguments.data_dir))
 
 
-def list_models(texts: list[str], limits: str = "") -> list[str]:
-    """Return "prefix,number" and .onnx paths out of what --model may say, in order.
+def _entry(
+    name: str,
+    facts: dict[str, str],
+    pair_set: PairSet,
+    evaluation: Evaluation,
+    arguments: argparse.Namespace,
+) -> Entry:
+    fingerprint = file_fingerprint(find_pair_set(arguments.data_dir, evaluation.target))
+    return Entry(name, facts, fingerprint, pair_set, evaluation)
 
-    limits: --max, "a,b".  Raises FileNotFoundError if a bare prefix has no checkpoint.
-    """
-    models: list[str] = []
-    for text in texts:
-        prefix, comma, numbers = text.rpartition(",")
-        if text.endswith(".onnx"):
-            models.append(text)
-        elif comma:
-            models += [f"{prefix},{number.strip()}" for number in numbers.split("|")]
-        else:
-            found = checkpoint_numbers(text)[::-1]
-            if not found:
-                raise FileNotFoundError(f"--model {text}: no checkpoint {text}-0001.params or so")
-            models += [f"{text},{number}" for number in found]
-    if limits:
-        first, comma, past_last = limits.partition(",")
-        if not (comma and first.strip().isdigit() and past_last.strip().isdigit()):
-            raise ValueError(f"--max {limits!r}: give two numbers A,B")
-        models = models[int(first) : int(past_last)]
-        if not models:
-            raise ValueError(f"--max {limits}: leaves no checkpoint")
-    return models
+
+def _tell(
+    entry: Entry,
+    is_one_of_several: bool,
+    arguments: argparse.Namespace,
+    embeddings: PairEmbeddings | None = None,
+    *,
+    is_distance: bool = False,
+) -> None:
+    """Print the figures of one model on one target, and draw its mistakes if they are wanted."""
+    if is_one_of_several:
+        print(f"({entry.model})")
+    print_evaluation(entry.evaluation, is_distance=is_distance)
+    print_failures(entry.evaluation, is_distance=is_distance)
+    if arguments.pca and embeddings is not None:
+        print_pca(entry.evaluation.target, embeddings, arguments, entry.evaluation.failures)
+    if arguments.mode == BAD_CASES:
+        write_bad_cases(Path("badcases"), entry.evaluation, entry.pair_set)
 
 
 def read_targets(data_dir: str, targets: str, folds: int) -> Iterator[tuple[str, PairSet]]:
@@ -200,37 +226,31 @@ def read_targets(data_dir: str, targets: str, folds: int) -> Iterator[tuple[str,
         yield name, pair_set
 
 
-def embed(
-    model: str, target: str, pair_set: PairSet, arguments: argparse.Namespace
-) -> tuple[PairEmbeddings, dict[str, str]]:
-    """Return the embeddings of a pair set by one model, and what they came from."""
-    network = open_embedder(arguments, model)
-    embeddings = embed_pair_set(
-        network, pair_set, image_size_of(arguments), progress=f"{target} {Path(model).name}"
-    )
-    return embeddings, network.facts
+def print_evaluation(evaluation: Evaluation, *, is_distance: bool = False) -> None:
+    """Print the published lines, then what they leave out.
 
+    is_distance: the scores were given, and lower is nearer: thresholds are shown as they were.
+    """
+    name, flip = evaluation.target, evaluation.published
+    of_scores = evaluation.xnorm is None
 
-def image_size_of(arguments: argparse.Namespace) -> tuple[int, int] | None:
-    """Return the (height, width) that the dataset's property names; None without one."""
-    path = Path(arguments.data_dir, "property")
-    return read_property(path)[1] if path.is_file() else None
+    def at(threshold: float) -> str:
+        if of_scores:  # in their own unit
+            return f"at score {-threshold if is_distance else threshold:.6g}"
+        return f"at cosine {threshold:.4f} = squared L2 {2 - 2 * threshold:.4f}"
 
-
-def print_evaluation(evaluation: Evaluation) -> None:
-    """Print the published lines, then what they leave out."""
-    name = evaluation.target
-    plain, flip = evaluation.protocol["UnFlipL2"], evaluation.published
-    print(f"[{name}]XNorm: {evaluation.xnorm:f}")
-    print(f"[{name}]Accuracy: {plain.accuracy:1.5f}+-{plain.std:1.5f}")
-    print(f"[{name}]Accuracy-Flip: {flip.accuracy:1.5f}+-{flip.std:1.5f}")
+    if not of_scores:
+        plain = evaluation.protocol["UnFlipL2"]
+        print(f"[{name}]XNorm: {evaluation.xnorm:f}")
+        print(f"[{name}]Accuracy: {plain.accuracy:1.5f}+-{plain.std:1.5f}")
+        print(f"[{name}]Accuracy-Flip: {flip.accuracy:1.5f}+-{flip.std:1.5f}")
     for variant, result in evaluation.protocol.items():
         print(
-            f"[{name}]{variant}: {result.accuracy:1.5f}+-{result.std:1.5f} at cosine "
-            f"{result.threshold:.4f} = squared L2 {result.squared_l2:.4f}"
+            f"[{name}]{variant}: {result.accuracy:1.5f}+-{result.std:1.5f} {at(result.threshold)}"
         )
     low, high = evaluation.accuracy_interval
-    print(f"[{name}]FlipL2 accuracy, 95 % interval: {low:.5f} to {high:.5f}")
+    first = next(iter(evaluation.protocol))
+    print(f"[{name}]{first} accuracy, 95 % interval: {low:.5f} to {high:.5f}")
     print(f"[{name}]AUC: {evaluation.auc:.6f}  EER: {evaluation.eer:.5f}")
     for rate in evaluation.rates:
         if rate.point is None:
@@ -245,8 +265,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
             people = ", people resampled {:.5f} to {:.5f}".format(*rate.by_identity)
         print(
             f"[{name}]TAR@FAR={rate.wanted_far:.0e}: {rate.point.tar:.5f} "
-            f"({low:.5f} to {high:.5f}{people}) at cosine {rate.point.threshold:.4f} "
-            f"= squared L2 {2 - 2 * rate.point.threshold:.4f}"
+            f"({low:.5f} to {high:.5f}{people}) {at(rate.point.threshold)}"
         )
     if evaluation.shared_folds:
         print(f"[{name}]{evaluation.shared_folds} identities occur in more than one fold: the "

@@ -1,6 +1,7 @@
 """YouTube Faces: video pairs by k-fold cross validation.
 
     arcface-ytf --data-dir YTF --model model/r50,1 --features ytf_r50.npy
+    arcface-ytf --data-dir YTF --model vendor=frames.npz --scores other.txt@lower
 
 DIR/images/NAME/VIDEO/*.jpg are aligned frames; DIR/splits2.txt has a pair in each line: split,
 number, name/video, name/video, 1 if same (other fields may follow in between).
@@ -9,26 +10,44 @@ number, name/video, name/video, 1 if same (other fields may follow in between).
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 import hashlib
 from pathlib import Path
 import sys
 
+from arcface_mxnet.checkpoints.network import file_fingerprint
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.folders import LeftOut
 from arcface_mxnet.data.image_files import image_fault
 from arcface_mxnet.data.images import read_image
 from arcface_mxnet.data.list_faults import all_faults, is_of_other_data, names_in, two_of_each
-from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts, open_embedder
-from arcface_mxnet.embedding.stored_embeddings import num_stored, read_embeddings, store_embeddings
-from arcface_mxnet.embedding.vectors import unit_rows
+from arcface_mxnet.embedding.arguments import add_network_arguments
+from arcface_mxnet.embedding.sources import Embeddings, Images, open_sources, source_facts
+from arcface_mxnet.embedding.stored_embeddings import read_embeddings
+from arcface_mxnet.embedding.vectors import cosines_of, unit_rows
+from arcface_mxnet.eval.aliases import add_report_arguments, with_aliases
+from arcface_mxnet.eval.evaluation import Evaluation, rates_at_fars
 from arcface_mxnet.eval.frame_distances import DISTANCES, set_distances
-from arcface_mxnet.eval.intervals import wilson
-from arcface_mxnet.eval.protocols import verify_distances
+from arcface_mxnet.eval.intervals import Interval, wilson
+from arcface_mxnet.eval.protocols import VerificationResult, verify_distances
+from arcface_mxnet.eval.report import Entry, write_report
+from arcface_mxnet.eval.score_files import (
+    add_source_arguments,
+    check_names,
+    evaluate_scores,
+    parse_score_file,
+    read_scores,
+)
+from arcface_mxnet.eval.scores import area_under_curve, equal_error_rate, roc
 from arcface_mxnet.limits import shown
 from arcface_mxnet.paths import inside
+from arcface_mxnet.report.names import model_names
 from arcface_mxnet.text import read_lines
 import numpy as np
 from tqdm import tqdm
+
+TARGET = "ytf"
+Splits = tuple[list[str], list[str], np.ndarray]  # left videos, right videos, is_genuine
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -39,8 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--data-dir", required=True, help="folder with images/ and splits2.txt")
-    add("--model", required=True, help="checkpoint PREFIX,NUMBER or FILE.onnx")
-    add("--features", required=True, help="where the embeddings are kept, FILE.npy")
+    add_source_arguments(parser)
     add("--distance", choices=DISTANCES, default="mean-feature", help="between two videos: squared "
         "L2 of their mean unit embeddings, or the least, mean or greatest of all pairs of frames "
         "(%(default)s)")  # fmt: skip
@@ -52,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
         "frames that are no images; their numbers are told (default: an error that names them)",
     )
     add("--nfolds", type=int, default=10, help="folds (%(default)s)")
+    add_report_arguments(parser, "rates, curves, folds, thresholds, the names of wrong pairs")
     add_network_arguments(parser, batch_size=64)
     return parser
 
@@ -63,26 +82,60 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Embed the frames that are not embedded yet and print the k-fold result."""
+    """Embed the frames that are not embedded yet and print the k-fold results."""
+    sources = open_sources(arguments.model, arguments, arguments.features)
+    scores = [parse_score_file(text, arguments.score_order) for text in arguments.scores]
+    check_names([*(one.name for one in sources), *(one.name for one in scores)])
+    if not sources and not scores:
+        raise ValueError("give --model, or --scores")
+    model_names([one.name for one in (*sources, *scores)], arguments.alias)  # early
     root = Path(arguments.data_dir)
     splits = read_splits(root / "splits2.txt")
-    frames = list_videos(root, splits, arguments.frames, skip=arguments.skip_missing)
-    facts = embedding_facts(arguments, arguments.model)
-    num_done = num_stored(arguments.features, facts | listing(frames, root), _count(frames))
+    pack = file_fingerprint(root / "splits2.txt")
+    entries = []
+    is_one = len(sources) + len(scores) == 1
+    listed = list_videos(root, splits, arguments.frames, skip=arguments.skip_missing) if (
+        sources) else {}  # fmt: skip
+    for source in sources:
+        if not is_one:
+            print(f"({source.name})")
+        evaluation, pairs = _evaluate_source(source, listed, splits, arguments)
+        facts = source_facts(source, TARGET) | {"flip": "sum"}
+        entries.append(Entry(source.name, facts, pack, None, evaluation, pair_names=pairs))
+    for one in scores:
+        if not is_one:
+            print(f"({one.name})")
+        found = read_scores(one, TARGET, len(splits[2]))
+        evaluation = evaluate_scores(TARGET, found, splits[2], folds=arguments.nfolds)
+        result, (low, high) = evaluation.published, evaluation.accuracy_interval
+        print(f"[ytf]{len(found)} pairs, ready scores")
+        print(f"[ytf]Accuracy: {result.accuracy:1.5f}+-{result.std:1.5f} ({low:.5f} to {high:.5f}) "
+              f"at score {one.given(result.threshold):.6g}")  # fmt: skip
+        pairs = list(zip(*splits[:2], strict=True))
+        entries.append(Entry(one.name, one.facts(TARGET), pack, None, evaluation, pair_names=pairs))
+    if arguments.report:
+        write_report(arguments.report, with_aliases(entries, arguments.alias), "YouTube Faces")
+
+
+def _evaluate_source(
+    source: Embeddings,
+    frames: dict[str, list[Path]],
+    splits: Splits,
+    arguments: argparse.Namespace,
+) -> tuple[Evaluation, list[tuple[str, str]]]:
+    """Print the k-fold result of one source; return it with the names of the pairs that are left.
+
+    frames: those that are listed.
+    """
+    root = Path(arguments.data_dir)
+    num_done = source.num_ready(frame_images(frames, root))
     frames, num_bad = present_frames(frames, root, num_done, skip=arguments.skip_missing)
     is_there = [left in frames and right in frames for left, right, _ in zip(*splits, strict=True)]
     left, right = ([name for name, there in zip(names, is_there, strict=True) if there]
                    for names in splits[:2])  # fmt: skip
     is_genuine = splits[2][is_there]
-    paths = [path for of_video in frames.values() for path in of_video]
-    store_embeddings(
-        arguments.features,
-        facts | listing(frames, root),
-        len(paths),
-        lambda start: (read_image(path)[..., ::-1] for path in paths[start:]),
-        lambda: open_embedder(arguments, arguments.model),
-    )
-    units = unit_features(arguments.features, len(paths))
+    images = frame_images(frames, root)
+    units = unit_rows_of(source.blocks(images), images.count)
     starts = np.cumsum([0, *(len(of_video) for of_video in frames.values())])
     row_of = {video: row for row, video in enumerate(frames)}
     pairs = np.array([[row_of[a], row_of[b]] for a, b in zip(left, right, strict=True)])
@@ -90,25 +143,61 @@ def evaluate(arguments: argparse.Namespace) -> None:
     result = verify_distances(distances, is_genuine, folds=arguments.nfolds)
     right_pairs = sum(round(fold.accuracy * fold.num_pairs) for fold in result.per_fold)
     low, high = wilson(right_pairs, len(is_genuine))
-    print(f"[ytf]{len(is_genuine)} pairs of {len(frames)} videos, {len(paths)} frames")
+    print(f"[ytf]{len(is_genuine)} pairs of {len(frames)} videos, {images.count} frames")
     if not all(is_there) or num_bad:
         print(f"[ytf]left out: {is_there.count(False)} of {len(is_there)} pairs, whose videos have "
               f"no frames, and {num_bad} frames that are no images")  # fmt: skip
     print(f"[ytf]Accuracy-Flip: {result.accuracy:1.5f}+-{result.std:1.5f} ({low:.5f} to {high:.5f})"
           f" at cosine {result.threshold:.4f} = squared L2 {result.squared_l2:.4f}")  # fmt: skip
+    evaluation = evaluation_of(distances, is_genuine, result, (low, high))
+    return evaluation, list(zip(left, right, strict=True))
+
+
+def evaluation_of(
+    distances: np.ndarray, is_genuine: np.ndarray, result: VerificationResult, interval: Interval
+) -> Evaluation:
+    """Return what a report shows of squared distances of videos, (P,), and their k-fold result."""
+    cosines = cosines_of(distances)
+    genuine, impostor = cosines[is_genuine], cosines[~is_genuine]
+    return Evaluation(
+        target=TARGET,
+        protocol={"FlipL2": result},
+        xnorm=None,
+        auc=area_under_curve(genuine, impostor),
+        eer=equal_error_rate(roc(genuine, impostor)).far,
+        rates=rates_at_fars(cosines, is_genuine),
+        accuracy_interval=interval,
+        cosines=cosines,
+        is_genuine=is_genuine,
+    )
+
+
+def frame_images(frames: dict[str, list[Path]], root: Path) -> Images:
+    """Return the frames of all videos, in order, as a source of embeddings takes them."""
+    paths = [path for of_video in frames.values() for path in of_video]
+    names = [path.relative_to(root / "images").as_posix() for path in paths]
+    return Images(
+        TARGET,
+        len(paths),
+        lambda start: (read_image(path)[..., ::-1] for path in paths[start:]),
+        [names],
+        listing(frames, root),
+    )
 
 
 def unit_features(features_path: str, count: int) -> np.ndarray:
+    """Return unit_rows_of() the embeddings that are kept in a file."""
+    return unit_rows_of(read_embeddings(features_path, count), count)
+
+
+def unit_rows_of(blocks: Iterable[tuple[int, np.ndarray, np.ndarray]], count: int) -> np.ndarray:
     """Return the unit embeddings of all frames, float32 (N, D), plain + flipped."""
     units = None
-    for start, plain, flipped in read_embeddings(features_path, count):
+    for start, plain, flipped in blocks:
         block = unit_rows(plain + flipped, np.float64)
         units = np.empty((count, block.shape[1]), np.float32) if units is None else units
         units[start : start + len(block)] = block
     return units
-
-
-Splits = tuple[list[str], list[str], np.ndarray]  # left videos, right videos, is_genuine
 
 
 def read_splits(path: Path) -> Splits:
@@ -199,10 +288,6 @@ def listing(videos: dict[str, list[Path]], root: Path) -> dict[str, str]:
     names = [path.relative_to(root).as_posix() for frames in videos.values() for path in frames]
     text = "\n".join(names).encode("utf-8", "surrogateescape")
     return {"list": hashlib.sha256(text).hexdigest()}
-
-
-def _count(videos: dict[str, list[Path]]) -> int:
-    return sum(map(len, videos.values()))
 
 
 def list_frames(images: Path, video: str, limit: int) -> list[Path]:

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
-from arcface_mxnet.importing.preprocessing import COLORS, parse_numbers
+from arcface_mxnet.engines.model_input import ARCFACE, COLORS
+from arcface_mxnet.engines.presets import PRESETS
+from arcface_mxnet.importing.preprocessing import parse_numbers
 
 if TYPE_CHECKING:
     from arcface_mxnet.checkpoints.network import StoredNetwork
@@ -40,6 +42,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("file", metavar="FILE", help="model.onnx, or .pth, .pt, .safetensors")
     parser.add_argument(
         "--prefix", default="", help="of the checkpoint to write (default: FILE without its end)"
+    )
+    parser.add_argument(
+        "--preset",
+        choices=[name for name in PRESETS if PRESETS[name].declared.template == ARCFACE],
+        help="what a published family is fed, for what the other flags leave out (default: none)",
     )
     parser.add_argument(
         "--input-color", choices=COLORS, help="order of the colours that the network was fed"
@@ -115,7 +122,10 @@ def _imported(args: argparse.Namespace) -> tuple[Imported, bytes]:
         "scale": parse_numbers("--scale", args.scale),
         "size": parse_size(args.image_size) if args.image_size else None,
     }
-    if not args.file.lower().endswith(".onnx"):
+    is_onnx = args.file.lower().endswith(".onnx")
+    if args.preset:
+        options = _with_preset(args, options, is_onnx)
+    if not is_onnx:
         if args.output or args.keep_bias:
             raise ValueError("--output and --keep-bias are for ONNX files")
         from arcface_mxnet.importing.from_torch import import_torch
@@ -129,6 +139,19 @@ def _imported(args: argparse.Namespace) -> tuple[Imported, bytes]:
         import_onnx(data, args.file, output=args.output, restore=not args.keep_bias, **options),
         data,
     )
+
+
+def _with_preset(args: argparse.Namespace, options: dict, is_onnx: bool) -> dict:
+    """Return the options with what a preset declares for those that are not given.  A graph that
+    scales its pixels itself is fed raw ones, as embedding does it."""
+    from arcface_mxnet.engines.graph_input import own_scaling
+    from arcface_mxnet.engines.onnx_file import parse_onnx, read_onnx
+
+    declared = PRESETS[args.preset].declared
+    known = {"color": declared.color}
+    if not (is_onnx and own_scaling(parse_onnx(read_onnx(args.file), args.file))):
+        known |= {"mean": declared.mean, "scale": declared.scale}
+    return options | {name: value for name, value in known.items() if options[name] is None}
 
 
 def _crops(folder: str, size: tuple[int, int]) -> tuple[np.ndarray, str]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..checkpoints.network import StoredNetwork
+from ..engines.model_input import COLORS
 from ..engines.onnx_file import parse_onnx
 from ..engines.original import original_network
 from ..limits import shown
 from .importer import Importer
-from .preprocessing import COLORS, Preprocessing
+from .preprocessing import Preprocessing
 
 OWN_FACTS = {"input_range": "0..255", "color_order": "RGB", "layout": "NCHW"}  # of our exports
 

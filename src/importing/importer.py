@@ -10,13 +10,14 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ..checkpoints.network import StoredNetwork
+from ..engines.model_input import CHANNELS, norm_takes_raw_pixels, takes_raw_pixels
 from ..limits import shown
 from . import onnx_shape_operators  # noqa: F401  (registers its handlers)
 from .constants import FOLDED, folded
 from .onnx_node import OnnxNode
 from .onnx_operators import HANDLERS
 from .onnx_shapes import DOMAINS, Shapes
-from .preprocessing import CHANNELS, Preprocessing, entered, norm_takes_raw_pixels, takes_raw_pixels
+from .preprocessing import Preprocessing, ends_of, entered
 from .symbol_writer import EMBEDDING, Affine, Entry, Shape, SymbolWriter, Tensor
 
 PROBES = (2, 3)  # numbers of images for which shapes are worked out: what differs is theirs
@@ -269,7 +270,7 @@ class Importer:
             if norm_takes_raw_pixels(node.weight(3, "a mean"), node.weight(4, "a variance")):
                 self.notes.append(f"its norm {node.layer} takes raw pixels, 0..255")
                 return
-        elif takes_raw_pixels(pixels):
+        elif takes_raw_pixels(ends_of(pixels)):
             self.notes.append("its first layers scale raw pixels, 0..255")
             return
         raise ValueError(

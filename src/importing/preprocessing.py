@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..engines.model_input import CHANNELS, Declaration, fed
 from .onnx_node import OnnxNode
 from .symbol_writer import Affine, Entry, SymbolWriter, Tensor
 
 if TYPE_CHECKING:
     from .importer import Importer
-
-COLORS = ("rgb", "bgr")
-CHANNELS = 3
-# What first layers make of 0..255 when that is certainly what they take.
-LARGEST_VALUE, LEAST_SPAN, MOST_SPAN = 6.0, 0.5, 8.0
 
 
 @dataclass(frozen=True)
@@ -50,14 +46,10 @@ class Preprocessing:
 
     def apply(self, rgb_nchw: np.ndarray) -> np.ndarray:
         """Return what the network is fed for raw images (N, 3, H, W), float32."""
-        images = rgb_nchw.astype(np.float32)
-        if self.color == "bgr":
-            images = images[:, ::-1]
-        mean, scale = (
-            np.asarray(values, np.float32).reshape(-1, 1, 1)
-            for values in (self.means(), self.scales())
+        declared = Declaration(
+            color=self.color, mean=self.means(), scale=self.scales(), layout="nchw"
         )
-        return np.ascontiguousarray((images - mean) / scale)
+        return fed(rgb_nchw.astype(np.float32), declared)
 
 
 def parse_numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
@@ -80,15 +72,15 @@ def parse_numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
     return values
 
 
-def entered(writer: SymbolWriter, fed: Preprocessing) -> Entry:
+def entered(writer: SymbolWriter, wanted: Preprocessing) -> Entry:
     """Write the layers before the network's first, and return what it is fed."""
     entry = writer.data
-    if fed.color == "bgr":
+    if wanted.color == "bgr":
         channels = _channels(writer, entry, "data_rgb")
         entry = _joined(writer, channels[::-1], "data_bgr")
     for numbers, operator, neutral in (
-        (fed.means(), "_minus_scalar", 0.0),
-        (fed.scales(), "_div_scalar", 1.0),
+        (wanted.means(), "_minus_scalar", 0.0),
+        (wanted.scales(), "_div_scalar", 1.0),
     ):
         if set(numbers) != {neutral}:
             entry = _by_channel(writer, entry, operator, numbers, f"data{operator[:-7]}")
@@ -139,15 +131,6 @@ def changed_pixels(
     return importer.computed(node, entry, pixels=after)
 
 
-def takes_raw_pixels(pixels: Affine) -> bool:
-    """Return whether layers that make this of an image certainly take 0..255."""
-    ends = np.stack(np.broadcast_arrays(pixels.shift, pixels.factor * 255 + pixels.shift))
-    span = np.abs(ends[1] - ends[0])
-    is_near = bool(np.abs(ends).max() <= LARGEST_VALUE)
-    return is_near and float(span.min()) >= LEAST_SPAN and float(span.max()) <= MOST_SPAN
-
-
-def norm_takes_raw_pixels(mean: np.ndarray, var: np.ndarray) -> bool:
-    """Return whether a norm with these statistics certainly stands on pixels of 0..255."""
-    deviation = np.sqrt(np.maximum(var, 0))
-    return bool(((mean > 40) & (mean < 210)).all() and ((deviation > 20) & (deviation < 110)).all())
+def ends_of(pixels: Affine) -> np.ndarray:
+    """Return what 0 and 255 become, (2, C)."""
+    return np.stack(np.broadcast_arrays(pixels.shift, pixels.factor * 255 + pixels.shift))

@@ -1,4 +1,5 @@
-"""Where features are read from: a folder of the kit's files, or a packed store."""
+"""Where features are read from: a folder of the kit's files, a packed store, or ready vectors of
+another form, .npz, .csv, .parquet, or .npy with a list of names (embedding/ready_vectors.py)."""
 
 from __future__ import annotations
 
@@ -10,6 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ..data.list_faults import two_of_each
+from ..embedding.ready_vectors import ReadyVectors
+from ..embedding.source_text import SourceText, parse_source
+from ..embedding.vectors import unit_rows
 from .features import feature_dim, file_fault, read_features, vector_faults
 from .packed import FeatureStore
 
@@ -127,10 +131,49 @@ class StoredFeatures:
         return {int(rows[position]): fault for position, fault in faults.items()}
 
 
+class ReadyFeatures:
+    """The images wanted out of ready vectors: plain + flipped where both are there, of unit
+    length.  Rows are positions in names.
+
+    Raises ValueError if the vectors have no names: MegaFace's lists cannot be matched by order.
+    """
+
+    def __init__(self, source: SourceText, names: Sequence[str]):
+        self.ready = ReadyVectors(source.model, source.options)
+        self.path, self.names, self.dim = self.ready.path, list(names), self.ready.dim
+        if self.ready.names is None:
+            raise ValueError(
+                f"{self.path}: vectors without names: give FILE@list=NAMES, a name a line, as the "
+                "lists of MegaFace have them"
+            )
+        row_of = {name: row for row, name in enumerate(self.ready.names)}
+        self._rows = np.fromiter((row_of.get(name, -1) for name in names), np.int64, len(names))
+
+    def there(self) -> Iterator[str]:
+        """Yield names that have a row, on the list or not: for messages."""
+        return iter(self.ready.names)
+
+    def faults(self) -> dict[int, str]:
+        """Return the rows that the vectors do not have."""
+        return {int(row): "missing" for row in np.flatnonzero(self._rows < 0)}
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Return the vectors of rows, float32 (n, D).  Raises ValueError naming a bad one."""
+        plain, flipped = self.ready.rows(self._rows[rows])
+        return unit_rows(plain if flipped is plain else plain + flipped)
+
+    def useless(self, rows: np.ndarray) -> dict[int, str]:
+        """Return by row what is wrong with the values of vectors: NaN, infinity, zeros."""
+        faults = self.ready.faults(self._rows[rows])
+        return {int(rows[position]): fault for position, fault in faults.items()}
+
+
 def open_features(
     place: str | os.PathLike, names: Sequence[str], ending: str
-) -> FeatureFolder | StoredFeatures:
-    """Return the features of names in a folder (place is a folder) or a store (place.npy)."""
-    if Path(place).suffix == ".npy":
-        return StoredFeatures(place, names)
-    return FeatureFolder(place, names, ending)
+) -> FeatureFolder | StoredFeatures | ReadyFeatures:
+    """Return the features of names in a folder, in a store (FILE.npy), or in ready vectors."""
+    source = parse_source(os.fspath(place))
+    if Path(place).is_dir() or not source.is_vectors:
+        return FeatureFolder(place, names, ending)
+    is_store = Path(source.model).suffix == ".npy" and not source.options
+    return StoredFeatures(source.model, names) if is_store else ReadyFeatures(source, names)

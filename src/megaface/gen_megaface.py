@@ -6,7 +6,8 @@
     arcface-gen-megaface --model 'r100,0|r50,0' --store float16 --shard 1/8 ...
 
 A feature is the embedding of the image plus that of its mirror image, with unit length; those
-of several models (|) are joined and brought to unit length again.  Writes
+of several models (|) are joined and brought to unit length again.  A model may be a network of
+others (FILE.onnx@PRESET) or ready vectors with names, which need no image.  Writes
 OUTPUT/facescrub/NAME_ALGO.bin and OUTPUT/megaface/NAME_ALGO.bin, or with --store the packed
 stores OUTPUT/facescrub_ALGO.npy and OUTPUT/megaface_ALGO.npy.  Started again it goes on where it
 stopped.
@@ -18,13 +19,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 import json
 from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
-from arcface_mxnet.data.images import read_image
 from arcface_mxnet.embedding.arguments import (
     add_embedding_arguments,
     embedding_facts,
@@ -32,12 +31,15 @@ from arcface_mxnet.embedding.arguments import (
 )
 from arcface_mxnet.embedding.image_embedder import ImageEmbedder
 from arcface_mxnet.embedding.row_store import partial_path
+from arcface_mxnet.embedding.source_text import parse_source
 from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.megaface.crops_ahead import crops_ahead
 from arcface_mxnet.megaface.features import feature_dim, write_feature
 from arcface_mxnet.megaface.image_checks import check_images
 from arcface_mxnet.megaface.lists import algorithm_name, read_names
 from arcface_mxnet.megaface.packed import DTYPES, FeatureStore, StoreWriter
+from arcface_mxnet.megaface.ready_model import ReadyModel
 from arcface_mxnet.text import WRITTEN, read_json
 import numpy as np
 from tqdm import tqdm
@@ -59,7 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--model", required=True, help="PREFIX,NUMBER or FILE.onnx; several joined by |")
+    add("--model", required=True, help="PREFIX,NUMBER, FILE.onnx, or ready vectors with "
+        "names (FILE.npz, ..); several joined by |")  # fmt: skip
     add("--algo", default="insightface", help="name in the file endings (%(default)s)")
     add("--output", type=Path, default=Path("feature_out"), help="folder to write (%(default)s)")
     for name in ("facescrub", "megaface"):
@@ -70,7 +73,6 @@ def build_parser() -> argparse.ArgumentParser:
     add_image_size_argument(parser)
     add("--batch_size", "--batch-size", type=int, default=8,
         help="images per forward pass (%(default)s)")  # fmt: skip
-    add_embedding_arguments(parser)
     add("--store", choices=DTYPES, help="write packed stores of this type")
     add("--shard", default="1/1", help="I/N: only part I of N, as on one of N machines; parts of "
         "stores are joined by `python -m arcface_mxnet.megaface.convert merge`")  # fmt: skip
@@ -80,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=727, help="published flag; nothing here is random")
     for name, reason in ONLY_ZERO.items():
         add(f"--{name}", type=int, default=0, help=f"published flag, only 0: {reason}")
+    add_embedding_arguments(parser)
     return parser
 
 
@@ -103,7 +106,11 @@ def generate(arguments: argparse.Namespace) -> int:
     shard = _shard(arguments.shard)
     sets = ["facescrub"] * (arguments.skip == 0) + ["megaface"] * arguments.mf
     jobs = {name: _images(name, arguments, shard) for name in sets}
-    for name, names in jobs.items():
+    sources = [parse_source(text) for text in arguments.model.split("|")]
+    are_ready = [source.is_vectors for source in sources]
+    if any(are_ready) and not all(are_ready):
+        raise ValueError(f"--model {arguments.model}: give networks, or ready vectors, not both")
+    for name, names in jobs.items() if not any(are_ready) else ():
         place = arguments.output / f"{name}_{arguments.algo}{_part(shard)}.npy"
         done = arguments.output / name
         ending = f"_{arguments.algo}.bin"
@@ -115,7 +122,7 @@ def generate(arguments: argparse.Namespace) -> int:
             getattr(arguments, f"{name}_lst"), todo, getattr(arguments, f"{name}_root"),
             place if arguments.store else None,
         )  # fmt: skip
-    model = Model(arguments, size)
+    model = ReadyModel(sources) if any(are_ready) else Model(arguments, size)
     failed = 0
     for name, names in jobs.items():
         _claim(arguments.output / f"{name}_{arguments.algo}.json", model)
@@ -146,16 +153,28 @@ class Model:
         """Return unit features float32 (N, D) of uint8 RGB crops (N, H, W, 3)."""
         return unit_rows(np.concatenate([embed(crops) for embed in self._embedders], axis=1))
 
+    @property
+    def dim(self) -> int:
+        """Return D."""
+        return self(np.zeros((1, *self.size, 3), np.uint8)).shape[1]
+
+    def batches(
+        self, root: Path, names: Sequence[str]
+    ) -> Iterator[tuple[Sequence[str], np.ndarray, dict[str, str]]]:
+        """Yield (names, crops of the good ones, faults of the others)."""
+        return crops_ahead(root, names, self.size, self.group)
+
     def describe(self) -> dict:
         """Return what decides the features, for telling one job from another."""
         first = self._facts[0]
+        inputs = [facts.get("declared", facts.get("preset", "")) for facts in self._facts]
         return {
             "models_sha256": [facts["model"] for facts in self._facts],
             "engine": first["engine"],
             "dtype": first["dtype"],
             "height_width": list(self.size),
             "flip": "sum",
-        }
+        } | ({"inputs": inputs} if any(inputs) else {})
 
 
 def _todo_of_store(path: Path, names: Sequence[str]) -> Sequence[str]:
@@ -164,7 +183,12 @@ def _todo_of_store(path: Path, names: Sequence[str]) -> Sequence[str]:
 
 
 def fill_folder(
-    folder: Path, names: Sequence[str], root: Path, model: Model, ending: str, listing: Path
+    folder: Path,
+    names: Sequence[str],
+    root: Path,
+    model: Model | ReadyModel,
+    ending: str,
+    listing: Path,
 ) -> int:
     """Write the feature files that are not there yet; return how many images failed.
 
@@ -174,7 +198,7 @@ def fill_folder(
     faults: dict[str, str] = {}
     with tqdm(total=len(names), initial=len(names) - len(todo), desc=folder.name, unit="image",
               disable=None) as bar:  # fmt: skip
-        for group, crops, bad in _crops(root, todo, model):
+        for group, crops, bad in model.batches(root, todo):
             faults |= bad
             good = [name for name in group if name not in bad]
             for name, vector in zip(good, model(crops) if good else (), strict=True):
@@ -191,7 +215,7 @@ def fill_folder(
 
 
 def fill_store(
-    path: Path, names: Sequence[str], root: Path, model: Model, dtype: str, ending: str
+    path: Path, names: Sequence[str], root: Path, model: Model | ReadyModel, dtype: str, ending: str
 ) -> None:
     """Write the rows of a store that are not there yet.
 
@@ -203,15 +227,13 @@ def fill_store(
             raise ValueError(f"{path}: holds another list or type; delete it or choose --output")
         print(f"{path} is complete")
         return
-    height, width = model.size
-    dim = model(np.zeros((1, height, width, 3), np.uint8)).shape[1]
     with (
-        StoreWriter(path, names, dim, dtype, ending) as store,
+        StoreWriter(path, names, model.dim, dtype, ending) as store,
         tqdm(
             total=len(names), initial=store.done, desc=path.stem, unit="image", disable=None
         ) as bar,
     ):
-        for group, crops, bad in _crops(root, names[store.done :], model):
+        for group, crops, bad in model.batches(root, names[store.done :]):
             for name, fault in bad.items():
                 raise ValueError(
                     f"{root / name}: {fault}; a store has a row for every image: repair it, or "
@@ -222,32 +244,6 @@ def fill_store(
     print(f"{path}: {len(names)} features")
 
 
-def _crops(
-    root: Path, names: Sequence[str], model: Model
-) -> Iterator[tuple[Sequence[str], np.ndarray, dict[str, str]]]:
-    """Yield (names, crops of the good ones, faults of the others); decoded ahead in threads."""
-
-    def read(name: str) -> np.ndarray | str:
-        try:
-            bgr = read_image(root / name)
-        except (ValueError, OSError) as error:
-            return str(error)
-        if bgr.shape[:2] != model.size:
-            return f"is {bgr.shape[0]}x{bgr.shape[1]} (height x width); align it first"
-        return bgr[:, :, ::-1]
-
-    groups = [names[at : at + model.group] for at in range(0, len(names), model.group)]
-    with ThreadPoolExecutor(4) as pool:
-        ahead = [pool.submit(read, name) for name in groups[0]] if groups else []
-        for position, group in enumerate(groups):
-            images = [future.result() for future in ahead]
-            following = groups[position + 1] if position + 1 < len(groups) else ()
-            ahead = [pool.submit(read, name) for name in following]
-            bad = {n: i for n, i in zip(group, images, strict=True) if isinstance(i, str)}
-            good = [image for image in images if not isinstance(image, str)]
-            yield group, np.stack(good) if good else np.zeros((0, *model.size, 3), np.uint8), bad
-
-
 def _images(name: str, arguments: argparse.Namespace, shard: tuple[int, int]) -> list[str]:
     names = read_names(getattr(arguments, f"{name}_lst"))
     if name == "megaface":
@@ -256,7 +252,7 @@ def _images(name: str, arguments: argparse.Namespace, shard: tuple[int, int]) ->
     return names[len(names) * (part - 1) // parts : len(names) * part // parts]
 
 
-def _claim(path: Path, model: Model) -> None:
+def _claim(path: Path, model: Model | ReadyModel) -> None:
     """Note what the features of this name are of; raise ValueError if they are of another."""
     described = model.describe()
     try:

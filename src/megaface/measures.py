@@ -175,13 +175,15 @@ def worst_probes(result: IdentificationResult, count: int = 20) -> list[dict[str
     """Return the probes that are beaten most often, the worst first.
 
     Each: probe row, the share of its mates with a distractor closer, the median rank of its
-    mates (from 1), its nearest distractor and both similarities.  Probes never beaten are not
-    among them.
+    mates (from 1), its nearest distractor, the nearest of the mates that it beat, that mate's rank
+    (from 1) and both similarities.  Probes never beaten are not among them.
     """
     pairs = result.pairs
     beaten = np.add.reduceat(result.closer > 0, pairs.start[:-1]) / np.diff(pairs.start)
     depth = np.add.reduceat(np.log1p(result.closer), pairs.start[:-1]) / np.diff(pairs.start)
     order = np.lexsort((np.arange(len(beaten)), -depth, -beaten))[:count]
+    # Mates stand by distance, so the beaten ones are the last of a probe.
+    first = pairs.start[1:] - np.add.reduceat(result.closer > 0, pairs.start[:-1])
     return [
         {
             "probe": int(p),
@@ -189,8 +191,9 @@ def worst_probes(result: IdentificationResult, count: int = 20) -> list[dict[str
             "median_rank": 1 + float(np.median(result.closer[pairs.start[p] : pairs.start[p + 1]])),
             "distractor": int(result.best_row[p]),
             "distractor_similarity": float(cosines_of(result.best_distance[p])),
-            "mate": int(pairs.mate[pairs.start[p]]),
-            "mate_similarity": float(cosines_of(pairs.distance[pairs.start[p]])),
+            "mate": int(pairs.mate[first[p]]),
+            "mate_rank": 1 + int(result.closer[first[p]]),
+            "mate_similarity": float(cosines_of(pairs.distance[first[p]])),
         }
         for p in order
         if beaten[p] > 0

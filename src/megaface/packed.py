@@ -98,9 +98,7 @@ class StoreWriter(RowWriter):
             raise ValueError(f"{path}: the name of a store ends in .npy")
         check_paths(path, names)
         check_ending(path, ending)
-        index = {"format": FORMAT, "ending": ending, "count": len(names)}
-        index |= {"dim": dim, "dtype": dtype}
-        text = json.dumps(index) + "\n" + "".join(f"{name}\n" for name in names)
+        text = index_text(names, dim, dtype, ending)
         super().__init__(path, (len(names), dim), dtype, anew=anew)
         try:
             _take_index(Path(path), text, is_begun=self.done > 0)
@@ -124,6 +122,12 @@ class StoreWriter(RowWriter):
             row, fault = next(iter(faults.items()))
             raise ValueError(f"{self.path}: row {self.done + row} as {self.dtype.name}: {fault}")
         return stored
+
+
+def index_text(names: Sequence[str], dim: int, dtype: str, ending: str = "") -> str:
+    """Return what the index of a store holds."""
+    head = {"format": FORMAT, "ending": ending, "count": len(names), "dim": dim, "dtype": dtype}
+    return json.dumps(head) + "\n" + "".join(f"{name}\n" for name in names)
 
 
 def _take_index(path: Path, text: str, *, is_begun: bool) -> None:

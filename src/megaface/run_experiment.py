@@ -4,9 +4,10 @@
         -dlp templatelists -s 1000000
     arcface-megaface megaface.npy facescrub.npy _r100.bin OUT -p ... -dlp ...
 
-DISTRACTORS and PROBES are feature folders (ROOT/NAME + ENDING, as the lists name them) or
-packed stores (FILE.npy).  Writes the kit's files into OUT, and beside them results_*.json,
-curves_*.npz and report_ALGORITHM.html (kit_files.py says what is in each).
+DISTRACTORS and PROBES are feature folders (ROOT/NAME + ENDING, as the lists name them), packed
+stores (FILE.npy) or ready vectors with names (FILE.npz, ..: docs/any-model.md).  Writes the kit's
+files into OUT, and beside them results_*.json, curves_*.npz and report_ALGORITHM.html
+(kit_files.py says what is in each).
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from arcface_mxnet.megaface.lists import (
     read_probe_list,
 )
 from arcface_mxnet.megaface.report import write_report
+from arcface_mxnet.megaface.runs import check_same_question, read_run, run_of
 from arcface_mxnet.megaface.search import BLOCK
+from arcface_mxnet.report.names import model_names
 from arcface_mxnet.text import WRITTEN
 
 TEMPLATES = "../templatelists"  # where the kit has them
@@ -62,6 +65,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--threads", type=int, help="threads beside the products (default: the usable cores)")
     add("--probe-images", type=Path, help="root of the probe images, for the report")
     add("--distractor-images", type=Path, help="root of the distractor images, for the report")
+    add("--beside", type=Path, action="append", default=[],
+        help="OUT of another algorithm on the same lists, shown beside this one in the report; may "
+        "be given several times")  # fmt: skip
+    add("--alias", action="append", default=[], metavar="NAME",
+        help="name in the report: a NAME for this algorithm and each --beside, in their order, or "
+        "NAME=ALGORITHM for some; may be given several times (default: the algorithm)")  # fmt: skip
     return parser
 
 
@@ -84,6 +93,8 @@ def run(arguments: argparse.Namespace) -> None:
     if len(set(arguments.sizes)) != len(arguments.sizes):
         raise ValueError(f"--sizes {arguments.sizes}: a size is given twice")
     kit_files.check_output(out_root, algorithm)
+    beside = [read_run(folder) for folder in arguments.beside]
+    names = model_names([algorithm, *(one.algorithm for one in beside)], arguments.alias)
     probe_list = read_probe_list(arguments.probe_list)
     lists = read_distractor_lists(
         arguments.distractor_list_path, arguments.sizes, arguments.num_sets
@@ -110,7 +121,10 @@ def run(arguments: argparse.Namespace) -> None:
     listing.unlink(missing_ok=True)  # of an earlier start
     summaries = kit_files.write_results(out_root, done, *places, ending)
     report = out_root / f"report_{algorithm}.html"
-    write_report(report, done, summaries, arguments.probe_images, arguments.distractor_images)
+    runs = [run_of(done, summaries), *beside]
+    check_same_question(runs)
+    images = arguments.probe_images, arguments.distractor_images
+    write_report(report, probe_list.name, runs, names, *images)
     _print(summaries)
     if done.left_out:
         left = done.left_out

@@ -9,7 +9,8 @@ import pytest
 
 from tests.end_to_end.commands import train
 from tests.end_to_end.every_loss import TINY, command
-from tests.end_to_end.inputs import write_dataset
+from tests.end_to_end.foreign import write_foreign, write_scores
+from tests.end_to_end.inputs import PAIRS, SIDE, write_dataset
 from tests.end_to_end.rows import align, face2rec, verify
 from tests.end_to_end.rows.align import ALIGN
 from tests.end_to_end.rows.face2rec import FACE2REC
@@ -71,6 +72,15 @@ def verifications(faces, new_prefix, tmp_path_factory):
     start += ["--json", "figures.json"]
     other = write_dataset(tmp_path_factory.mktemp("other"), first=50)
     places = {verify.OTHER: other, verify.PREFIX: prefix, verify.SECOND: f"{prefix},2"}
+    theirs = tmp_path_factory.mktemp("theirs")
+    scores = write_scores(theirs / "scores.txt", PAIRS)
+    places |= {
+        verify.FOREIGN: write_foreign(theirs / "foreign.onnx", size=(SIDE, SIDE)),
+        verify.ANY_SIZE: write_foreign(theirs / "any.onnx"),
+        verify.TWO_OUTPUTS: write_foreign(theirs / "two.onnx", norm=True, size=(SIDE, SIDE)),
+        verify.SCORES: scores,
+        f"{verify.SCORES}@higher": f"{scores}@higher",
+    }
 
     def run(argv, folder):
         return verify.verify([*start, *argv], folder)

@@ -75,6 +75,16 @@ def test_both_protocols(benchmark, capsys):
     assert re.search(r"TPIR@FPIR=0\.1: too few unmated probes, it needs 10$", out, re.M)  # of 8
 
 
+def test_the_report_of_all_switches(benchmark, tmp_path, read_page):
+    more = ["--all-switches", "--report", str(tmp_path / "out.html"), "--alias", "tiny"]
+    assert main(arguments(benchmark, *more)) == 0
+    page = read_page(tmp_path / "out.html")
+    assert page.text.count("tiny, keep norm, detector score, flip sum") >= 3
+    assert "12 genuine and 132 impostor pairs" in page.text and "rank 10" in page.text
+    assert len(set(re.findall(r"tiny, (\w+ norm[^<]*?flip|\w+ norm[^<]*?plain)", page.text))) >= 2
+    assert page.tags.count("svg") == 2 and page.tags.count("table") == 3
+
+
 def test_switches_use_the_features_that_are_kept(benchmark, capsys):
     main(arguments(benchmark, "--protocol", "1:1"))
     before = benchmark[2].stat().st_mtime_ns

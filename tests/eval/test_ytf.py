@@ -44,6 +44,16 @@ def test_pairs_of_videos(videos, capsys, distance):
     assert float(re.search(r"Accuracy-Flip: ([\d.]+)\+-", out)[1]) > 0.8
 
 
+def test_the_report_names_the_videos(videos, tmp_path, read_page):
+    given = ["--report", str(tmp_path / "out.html"), "--alias", "tiny"]
+    assert main(arguments(videos, *given)) == 0
+    page = read_page(tmp_path / "out.html")
+    assert "YouTube Faces" in page.text and "On ytf, tiny has an accuracy of" in page.text
+    assert "15 genuine and 15 impostor pairs" in page.text
+    wrong = sum(map(int, re.findall(r"False (?:accepts|rejects): (\d+)", page.text)))
+    assert len(re.findall(r"[<≥] −?[\d.]+ p\d/0 p\d/1 pair \d+", page.text)) == min(wrong, 24)
+
+
 def test_features_of_frames_are_unit_sums_of_both_passes(videos):
     main(arguments(videos))
     stored = np.load(videos / "f.npy")

@@ -27,7 +27,6 @@ from tests.fuzz.record_readers import dataset_files, named
 from tests.fuzz.table import reader
 from tests.fuzz.text_readers import ijb_files
 
-PLOTS = "matplotlib.pyplot"
 COST = 120  # a case of a command takes about as long as this many of a reader
 DEAR = 350  # of one that draws, or trains
 WRONG = re.compile(r"nobody foresaw|Traceback \(most|codec can't|\[Errno|embedded null byte")
@@ -86,7 +85,7 @@ def command(
     for file in damaged:
         reader(f"main-{name}-{Path(file).name}", files, file, partial(run_main, module, argv),
                is_allowed, module, needs=needs,
-               cost=DEAR if PLOTS in needs else cost)  # fmt: skip
+               cost=cost)  # fmt: skip
 
 
 def photos() -> dict[str, bytes]:
@@ -161,7 +160,7 @@ def verified() -> dict[str, bytes]:
 MODEL = ["m-symbol.json", "m-0001.params"]
 command("verify", "eval.verification", verified, ["lfw.bin", "lfw.pairs.tsv", *MODEL],
         lambda f: ["--data-dir", str(f), "--target", "lfw", "--model", str(f / "m") + ",1",
-                   "--nfolds", "1", "--report", "r.html"], "onnxruntime", PLOTS)  # fmt: skip
+                   "--nfolds", "1", "--report", "r.html"], "onnxruntime", cost=DEAR)  # fmt: skip
 command("onnx", "export.to_onnx", lambda: model(8), MODEL,
         lambda f: ["--model", str(f / "m") + ",1", "--output", "m.onnx", "--image-size", "8,8"],
         "onnxruntime", "onnx")  # fmt: skip
@@ -225,10 +224,10 @@ def experiment(f: Path, ending: str = "") -> list[str]:
 
 
 command("megaface", "megaface.run_experiment", kit,
-        [PROBES, f"{LISTS}/megaface_features_list.json_10_1"], experiment, PLOTS)  # fmt: skip
+        [PROBES, f"{LISTS}/megaface_features_list.json_10_1"], experiment, cost=DEAR)  # fmt: skip
 command("megaface-store", "megaface.run_experiment", partial(kit, "--store", "float32"),
         ["megaface_synthetic.npy", "megaface_synthetic.names"],
-        lambda f: experiment(f, "_synthetic.npy"), PLOTS)  # fmt: skip
+        lambda f: experiment(f, "_synthetic.npy"), cost=DEAR)  # fmt: skip
 command("convert", "megaface.convert", partial(kit, "--store", "float32"),
         ["megaface_synthetic.npy", "megaface_synthetic.names"],
         lambda f: ["export", str(f / "megaface_synthetic.npy"), "files"])  # fmt: skip

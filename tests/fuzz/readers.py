@@ -8,6 +8,7 @@ from tests.fuzz import (  # noqa: F401  (each enters its readers)
     record_readers,
     text_readers,
     training,
+    vector_readers,
 )
 from tests.fuzz.table import READERS
 

@@ -15,7 +15,9 @@ from arcface_mxnet.checkpoints.load import load_checkpoint, save_checkpoint, sav
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.data import face2rec2, rec
 from arcface_mxnet.data.dataset import FaceDataset
+from arcface_mxnet.embedding.ready_vectors import ReadyVectors
 from arcface_mxnet.embedding.stored_embeddings import read_embeddings, store_embeddings
+from arcface_mxnet.embedding.vector_files import members, write_vectors
 from arcface_mxnet.engines.conversion import write_model
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set, write_pair_set
 from arcface_mxnet.files import reading_set
@@ -164,6 +166,24 @@ def _read_stored(folder: Path) -> Hashable:
         return Path(f"{path}.json").read_text(), _digest(np.concatenate(blocks).tobytes())
 
 
+def _write_vectors(folder: Path, version: int) -> None:
+    """What arcface-embed writes, with failures in one version alone."""
+    vectors = _vectors(version)
+    names = [f"{version}/{row}.png" for row in range(40)]
+    lines = [["name"], *([name] for name in names)]
+    failures = [["x.png", "no face found"]] if version == OLD else []
+    note = {"origin": {"model": str(version)}}
+    write_vectors(folder / "v.npy", names, vectors.__getitem__, 8, lines, failures, note)
+
+
+def _read_vectors(folder: Path) -> Hashable:
+    path = folder / "v.npy"
+    with reading_set(*members(path)):
+        ready = ReadyVectors(path)
+        notes = [file.read_text() for file in members(path)[2:] if file.is_file()]
+        return tuple(ready.names), _digest(ready.rows(np.arange(40))[0].tobytes()), *notes
+
+
 def _symbol(version: int) -> mx.sym.Symbol:
     """Networks of the same parameters that compute something else with them."""
     data = mx.sym.Variable("data")
@@ -253,6 +273,7 @@ KINDS = {
     "stored embeddings": Kind(
         _store_embeddings, (_read_stored,), before=lambda folder: (folder / "ijb.npy").unlink()
     ),
+    "vectors and their index": Kind(_write_vectors, (_read_vectors,)),
     "checkpoint": Kind(_save, (_load,)),
     "run": Kind(
         _run,

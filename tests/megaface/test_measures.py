@@ -152,3 +152,13 @@ def test_worst_probes_come_worst_first_and_only_beaten_ones(result):
     (easy,) = identify(np.eye(4, dtype=np.float32)[[0, 0, 1, 1]], list("aabb"),
                        np.eye(4, dtype=np.float32)[2:])  # fmt: skip
     assert measures.worst_probes(easy) == []
+
+
+def test_an_error_stands_beside_the_mate_that_lost_and_not_beside_the_nearest():
+    line = lambda *x: np.array(x, np.float32)[:, None]  # noqa: E731
+    (result,) = identify(line(1, 2, 6, 8), list("aaaa"), line(3.5, 50))
+    (one,) = [one for one in measures.worst_probes(result) if one["probe"] == 0]
+    # Of the mates at 2, 6 and 8 the distractor at 3.5 beats the last two.
+    assert (one["mate"], one["mate_rank"], one["distractor"]) == (2, 2, 0)
+    assert one["mate_similarity"] == 1 - 25 / 2 < one["distractor_similarity"] == 1 - 6.25 / 2
+    assert one["beaten"] == pytest.approx(2 / 3)

@@ -309,9 +309,9 @@ def test_the_report_shows_the_faces_that_can_be_read(data):
             (data / "faces" / name).write_bytes(b"no image")
         assert run_experiment.main(command(data, "out", *more, sizes=["300"])) == 0
         pages.append((data / "out/report_synthetic.html").read_text())
-    cells = pages[0].count("<td class=name>")  # probe, mate and distractor of each row
-    assert cells and pages[0].count("<img ") == cells * 2 // 3
-    assert pages[1].count("<td class=name>") == cells and "<img " not in pages[1]
+    errors = pages[0].count('<div class="error">')  # probe, mate and distractor in each
+    assert errors and pages[0].count("<img ") == errors * 2
+    assert pages[1].count('<div class="error">') == errors and "<img " not in pages[1]
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["files", "stores"])

@@ -34,12 +34,10 @@ WORKERS = 2  # steps at once, each on one core
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # These would change what is computed, or where; a user's own setting must not.
 DROPPED = ("MXNET_", "DMLC_", "PYTHON", "MPL", "SOURCE_DATE_EPOCH", "ARCFACE_")
-# matplotlib draws random names for the parts of a picture unless it is given a salt.
-MATPLOTLIB = "svg.hashsalt: unchanged\nbackend: Agg\n"
 # Of these versions the results may depend.
 PACKAGES = (
     "mxnet", "mxnet-cu112", "numpy", "scipy", "opencv-python", "scikit-image", "scikit-learn",
-    "matplotlib", "onnx", "onnxruntime", "onnxruntime-openvino",
+    "onnx", "onnxruntime", "onnxruntime-openvino",
 )  # fmt: skip
 
 
@@ -206,14 +204,12 @@ def module_named(name: str, source: Path) -> str:
 
 
 def environment_of(source: Path, folder: Path) -> dict[str, str]:
-    """Return the environment of every step; folder: for a link to the package, and settings."""
+    """Return the environment of every step; folder: for a link to the package."""
     (folder / "path").mkdir()
     (folder / "path" / "arcface_mxnet").symlink_to(source.resolve(), target_is_directory=True)
-    (folder / "matplotlibrc").write_text(MATPLOTLIB)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
     return kept | dict.fromkeys(THREADS, "1") | {
         "PYTHONPATH": str(folder / "path"),
-        "MATPLOTLIBRC": str(folder / "matplotlibrc"),
         "XDG_CACHE_HOME": str(folder / "cache"),
         "CUDA_VISIBLE_DEVICES": "-1",
         "LC_ALL": "C.UTF-8",

@@ -26,7 +26,7 @@ from typing import Any
 # Of other people, slow to import, and without threads until they are used.
 IMPORTED = (
     "mxnet", "cv2", "scipy.io", "scipy.stats", "skimage.transform", "sklearn.decomposition",
-    "matplotlib.figure", "matplotlib.backends.backend_svg", "tqdm",
+    "tqdm",
 )  # fmt: skip
 
 

@@ -15,13 +15,16 @@ import numpy as np
 import pytest
 
 from tests.end_to_end.commands import Done, run
-from tests.end_to_end.inputs import PAIRS
+from tests.end_to_end.foreign import DIMENSION, FULLY_DECLARED
+from tests.end_to_end.inputs import PAIRS, SIDE
 from tests.end_to_end.rows.refusals import refused
 from tests.end_to_end.rows.table import Table
 
 VERIFY = Table("VERIFY", "arcface-verify", "tests/end_to_end/rows/verify.py")
 
 # In the place of what is made before the runs.
+FOREIGN, ANY_SIZE, TWO_OUTPUTS = "<foreign.onnx>", "<any size.onnx>", "<two outputs.onnx>"
+SCORES = "<scores.txt>"
 OTHER, PREFIX, SECOND = "<another dataset folder>", "<a prefix>", "<its checkpoint 2>"
 
 
@@ -139,6 +142,13 @@ def writes_a_page(base, given):
     assert "held" in page and str(given.entry["pack_sha256"])[:8] in page
 
 
+@VERIFY.row("--alias", value="short")
+def names_the_model(base, given):
+    assert base.entry["model"] == given.entry["model"]
+    assert base.entry["model"].endswith("/" + base.entry["alias"])
+    assert given.entry["alias"] == "short"
+
+
 @VERIFY.row("--json", value="again.json")
 def writes_figures(base, given):
     assert not (base.folder / "again.json").exists()
@@ -205,3 +215,72 @@ def embeds_so_many_at_once(base, given):
     assert (max(base.batches), max(given.batches)) == (32, 7)
     assert sum(base.batches) == sum(given.batches)
     assert given.figures()["accuracy"] == base.figures()["accuracy"]
+
+
+@VERIFY.row("--scores", value=f"{SCORES}@higher")
+def judges_ready_scores_too(base, given):
+    ours, theirs = given.entries
+    assert ours == base.entry and theirs["engine"] == "ready scores" and theirs["xnorm"] is None
+    assert f"({theirs['model']})" in given.out.splitlines()
+
+
+@VERIFY.row("--score-order", value="lower", on=("--scores", SCORES), base_fails=True)
+def says_which_end_is_nearer(base, given):
+    refused(base, "are higher or lower scores nearer?")
+    assert given.entries[1]["dtype"] == "lower is nearer"
+
+
+def foreign_is_fed(base, given, words):
+    """Assert that the base was refused for the lack of what the flag says."""
+    refused(base, "does not say what it is fed", words)
+    assert len(given.entries) == 2 and given.entries[1]["model"].endswith(".onnx")
+
+
+ON_FOREIGN = ("--model", FOREIGN, *FULLY_DECLARED)
+
+
+@VERIFY.row("--preset", value="sface", on=("--model", ANY_SIZE), base_fails=True)
+def is_fed_as_a_family(base, given):
+    refused(base, "give --preset, or --image-size H,W, --input-color rgb|bgr, --mean, --scale")
+    refused(given, "takes 112x112")  # as it declares; these images are smaller
+
+
+@VERIFY.row("--image-size", value=f"{SIDE},{SIDE}", on=("--model", ANY_SIZE, *FULLY_DECLARED),
+            base_fails=True)  # fmt: skip
+def is_fed_images_of(base, given):
+    foreign_is_fed(base, given, "--image-size")
+
+
+@VERIFY.row("--input-color", value="bgr", on=("--model", FOREIGN, *FULLY_DECLARED[2:]),
+            base_fails=True)  # fmt: skip
+def is_fed_channels_of(base, given):
+    foreign_is_fed(base, given, "--input-color")
+
+
+@VERIFY.row("--mean", value="100,110,120", on=("--model", FOREIGN, *FULLY_DECLARED[:2],
+            *FULLY_DECLARED[4:]), base_fails=True)  # fmt: skip
+def has_subtracted(base, given):
+    foreign_is_fed(base, given, "--mean")
+
+
+@VERIFY.row("--scale", value="64", on=("--model", FOREIGN, *FULLY_DECLARED[:4]), base_fails=True)
+def has_divided_by(base, given):
+    foreign_is_fed(base, given, "--scale")
+
+
+@VERIFY.row("--layout", value="nhwc", on=ON_FOREIGN)
+def is_fed_in_the_order(base, given):
+    assert len(base.entries) == 2
+    refused(given, "which is nchw, not nhwc")
+
+
+@VERIFY.row("--output-name", "--output", value="embedding",
+            on=("--model", TWO_OUTPUTS, *FULLY_DECLARED), base_fails=True)  # fmt: skip
+def takes_this_output(base, given):
+    refused(base, "has 2 outputs, 'embedding'", f"{DIMENSION}), 'norm'", "--output NAME")
+    assert len(given.entries) == 2
+
+
+@VERIFY.row("--crop-template", value="box", on=ON_FOREIGN)
+def takes_crops_for(base, given):
+    refused(given, "wants crops aligned as 'arcface'; these are taken for 'box'")
