@@ -20,8 +20,7 @@ from arcface_mxnet.training.initial import initial_params
 import mxnet as mx
 import numpy as np
 
-from benchmarks.embedding import processor
-from benchmarks.timing import alternate
+from benchmarks.timing import alternate, processor
 
 BATCH = 150  # --per-batch-size of the published triplet runs
 

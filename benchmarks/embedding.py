@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-import platform
 import subprocess
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from arcface_mxnet.training.initial import initial_params
 import mxnet as mx
 import numpy as np
 
-from benchmarks.timing import alternate
+from benchmarks.timing import alternate, processor
 
 PEER = "1.32.0"
 SIZE = (112, 112)
@@ -62,16 +61,6 @@ for _ in sys.stdin:
         run()
     print("done", flush=True)
 """
-
-
-def processor() -> str:
-    """Return the processor's name and the features that decide here."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    name = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
-    features = {word for line in lines if line.startswith("flags") for word in line.split()}
-    told = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in features]
-    return f"{name or platform.processor()}, {num_threads()} threads, {' '.join(told)}"
 
 
 class Engine:

@@ -25,6 +25,8 @@ from arcface_mxnet.megaface.packed import FeatureStore
 from arcface_mxnet.megaface.search import BLOCK, IdentificationResult, identify
 import numpy as np
 
+from benchmarks.timing import processor
+
 PEOPLE, IMAGES, DIM = 80, 3530, 512
 FEW_PROBES = 353  # for growth: a tenth of the work
 
@@ -55,6 +57,7 @@ def time_search(folder: Path, count: int) -> IdentificationResult:
     ours = time.perf_counter() - start - reader.spent
     bare = reader.products * count / reader.rows  # the pilot's rows are part of ours alone
     rank_1 = ", ".join(f"{np.mean(result.closer == 0):.4f}" for result in results)
+    print(processor())
     print(f"search: {IMAGES} probes x {count:,} distractors x {DIM} float32, {len(lists)} sizes")
     print(f"  rank 1 by size          {rank_1}")
     print(f"  bare products           {bare:8.1f} s")

@@ -1,10 +1,17 @@
-"""Medians of alternating runs: what is compared shares whatever else the machine is doing."""
+"""Medians of alternating runs: what is compared shares whatever else the machine is doing.
+
+And what the machine is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+import platform
 from statistics import median
 import time
+
+from arcface_mxnet.cores import num_threads
 
 
 def alternate(
@@ -31,3 +38,13 @@ def print_rates(title: str, images: int, seconds: Mapping[str, float]) -> None:
     first = next(iter(seconds.values()))
     for name, value in seconds.items():
         print(f"{title:24} {name:12} {images / value:8.2f} images/s   {first / value:5.2f} x stock")
+
+
+def processor() -> str:
+    """Return the processor's name and the features that decide here."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    name = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
+    features = {word for line in lines if line.startswith("flags") for word in line.split()}
+    told = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in features]
+    return f"{name or platform.processor()}, {num_threads()} threads, {' '.join(told)}"

@@ -15,7 +15,7 @@ from ..align.template import SIZES, template
 from ..checkpoints.network import DATA, StoredNetwork, read_network
 from ..checkpoints.parts import EMBEDDING_OUTPUT
 from ..files import replace_file
-from . import shape_operators  # noqa: F401  (registers its operators)
+from . import pooling, shape_operators  # noqa: F401  (register their operators)
 from .channels import RGB, input_channels
 from .onnx_graph import DEFAULT_OPSET, EMBEDDING, OPSETS, OnnxGraph
 from .operators import convert_node

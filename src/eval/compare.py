@@ -30,6 +30,7 @@ from arcface_mxnet.eval.comparison_tables import FORMATS, Comparison, rendered
 from arcface_mxnet.eval.scored_pairs import ScoredPairs, read_scored_pairs
 from arcface_mxnet.eval.scores import is_supported
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.report.names import shortest_names
 from arcface_mxnet.text import finite_number
 import numpy as np
 
@@ -44,7 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("results", nargs="+", metavar="[NAME=]FILE", help="FILE.json or FILE.scores.npz; NAME "
-        "stands for its model in the tables (default: the model as it was verified)")  # fmt: skip
+        "stands for its model in the tables (default: its name when it was verified, or the "
+        "shortest part of its path that tells it from the others)")  # fmt: skip
     add("--reference", default="", metavar="NAME", help="model that the others are compared with "
         "(default: the first)")  # fmt: skip
     add("--far", default="0.01,0.001,0.0001", help="FARs of TAR, fractions, comma separated; one "
@@ -129,6 +131,7 @@ def read_all(results: Sequence[str]) -> Scored:
     Raises ValueError for two models of one name and for a target of different pairs.
     """
     found: Scored = {}
+    given = set()
     for text in results:
         name, path = ("", text) if Path(text).is_file() else text.rpartition("=")[::2]
         entries = read_scored_pairs(path)
@@ -138,6 +141,7 @@ def read_all(results: Sequence[str]) -> Scored:
                 f"{text}: {path} holds {len(models)} models ({', '.join(models)}); a name is for "
                 "one: leave it out"
             )
+        given |= {name} - {""}
         for entry in entries:
             key = entry.facts["target"], name or entry.facts["model"]
             if key in found:
@@ -146,12 +150,26 @@ def read_all(results: Sequence[str]) -> Scored:
                     "each model a name of its own: NAME=FILE"
                 )
             found[key] = entry
+    short = short_names([one for (_, name), one in found.items() if name not in given], given)
     targets = list(dict.fromkeys(target for target, _ in found))
-    ordered = {key: found[key] for target in targets for key in found if key[0] == target}
+    ordered = {
+        (target, short.get(key[1], key[1])): found[key]
+        for target in targets for key in found if key[0] == target
+    }  # fmt: skip
     first = {}
     for (target, _), entry in ordered.items():
         check_same_pairs(first.setdefault(target, entry), entry)
     return ordered
+
+
+def short_names(scored: Sequence[ScoredPairs], taken: set[str]) -> dict[str, str]:
+    """Return the name of each model without one: its alias when it was verified, or the shortest
+    part of its path that tells it from the others; the model itself where these are taken."""
+    alias_of = {one.facts["model"]: one.facts["alias"] for one in scored}
+    for names in (list(alias_of.values()), shortest_names(list(alias_of))):
+        if len({*names, *taken}) == len(names) + len(taken):
+            return dict(zip(alias_of, names, strict=True))
+    return {}
 
 
 def smallest_supported(fars: Sequence[float], scored: ScoredPairs) -> float:

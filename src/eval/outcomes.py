@@ -102,7 +102,9 @@ def write_outcomes(
         write_card(arguments.card, entry.evaluation, crop=crop, **_origin(entry))
         print(f"{arguments.card}: thresholds of {entry.model} on {entry.evaluation.target}")
     if arguments.json:
-        scored = [scored_pairs(e.evaluation, e.pair_set, **_origin(e)) for e in entries]
+        scored = [
+            scored_pairs(e.evaluation, e.pair_set, alias=e.name, **_origin(e)) for e in entries
+        ]
         write_scored_pairs(scores_path(arguments.json), scored)
 
 

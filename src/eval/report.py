@@ -71,6 +71,10 @@ class Entry:
         return left, right
 
 
+# What else decides an embedding, where it is known: what a file of others is fed, and how crops are
+# aligned.
+BESIDE = ("input", "alignment")
+
 Part = Callable[[Sequence[Entry]], str]  # of a section: its markup, empty where it says nothing
 
 
@@ -147,6 +151,7 @@ def as_json(entry: Entry) -> dict:
         "alias": entry.name,
         "model_sha256": entry.embedding["model"],
         **{key: entry.embedding[key] for key in ("engine", "dtype", "flip")},
+        **{key: entry.embedding[key] for key in BESIDE if key in entry.embedding},
         "pack_sha256": entry.pack_fingerprint,
         "num_genuine": int(evaluation.is_genuine.sum()),
         "num_impostor": int((~evaluation.is_genuine).sum()),

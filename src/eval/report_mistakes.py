@@ -62,9 +62,12 @@ def _thresholds(entry: Entry) -> np.ndarray:
 def _pair(entry: Entry, pair: int, threshold: float) -> str:
     similarity = float(entry.evaluation.cosines[pair])
     sides = entry.sides(pair)
-    sign = "<" if entry.evaluation.is_genuine[pair] else "≥"
     form = ".3f" if entry.unit == "cosine" else ".4g"
-    lines = [f"{entry.unit} {similarity:{form}} {sign} {threshold:{form}}".replace("-", "−")]
+    unit, signs = entry.unit, ("≥", "<")
+    if unit == "−score":  # as its system gives it: lower is nearer
+        unit, signs, similarity, threshold = "score", ("≤", ">"), -similarity, -threshold
+    sign = signs[int(entry.evaluation.is_genuine[pair])]
+    lines = [f"{unit} {similarity:{form}} {sign} {threshold:{form}}".replace("-", "−")]
     if not are_compared(entry.evaluation)[pair]:
         lines = ["not compared: no face was found"]
     names = [f"pair {pair}"] if sides is None else [_stem(side) for side in sides]

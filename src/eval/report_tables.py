@@ -139,7 +139,8 @@ def fingerprints(entries: Sequence[Entry]) -> str:
 
 def _embedded_by(entry: Entry) -> str:
     how = entry.embedding
-    return f"{how['engine']}, {how['dtype']}, mirror image: {how['flip']}"
+    fed = f", fed {how['input']}" if "input" in how else ""
+    return f"{how['engine']}, {how['dtype']}, mirror image: {how['flip']}{fed}"
 
 
 def _supported(entries: Sequence[Entry]) -> list[float]:

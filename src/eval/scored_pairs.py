@@ -1,8 +1,8 @@
 """The scores of every pair, beside the figures: FILE.scores.npz of arcface-verify --json FILE.json.
 
 An .npz (zip of .npy, nothing pickled) of one array "facts", the text of a JSON list with an object
-for each model on each pair set (model, model_sha256, engine, dtype, flip, target, pack_sha256,
-failures), and for the object number n the arrays of its P pairs:
+for each model on each pair set (model, alias, model_sha256, engine, dtype, flip, target,
+pack_sha256, failures), and for the object number n the arrays of its P pairs:
 
     n.cosines     float64, of the flip embedding; -2 for a pair that was not compared (failures.py)
     n.is_genuine  bool
@@ -68,10 +68,12 @@ def scored_pairs(
     model: str,
     embedding: Mapping[str, str],
     pack_fingerprint: str,
+    alias: str = "",
 ) -> ScoredPairs:
     """Return the scores of an evaluation; embedding: "model", "engine", "dtype", "flip"."""
     facts = {
         "model": model,
+        "alias": alias or model,
         "model_sha256": embedding["model"],
         **{name: embedding[name] for name in ("engine", "dtype", "flip")},
         "target": evaluation.target,
@@ -150,7 +152,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _scored(arrays: Mapping[str, np.ndarray], number: int, facts: Any, path: Path) -> ScoredPairs:
-    wanted = ("model", "model_sha256", "engine", "dtype", "flip", "target", "pack_sha256",
+    wanted = ("model", "alias", "model_sha256", "engine", "dtype", "flip", "target", "pack_sha256",
               "failures")  # fmt: skip
     if not isinstance(facts, dict) or any(not isinstance(facts.get(name), str) for name in wanted):
         raise ValueError(f"entry {number} does not say {', '.join(wanted)}")

@@ -71,7 +71,7 @@ def embed(
         property_size(arguments.data_dir),
         progress=f"{target} {Path(model.name).name}",
     )
-    return embeddings, network.facts
+    return embeddings, network.facts | {"alignment": arguments.crop_template}
 
 
 def property_size(data_dir: str) -> tuple[int, int] | None:

@@ -31,8 +31,19 @@ from ..importing.torch_networks import (
     mobilefacenet,
 )
 from ..importing.torch_reference import INPUT, OUTPUT, reference_model
+from ..networks.published import RENAMED
 
 SCALARS = ("_minus_scalar", "_mul_scalar", "_div_scalar")
+# What some versions of MXNet wrote out, and others left to be the default.
+DEFAULTS = {
+    "Convolution": {
+        "num_group": 1, "dilate": (1, 1), "stride": (1, 1), "pad": (0, 0), "no_bias": False,
+        "layout": None,
+    },
+    "FullyConnected": {"no_bias": False, "flatten": True},
+    "LeakyReLU": {"slope": 0.25, "lower_bound": 0.125, "upper_bound": 0.334},
+}  # fmt: skip
+NEVER = object()
 PASSING = ("Dropout", "_copy")  # outside training they pass their input on
 
 
@@ -42,6 +53,7 @@ def torch_state(network: StoredNetwork) -> tuple[TorchNetwork, dict[str, np.ndar
     Arrays are float32, and int64 for what counts batches.  Raises ValueError if arcface_torch has
     no such network.
     """
+    network = _with_names_of_today(network)
     known = _found(network)
     factor = _pixel_factor(network.graph)
     eps = {
@@ -95,6 +107,20 @@ def compare_with_torch(
     raw = rgb_nhwc.transpose(0, 3, 1, 2)  # (N, 3, H, W)
     found = file_embeddings(model, reference_model(known, arrays), fed.apply(raw), source)
     return checked(network, raw, found, source, "arcface_torch would")
+
+
+def _with_names_of_today(network: StoredNetwork) -> StoredNetwork:
+    """Return the network with the names that parameters of published checkpoints have now."""
+    names = network.parameters.keys()
+    changed = {old: new for old, new, beside in RENAMED if old in names and beside in names}
+    nodes = tuple(
+        replace(node, name=changed[node.name])
+        if node.is_variable and node.name in changed
+        else node
+        for node in network.graph.nodes
+    )
+    parameters = {changed.get(name, name): value for name, value in network.parameters.items()}
+    return StoredNetwork(replace(network.graph, nodes=nodes), parameters)
 
 
 def _found(network: StoredNetwork) -> TorchNetwork:
@@ -157,7 +183,8 @@ def _bare(graph: Graph) -> Graph:
         if node.operator in PASSING and index != graph.outputs[0].node:
             kept[index] = inputs[0]
             continue
-        texts = dict(node.texts)
+        usual = DEFAULTS.get(node.operator, {})
+        texts = {k: v for k, v in node.texts.items() if node.attributes[k] != usual.get(k, NEVER)}
         operator = node.operator
         if operator == "BatchNorm":
             texts = {k: v for k, v in texts.items() if k == "axis"}

@@ -64,7 +64,7 @@ def _threshold(frame: Frame, threshold: float) -> str:
     across = float(frame.across(threshold))
     near_end = across > WIDTH - RIGHT - 50
     line = element("path", d=f"M{across:.1f} {TOP - 6}V{frame.bottom}", class_="threshold")
-    words = text(f"{threshold:.3f}")
+    words = text(f"{threshold:.3f}".replace("-", "−"))
     return line + element("text", words, x=across + (-5 if near_end else 5), y=TOP + 4.0,
                           text_anchor="end" if near_end else "start", class_="name")  # fmt: skip
 

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 
+from arcface_mxnet.align.aligner import FACTS
 from arcface_mxnet.checkpoints.load import save_checkpoint
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.embedding import embed
@@ -132,7 +133,8 @@ def test_a_kill_costs_what_was_not_written(crops, model, tmp_path, monkeypatch, 
     assert run(model, tmp_path / "crops", output) == 130
     assert not output.exists() and (tmp_path / f"v{ending}.work.tsv").exists()
     with (tmp_path / f"v{ending}.work.tsv").open("a") as file:
-        file.write("a line that a kill cut")
+        # Killed between the lines of a block and its rows, in the midst of a line.
+        file.write("\t".join(["a reason", *[""] * len(FACTS)]) + "\na line that a ki")
     monkeypatch.undo()
     counted = []
     forward = Embedder.forward

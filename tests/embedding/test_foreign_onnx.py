@@ -1,8 +1,14 @@
 """ONNX files of others: fed as declared, guessed only where that is certain, refused otherwise."""
 
+import argparse
+
+from arcface_mxnet.align.template import template
 from arcface_mxnet.embedder import Embedder
+from arcface_mxnet.embedding.arguments import add_network_arguments, embedding_facts
 from arcface_mxnet.engines.model_input import Declaration
+from arcface_mxnet.engines.packages import onnxruntime_module
 from arcface_mxnet.engines.presets import PRESETS
+from arcface_mxnet.engines.session import CPU, Session, provider
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -272,3 +278,93 @@ def test_the_file_of_opencv_gives_what_our_import_of_it_gives(models, crops):
     theirs = Embedder(models / "sface.onnx", preset=PRESETS["sface"].declared)
     ours = Embedder(f"{models}/sface-m1,0")
     assert (theirs(crops) * ours(crops)).sum(axis=1).min() > 0.99999
+
+
+def exported(template=None):
+    """Return an export of ours for crops of 112x112, with other metadata if asked for."""
+    model = onnx.load_model_from_string(network(before=OWN, more=OWN_VALUES))
+    for place in (*model.graph.input, *model.graph.output):
+        place.type.tensor_type.shape.dim[0].dim_param = "N"
+    shape = model.graph.input[0].type.tensor_type.shape
+    shape.dim[2].dim_value = shape.dim[3].dim_value = 112
+    large = np.zeros((3 * 112 * 112, DIMENSION), np.float32)
+    large[: len(WEIGHT)] = WEIGHT
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(large, "weight"))
+    facts = {"input_range": "0..255", "color_order": "RGB", "layout": "NCHW"}
+    helper.set_model_props(model, facts | ({"template": template} if template else {}))
+    return model.SerializeToString()
+
+
+def test_an_export_of_ours_says_what_it_is_fed(crops):
+    embed = Embedder(exported())
+    assert embed.input is None and embed.size == (112, 112) and "input" not in embed.facts
+    assert embed(crops).shape == (3, DIMENSION)
+    for declared, words in (
+        (Declaration(color="bgr"), "leave color out"),
+        (GIVEN, "leave mean, scale out"),
+        (Declaration(size=(112, 96)), "leave size out"),
+    ):
+        with pytest.raises(ValueError, match=f"says itself that it is fed 112,112, rgb.*{words}"):
+            Embedder(exported(), declared=declared)
+
+
+def test_an_export_for_other_points_is_refused():
+    points = ";".join(f"{x:.4f},{y:.4f}" for x, y in template((112, 112)))
+    Embedder(exported(points))
+    for other in (points.replace("38.2946", "40.0000"), "1,2;3,4", "x"):
+        with pytest.raises(ValueError, match="wants crops aligned to other points than those of"):
+            Embedder(exported(other))
+
+
+def test_where_openvino_differs_the_cpu_provider_runs(images, caplog, monkeypatch):
+    run = Session.run
+
+    def wrong(self, inputs):
+        made = run(self, inputs)
+        return made if self.is_plain else [one + np.float32(50) for one in made]
+
+    monkeypatch.setattr(Session, "run", wrong)
+    if Session(network()).is_plain:
+        pytest.skip("this onnxruntime has its CPU provider alone")
+    near(opened(network())(images), expected(images))
+    assert "disagree" in caplog.text and "the CPU provider runs it" in caplog.text
+
+
+def test_a_file_that_openvino_cannot_read_runs_all_the_same(images, monkeypatch, caplog):
+    if provider(-1, "float32") == CPU:
+        pytest.skip("this onnxruntime has its CPU provider alone")
+    runtime = onnxruntime_module()
+    start = runtime.InferenceSession
+
+    def refusing(model, options, providers):
+        if providers[0][0] != CPU:
+            raise RuntimeError("no handler for this operator")
+        return start(model, options, providers=providers)
+
+    monkeypatch.setattr(runtime, "InferenceSession", refusing)
+    near(opened(network())(images), expected(images))
+    assert "onnxruntime's CPU provider runs it" in caplog.text
+    with pytest.raises(ValueError, match="not an ONNX file that can be run"):
+        Session(b"junk")
+
+
+def test_cached_embeddings_are_of_what_was_declared(tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(network())
+    parser = argparse.ArgumentParser()
+    add_network_arguments(parser, batch_size=8)
+
+    def facts(*words, text=str(path)):
+        return embedding_facts(parser.parse_args(["--gpu", "-1", *words]), text)
+
+    found = [
+        facts("--preset", "insightface"),
+        facts("--preset", "adaface"),
+        facts("--preset", "adaface", "--output-name", "out"),
+        facts("--input-color", "rgb", "--mean", "127.5", "--scale", "128"),
+        facts("--input-color", "rgb", "--mean", "127.5", "--scale", "64"),
+        facts(text=f"{path}@color=rgb;mean=127.5;scale=1"),
+    ]
+    assert len({str(one) for one in found}) == len(found)
+    assert len({one["model"] for one in found}) == 1
+    assert facts(text=f"{path}@insightface") == found[0]

@@ -19,8 +19,10 @@ def entry(model="a", target="lfw", noise=0.3, seed=0, columns=None, **facts):
     cosines = np.clip(cosines + np.random.default_rng(seed).normal(scale=noise, size=PAIRS), -1, 1)
     names = np.array([f"p{pair // 8}" for pair in range(PAIRS)])
     others = np.array([f"p{(pair // 8 + (pair % 2)) % 50}" for pair in range(PAIRS)])
-    facts = {"model": model, "model_sha256": "1", "engine": "e", "dtype": "float32", "flip": "sum",
-             "target": target, "pack_sha256": "2", "failures": "crop"} | facts  # fmt: skip
+    facts = {
+        "model": model, "alias": model, "model_sha256": "1", "engine": "e", "dtype": "float32",
+        "flip": "sum", "target": target, "pack_sha256": "2", "failures": "crop",
+    } | facts  # fmt: skip
     right = (cosines >= 0.3) == flags
     return ScoredPairs(facts, cosines, flags, right, names, others, columns or {})
 
@@ -64,6 +66,30 @@ def test_one_table_over_all_targets_and_models(folder, capsys):
     assert "**Model minus a, in percentage points**" in out
     assert rows[-1].startswith("| lfw | new | +")
     assert "people drawn again, the same for both models" in out
+
+
+@pytest.mark.parametrize(
+    ("models", "aliases", "words", "names"),
+    [
+        (("runs/r50/softmax,3", "runs/r100/softmax,3"), ("r50", "big"), "{} {}", ["r50", "big"]),
+        (("runs/r50/softmax,3", "runs/r100/softmax,3"), ("softmax", "softmax"), "{} {}",
+         ["r50", "r100"]),
+        (("runs/r50/softmax,3", "runs/r100/softmax,3"), ("x", "y"), "new={} {}", ["new", "y"]),
+        (("a", "b"), ("b", "b"), "b={} {}", None),
+    ],
+    ids=["alias", "shortest", "given", "taken"],
+)  # fmt: skip
+def test_models_go_by_short_names(folder, capsys, models, aliases, words, names):
+    for file, model, alias in zip("xy", models, aliases, strict=True):
+        write_scored_pairs(f"{file}.scores.npz", [entry(model, alias=alias)])
+    given = words.format("x.json", "y.json").split()
+    if names is None:
+        assert main(given) == 2
+        assert "b on lfw stands in" in capsys.readouterr().err
+        return
+    out = compare(capsys, *given)
+    rows = [line.split(" | ") for line in out.splitlines() if line.startswith("| lfw")]
+    assert [row[1] for row in rows] == [*names, names[1]]
 
 
 def test_the_same_seed_gives_the_same_text(folder, capsys):

@@ -150,6 +150,9 @@ def test_scores_in_their_own_unit_have_their_own_axis(entries, tmp_path, read_pa
     page = read_page(tmp_path / "out.html")
     assert "≤ 1700" in page.text and "FlipL2 or Scores" in page.text
     assert page.tags.count("svg") == 5 and "−score" in page.text
+    mistakes = re.findall(r"score ([\d.]+) ([≤>]) ([\d.]+)", page.text)
+    assert mistakes  # each beyond its threshold: a wrong one is on the wrong side
+    assert all((float(a) <= float(b)) == (sign == "≤") for a, sign, b in mistakes)
 
 
 def test_the_best_model_is_set_beside_the_others_pair_by_pair(entries, tmp_path, read_page):

@@ -143,6 +143,9 @@ def test_a_network_of_others_beside_ours(folder):
     )  # fmt: skip
     assert ours["model_sha256"] != flags["model_sha256"] == text["model_sha256"]
     assert flags["xnorm"] != text["xnorm"]
+    assert "input" not in ours and ours["alignment"] == "arcface"
+    assert flags["input"].startswith("8,8, rgb, nchw, mean 127.5, scale 128")
+    assert text["input"].startswith("8,8, bgr")
 
 
 def test_flags_that_declare_nothing_are_refused(folder, capsys):

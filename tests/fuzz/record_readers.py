@@ -123,7 +123,7 @@ reader("pairset-columns", columned, "lfw.columns.tsv",
 
 
 def score_file() -> dict[str, bytes]:
-    facts = dict.fromkeys(("model", "model_sha256", "engine", "dtype", "flip", "target",
+    facts = dict.fromkeys(("model", "alias", "model_sha256", "engine", "dtype", "flip", "target",
                            "pack_sha256", "failures"), "x")  # fmt: skip
     flags = np.array([True, False, True])
     names = np.array(["ann", "bo", "Çé"])

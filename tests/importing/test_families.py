@@ -8,15 +8,16 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from arcface_mxnet.checkpoints.network import StoredNetwork  # noqa: E402
 from arcface_mxnet.engines.conversion import convert  # noqa: E402
 from arcface_mxnet.engines.original import PARAMETERS, SYMBOL  # noqa: E402
 from arcface_mxnet.importing.from_onnx import import_onnx  # noqa: E402
-from arcface_mxnet.importing.proof import compare_with_file, face_like_crops  # noqa: E402
+from arcface_mxnet.importing.proof import compare_with_file, face_like_crops, file_embeddings  # noqa: E402
 from arcface_mxnet.networks import NETWORKS, Network, inception_resnet  # noqa: E402
 from arcface_mxnet.networks.dpn import Plan, build_dpn  # noqa: E402
 from arcface_mxnet.networks.initializers import gaussian_out  # noqa: E402
 from arcface_mxnet.networks.resnet import BASIC, BOTTLENECK, build_resnet  # noqa: E402
+
+from tests.importing.settled import settled  # noqa: E402
 
 SMALL, WHOLE = (32, 32), (112, 112)
 # The families whose smallest networks are large, with as few units as show each kind of them.
@@ -59,7 +60,7 @@ def short(monkeypatch):
 
 @pytest.mark.parametrize(("name", "size", "options"), CASES)
 def test_it_comes_back(initialised, name, size, options):
-    network = StoredNetwork.of(*initialised(name, size, emb_size=16, **options))
+    network = settled(*initialised(name, size, emb_size=16, **options), size)
     crops = face_like_crops(size, 2)
     for fold in (False,) if name in ("i2", "s20", "r18", "d121") else (False, True):
         made = convert(network, size, fold=fold)
@@ -68,7 +69,10 @@ def test_it_comes_back(initialised, name, size, options):
         made.metadata_props.extend(kept)
         data = made.SerializeToString()
         imported = import_onnx(data, name)
-        compare_with_file(imported, data, crops, name)
+        assert compare_with_file(imported, data, crops, name).max_difference < 1e-4
+        raw = crops.transpose(0, 3, 1, 2)
+        vectors = file_embeddings(imported, data, imported.fed.apply(raw), name)
+        assert np.ptp(vectors, axis=0).max() > 0.01 * np.abs(vectors).max()  # images differ
         if not fold and name != "s20":  # whose convolutions have biases of their own
             assert imported.restored == []
             assert imported.network.parameters.keys() == network.parameters.keys()

@@ -71,6 +71,15 @@ def test_a_bias_becomes_a_norm_that_adds_it_to_the_bit():
     assert node.operator == "BatchNorm" and node.get("use_global_stats", False) is True
 
 
+def test_a_bias_before_a_norm_is_a_bias():
+    norm = {"G": np.ones(4), "B": np.ones(4), "M": np.ones(4), "V": np.full(4, 2.0)}
+    layers = nodes()
+    layers.insert(1, make("BatchNormalization", ["a", *"GBMV"], ["an"], "bn"))
+    layers[2].input[0] = "an"
+    imported = took(model(layers, stored() | norm))
+    assert imported.restored == [] and "conv_Conv_bias" in imported.network.parameters
+
+
 def test_a_measured_norm_has_the_statistics_of_the_crops():
     crops = face_like_crops(SIZE, 40)
     before = took(model())

@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from arcface_mxnet.checkpoints.load import save_checkpoint  # noqa: E402
-from arcface_mxnet.checkpoints.network import StoredNetwork, read_network  # noqa: E402
+from arcface_mxnet.checkpoints.network import read_network  # noqa: E402
 from arcface_mxnet.engines.parity import Parity  # noqa: E402
 from arcface_mxnet.engines.reference import run_mxnet  # noqa: E402
 from arcface_mxnet.export import torch_command  # noqa: E402
@@ -30,6 +30,8 @@ from arcface_mxnet.importing.torch_networks import (  # noqa: E402
     mobilefacenet,
     recognised,
 )
+
+from tests.importing.settled import settled  # noqa: E402
 
 CROPS = face_like_crops((112, 112), 2)
 RAW = CROPS.transpose(0, 3, 1, 2)
@@ -101,7 +103,7 @@ def test_the_table_names_all_that_the_symbol_reads(known):
 @pytest.fixture(scope="module")
 def mobile(initialised):
     """Return a y1 of this project as StoredNetwork, and its state there."""
-    network = StoredNetwork.of(*initialised("y1", emb_size=8, output="GDC"))
+    network = settled(*initialised("y1", emb_size=8, output="GDC"), (112, 112))
     return network, torch_state(network)[1]
 
 
@@ -123,11 +125,22 @@ def test_a_file_comes_back_as_it_went_to_the_bit(mobile, tmp_path, end):
     _, state = mobile
     torch_command.WRITERS[f".{end}"](tmp_path / f"m.{end}", state)
     imported, reference = import_torch(tmp_path / f"m.{end}")
-    compare_with_file(imported, reference, CROPS, "m")
+    assert compare_with_file(imported, reference, CROPS, "m").max_difference < 1e-5
     _, again = torch_state(imported.network)
     assert list(again) == list(state)
     for name, value in state.items():
         np.testing.assert_array_equal(again[name], value)
+
+
+def test_a_last_norm_that_learned_its_scale_keeps_it(mobile, tmp_path):
+    _, state = mobile
+    scale = np.linspace(0.5, 1.5, 8, dtype="<f4")
+    for value in (scale, np.ones_like(scale)):
+        write_archive(tmp_path / "m.pth", state | {"features.layers.3.weight": value})
+        imported, reference = import_torch(tmp_path / "m.pth")
+        compare_with_file(imported, reference, CROPS, "m")
+        (last,) = [node for node in imported.network.graph.nodes if node.name == "fc1"]
+        assert last.get("fix_gamma", True) == (value is not scale)
 
 
 def test_a_network_that_learned_bgr_takes_rgb_here(mobile, tmp_path):
@@ -189,3 +202,16 @@ def test_what_does_not_fit_is_said_by_name(mobile, tmp_path, capsys, change, rea
     assert str(error.value).startswith(f"{tmp_path / 'm.pth'}: ")
     assert command.main([str(tmp_path / "m.pth")]) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.pth"]
+
+
+def test_the_published_network_of_2018_goes_there_and_back(shared_data, tmp_path):
+    """Its embedding's weight has an older name."""
+    published = f"{shared_data / 'published_y1' / 'model'},0"
+    path = str(tmp_path / "y1.safetensors")
+    assert torch_command.main(["--model", published, "--torch", path]) == 0
+    assert command.main([path]) == 0
+    expected, found = (
+        run_mxnet(read_network(checkpoint), RAW.astype(np.float32))
+        for checkpoint in (published, f"{tmp_path / 'y1'},0")
+    )
+    assert Parity.of(expected, found).max_difference < 1e-5

@@ -69,7 +69,7 @@ def test_vectors_without_names_match_no_list(tmp_path):
 @pytest.mark.parametrize("store", [[], ["--store", "float32"]])
 def test_features_are_made_of_vectors_without_an_image(images, capsys, store):
     names = [*read_names(images / "facescrub_lst"), *read_names(images / "megaface_lst")]
-    vectors = np.random.default_rng(0).normal(size=(len(names), 4)).astype(np.float32)
+    vectors = np.random.default_rng(0).normal(size=(len(names), 2, 4)).astype(np.float32)
     np.savez(images / "v.npz", vectors, np.array(names))
     for folder in ("facescrub_images", "megaface_images"):
         for path in (images / folder).rglob("*.png"):
@@ -78,7 +78,8 @@ def test_features_are_made_of_vectors_without_an_image(images, capsys, store):
     assert gen_megaface.main(words) == 0
     place = images / "out" / ("megaface_x.npy" if store else "megaface")
     made = open_features(place, names[2:], "_x.bin").read(np.arange(len(names) - 2))
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    total = vectors.sum(axis=1)
+    unit = total / np.linalg.norm(total, axis=1, keepdims=True)
     np.testing.assert_allclose(made, unit[2:], rtol=1e-5)
     np.savez(images / "v.npz", vectors[:-1], np.array(names[:-1]))
     assert gen_megaface.main(words) == 2

@@ -1,4 +1,4 @@
-"""Faults that once passed every test, each with the tests that see it now."""
+"""Faults that once passed every test or would be silent, each with the tests that see it now."""
 
 from .table import Mutant
 
@@ -224,8 +224,8 @@ BY_HAND: tuple[Mutant, ...] = (
     Mutant(
         "arcface-verify --seed is ignored",
         "src/eval/verification.py",
-        "rng=np.random.default_rng(arguments.seed)",
-        "rng=np.random.default_rng(0)",
+        "pair_set.identities,\n                rng=np.random.default_rng(arguments.seed)",
+        "pair_set.identities,\n                rng=np.random.default_rng(0)",
         (f"{VERIFY}[--seed-draws_the_bootstrap]",),
     ),
     Mutant(
@@ -234,5 +234,47 @@ BY_HAND: tuple[Mutant, ...] = (
         "            run.update(lr)",
         "            run.update(config.lr)",
         (f"{FLAGS}[--lr-warmup-learns_otherwise]",),
+    ),
+    Mutant(
+        "components are fitted before the sums are made unit length",
+        "src/eval/pca.py",
+        "unit_rows(left, np.float64), unit_rows(right, np.float64)",
+        "np.asarray(left), np.asarray(right)",
+        ("tests/eval/test_pca.py::test_the_plain_loop_finds_the_same",),
+    ),
+    Mutant(
+        "a rate is given that its negatives cannot support",
+        "src/megaface/measures.py",
+        "if not is_supported(allowed, result.num_negatives):",
+        "if False:",
+        ("tests/megaface/test_measures.py",),
+    ),
+    Mutant(
+        "a deployed plain embedding gets the threshold of the flip embedding",
+        "src/eval/deployed_threshold.py",
+        '"sum" if flip else "none"',
+        '"sum"',
+        ("tests/eval/test_threshold_card.py",),
+    ),
+    Mutant(
+        "a threshold card of another dtype is taken",
+        "src/eval/threshold_card.py",
+        '        ("--dtype", facts["dtype"], embedding["dtype"]),\n',
+        "",
+        ("tests/eval/test_threshold_card.py",),
+    ),
+    Mutant(
+        "the two models of a comparison see other people",
+        "src/eval/comparison.py",
+        "one(weights) - other(weights)",
+        "one(weights) - other(weights[::-1])",
+        ("tests/eval/test_comparison.py",),
+    ),
+    Mutant(
+        "a probe that was not acquired is no false reject",
+        "src/eval/failures.py",
+        "enrolled = ~failures.left\n",
+        "enrolled = compared\n",
+        ("tests/eval/test_failures.py",),
     ),
 )
