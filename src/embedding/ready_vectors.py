@@ -15,13 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 import csv
 from functools import cached_property
-import lzma
 import os
 from pathlib import Path
-import struct
 from typing import Any
-import zipfile
-import zlib
 
 import numpy as np
 
@@ -34,19 +30,13 @@ from ..megaface.packed import FeatureStore
 from ..registry import Registry
 from ..text import read_lines
 from .npy import open_npy
+from .npz import read_npz
 from .parquet import parquet_modules
 
 DTYPES = ("float32", "float16", "float64")
 NAME_COLUMNS = ("name", "path", "image", "file")
 OPTIONS = ("list", "joined", "key")
-LARGEST_MEMBER = 1 << 36  # bytes of an array in a .npz
-MOST_GROWTH = 1 << 10  # of a member that is compressed: deflate's own limit
 
-# What zipfile, zlib and numpy raise over damaged archives.
-DAMAGE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError,
-    ValueError, TypeError, KeyError, OSError, EOFError, MemoryError, SyntaxError, OverflowError,
-)  # fmt: skip
 
 READERS = Registry("kind of vectors")  # ending -> read(path, key) -> (array, names or None)
 Read = tuple[np.ndarray, list[str] | None]
@@ -179,19 +169,7 @@ def _npy(path: Path, key: str | None) -> Read:
 
 @READERS.register(".npz")
 def _npz(path: Path, key: str | None) -> Read:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                allowed = min(LARGEST_MEMBER, MOST_GROWTH * (member.compress_size + 4096))
-                if member.file_size > allowed:
-                    raise ValueError(f"{shown(member.filename)} of {member.file_size} bytes")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except DAMAGE as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        if isinstance(error, UnicodeDecodeError):
-            reason = "a name in it is not UTF-8"
-        raise ValueError(f"{path}: not a .npz file that can be read: {shown(reason)}") from None
+    arrays = read_npz(path)
     vectors = {
         name: array for name, array in arrays.items()
         if array.ndim in (2, 3) and array.dtype.kind == "f"

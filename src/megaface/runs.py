@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..embedding.npz import read_npz
 from ..text import read_json
 from . import measures
 from .experiment import Experiment
@@ -92,6 +93,8 @@ def _read_summary(path: Path) -> dict:
     missing = sorted(NEEDED - set(summary)) if isinstance(summary, dict) else sorted(NEEDED)
     if missing:
         raise ValueError(f"{path}: lacks {', '.join(missing)}; run the experiment again")
+    if not isinstance(summary["algorithm"], str):
+        raise ValueError(f"{path}: its algorithm is no text; run the experiment again")
     return summary
 
 
@@ -100,9 +103,9 @@ def _read_curves(path: Path) -> Curves:
     path = path.with_name(CURVES + path.stem.removeprefix(RESULTS) + ".npz")
     if not path.is_file():
         raise FileNotFoundError(f"no curves {path.absolute()}")
-    with np.load(path, allow_pickle=False) as arrays:
-        names = [field.name for field in fields(Curves)]
-        missing = [name for name in names if name not in arrays]
-        if missing:
-            raise ValueError(f"{path}: lacks {', '.join(missing)}; run the experiment again")
-        return Curves(*(arrays[name] for name in names))
+    arrays = read_npz(path)
+    names = [field.name for field in fields(Curves)]
+    missing = [name for name in names if name not in arrays or arrays[name].dtype.kind not in "fiu"]
+    if missing:
+        raise ValueError(f"{path}: lacks {', '.join(missing)}; run the experiment again")
+    return Curves(*(arrays[name] for name in names))

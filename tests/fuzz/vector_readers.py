@@ -65,7 +65,7 @@ def are_rows(found) -> bool:
 
 for name, files in (("npz", npz), ("npy", npy), ("csv", csv)):
     reader(f"vectors-{name}", files, f"v.{name}", rows(f"v.{name}"), are_rows,
-           "embedding.ready_vectors")  # fmt: skip
+           "embedding.ready_vectors", "embedding.npz")  # fmt: skip
 reader("vectors-parquet", parquet, "v.parquet", rows("v.parquet"), are_rows,
        "embedding.ready_vectors", needs=("pyarrow",))  # fmt: skip
 
@@ -123,6 +123,27 @@ def written(folder: Path) -> bool:
 
 reader("embed-note", lambda: {"o.npy": b"", "o.json": json.dumps({"origin": ORIGIN}).encode()},
        "o.json", written, lambda found: found is True, "embedding.embed.is_written")  # fmt: skip
+
+
+def run_files() -> dict[str, bytes]:
+    from arcface_mxnet.megaface.runs import NEEDED, Curves
+
+    file = io.BytesIO()
+    np.savez(file, **dict.fromkeys(Curves.__dataclass_fields__, np.linspace(0, 1, 3)))
+    summary = dict.fromkeys(sorted(NEEDED), 1) | {"algorithm": "x"}
+    return {"results_x.json": json.dumps(summary).encode(), "curves_x.npz": file.getvalue()}
+
+
+def run(folder: Path):
+    from arcface_mxnet.megaface.runs import read_run
+
+    return read_run(folder)
+
+
+for file in run_files():
+    reader(f"megaface-{file.partition('_')[0]}", run_files, file, run,
+           lambda made: isinstance(made.algorithm, str) and made.curves[0].tpr.dtype.kind in "fiu",
+           "megaface.runs", "embedding.npz")  # fmt: skip
 
 
 def others() -> dict[str, bytes]:

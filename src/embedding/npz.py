@@ -1,0 +1,49 @@
+"""Arrays out of .npz files that others made: no pickles, and none that grows out of all bounds.
+
+Source: numpy.lib.npyio, a zip archive of .npy files.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+from pathlib import Path
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+
+from ..limits import shown
+
+LARGEST_MEMBER = 1 << 36  # bytes of an array in a .npz
+MOST_GROWTH = 1 << 10  # of a member that is compressed: deflate's own limit
+# What zipfile, zlib and numpy raise over damaged archives.
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError,
+    ValueError, TypeError, KeyError, OSError, EOFError, MemoryError, SyntaxError, OverflowError,
+)  # fmt: skip
+
+
+def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Return the arrays of a .npz file by name.
+
+    Raises FileNotFoundError, or ValueError for a file that is damaged, holds objects, or whose
+    arrays are far larger than its bytes.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file of arrays {path.absolute()}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                allowed = min(LARGEST_MEMBER, MOST_GROWTH * (member.compress_size + 4096))
+                if member.file_size > allowed:
+                    raise ValueError(f"{shown(member.filename)} of {member.file_size} bytes")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except DAMAGE as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, UnicodeDecodeError):
+            reason = "a name in it is not UTF-8"
+        raise ValueError(f"{path}: not a .npz file that can be read: {shown(reason)}") from None
