@@ -8,6 +8,8 @@
 # make fuzz-graphs  compare N random graphs, rewritten for a CPU, with float64 (N=1000: a minute)
 # make fuzz-readers try every reader of files with N damaged ones, or one: READER=lst N=10000
 # make kills        kill processes that rewrite sets of files N times each (N=100: three minutes)
+# make page         try the web page in Chromium, with axe-core; skipped where there is none
+# make service-kills  kill the service N times while it stores and is backed up (N=300: half an hour)
 #
 # EXTRA=cu112 make quickstart   uses the CUDA build of MXNet instead of the CPU build.
 
@@ -20,7 +22,7 @@ LIGHT_RUN := $(LIGHT)/bin/python
 N     ?= 1000
 
 .PHONY: setup quickstart test test-without-mxnet lint bench mutants fuzz-graphs fuzz-readers \
-	kills clean
+	kills page service-kills clean
 
 setup: $(VENV)/.installed-$(EXTRA)
 
@@ -66,6 +68,14 @@ fuzz-readers: setup
 kills: N = 100
 kills: setup
 	$(RUN) -m tests.kills $(N)
+
+page: setup
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[browser]'
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -rs tests/serve/test_page.py
+
+service-kills: N = 300
+service-kills: setup
+	$(RUN) -m tests.serve.killing $(N)
 
 clean:
 	rm -rf $(VENV) $(LIGHT) build *.egg-info

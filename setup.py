@@ -64,7 +64,7 @@ setup(
     package_data={
         "arcface_mxnet.ops": ["*.cc", "*.h"],
         "arcface_mxnet.megaface": ["*.cc"],
-        "arcface_mxnet.serve": ["web/*"],
+        "arcface_mxnet.serve": ["web/*", "probe.png"],
     },
     install_requires=[
         "numpy>=1.23",
@@ -84,8 +84,8 @@ setup(
         # embedding on GPUs, those that MXNet cannot serve too
         "gpu": ["onnx", "onnxruntime-gpu[cuda,cudnn]>=1.21"],
         "export": ["onnx"],
-        "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client"],
-        "browser": ["playwright"],  # the tests of pages, with a Chromium of the system
+        "serve": ["fastapi", "uvicorn>=0.30", "prometheus-client"],
+        "browser": ["playwright", "axe-playwright-python"],  # pages, in Chromium
         # ready vectors in Parquet; from 22 on pyarrow needs numpy 2
         "parquet": [f"pyarrow<22; {MXNET_PYTHON}", "pyarrow; python_version >= '3.13'"],
         "tensorboard": ["tensorboardX"],

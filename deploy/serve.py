@@ -4,6 +4,10 @@
     python deploy/serve.py --model r50.onnx --port 9000 --store people.sqlite --threshold 1.3
     python deploy/serve.py --model r50.onnx --host 0.0.0.0 --token-file token.txt
 
+The same as the command arcface-serve, from a checkout; its other commands are here too:
+
+    python deploy/serve.py backup copy.sqlite --store people.sqlite
+
 Listens on this machine only, unless a token is demanded of whoever asks.  The page is at /.
 """
 

@@ -64,6 +64,26 @@ def replace_file(
 
 
 @contextmanager
+def replace_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield the name of an empty file that becomes `path` when the block ends well.
+
+    For what writes by name, such as SQLite; the rest is as with replace_file().
+    """
+    path = Path(path)
+    _prepare(path.parent)
+    part = _Part(path, "wb", {})
+    try:
+        with naming(path):
+            yield part.path
+            part.complete(sync=True)
+            part.publish()
+    except BaseException:
+        part.discard()
+        raise
+    _sync_folder(path.parent)
+
+
+@contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
     """Let an OSError of the block that names no file name this one, as that of a full disk."""
     try:
@@ -179,6 +199,10 @@ class _Part:
                 break
             os.close(descriptor)  # taken for a left one before it had its lock
         self.file = os.fdopen(descriptor, mode, **options)
+
+    @property
+    def path(self) -> Path:
+        return self._part
 
     def complete(self, sync: bool) -> None:
         self.file.flush()

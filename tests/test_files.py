@@ -277,3 +277,16 @@ def work():
 
 sys.exit(run(work))
 """
+
+
+def test_a_file_that_is_written_by_name_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "deep" / "a"
+    with files.replace_path(target) as part:
+        assert part.parent == target.parent and not target.exists()
+        part.write_text("new")
+    assert target.read_text() == "new"
+    with pytest.raises(RuntimeError), files.replace_path(target) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["a"]

@@ -129,4 +129,8 @@ def test_the_wheel_holds_everything(tmp_path):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert wanted <= held, sorted(wanted - held)
-    assert sum(name.startswith("arcface_mxnet/serve/web/") for name in held) == 3
+    pages = {
+        name.rpartition("/")[2] for name in held if name.startswith("arcface_mxnet/serve/web/")
+    }
+    assert {"index.html", "style.css", "page.js"} <= pages
+    assert "arcface_mxnet/serve/probe.png" in held

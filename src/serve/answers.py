@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class PhotoAnswer(BaseModel):
+    """Which photo of the request: index from 0, form field, file name as sent, SHA-256 in hex."""
+
+    index: int
+    field: str
+    file_name: str
+    sha256: str
+
+
+class QualityAnswer(BaseModel):
+    """eye_distance: pixels of the photo.  sharpness: variance of the Laplacian.  brightness:
+    0..255.  clipped: fraction all dark or bright.  yaw, pitch, roll: degrees, rough."""
+
+    eye_distance: float
+    sharpness: float
+    brightness: float
+    clipped: float
+    yaw: float
+    pitch: float
+    roll: float
+    score: float
+
+
+class Match(BaseModel):
+    name: str
+    similarity: float
+    same: bool
+
+
+class OneFace(BaseModel):
+    """box: x1, y1, x2, y2.  landmarks: 5 times x, y.  turn: degrees by which the photo lies.
+    doubts: why it may be no face, or lie another way.  embedding, matches: on request."""
+
+    box: list[float]
+    landmarks: list[list[float]]
+    score: float
+    turn: int
+    doubts: list[str]
+    quality: QualityAnswer
+    embedding: list[float] | None = None
+    matches: list[Match] | None = None
 
 
 class FaceAnswer(BaseModel):
-    """width, height: of the photo.  box: x1, y1, x2, y2.  landmarks: 5 times x, y.  crop: PNG."""
+    """width, height: of the photo.  box, landmarks, score, crop: of the face that was taken, faces
+    [taken].  faces: best score first; num_faces: how many there are.  crop: PNG data URL."""
 
+    photo: PhotoAnswer
     width: int
     height: int
     num_faces: int
@@ -15,6 +62,8 @@ class FaceAnswer(BaseModel):
     landmarks: list[list[float]]
     score: float
     crop: str | None = None
+    taken: int
+    faces: list[OneFace]
 
 
 class Embedded(FaceAnswer):
@@ -33,16 +82,49 @@ class Comparison(BaseModel):
 
 
 class Person(BaseModel):
+    """photos: how many are enrolled."""
+
     name: str
     photos: int
 
 
-class Match(BaseModel):
-    name: str
-    similarity: float
-    same: bool
+class Enrolled(Person):
+    """ids: of the photos enrolled now.  faces: what was taken of each; absent in the answer to a
+    request that was repeated under its Idempotency-Key."""
+
+    ids: list[int]
+    faces: list[FaceAnswer] | None = None
+
+
+class StoredPhoto(BaseModel):
+    """added: seconds since 1970.  null: enrolled by a version that did not note it."""
+
+    id: int
+    sha256: str | None
+    score: float | None
+    added: int | None
 
 
 class SearchAnswer(FaceAnswer):
     threshold: float
     matches: list[Match]
+
+
+class Health(BaseModel):
+    """status: ok, or what is not.  parts: recognizer, store, disk: "ok" or what is wrong."""
+
+    status: str
+    model: str
+    threshold: float
+    parts: dict[str, str]
+
+
+class ErrorAnswer(BaseModel):
+    """error: a code for programs.  detail: a line for people.  photo: which is meant, if one is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    error: str
+    detail: str
+    photo: PhotoAnswer | None = None
+    faces: list[Any] | None = None

@@ -1,4 +1,4 @@
-"""The routes of the face service.
+"""The application: routes, errors, and what goes on beside them.
 
 A similarity is a cosine, higher is nearer; boxes and landmarks are in pixels of the photo as
 sent, upright, x before y.  Of several faces the large and central one counts.  Errors are
@@ -8,175 +8,120 @@ sent, upright, x before y.  Of several faces the large and central one counts.  
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated
+from contextlib import asynccontextmanager, suppress
 
-import cv2
-from fastapi import FastAPI, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from ..embedding.vectors import cosine
-from .answers import Comparison, Embedded, FaceAnswer, Match, Person, SearchAnswer
-from .gate import Access, Gate
-from .limits import Limits
+from .answers import Health
+from .gate import Gate
+from .health import HealthCheck
 from .metrics import Metrics
-from .people import People, checked_name
-from .photos import Photo, decode_photo
-from .recognizer import Batcher, Found, Recognizer
+from .openapi import ALWAYS, describe, errors
+from .page import page_paths, page_routes
+from .people import People
+from .pipeline import Pipeline
+from .recognizer import Recognizer
 from .refusal import Refusal
+from .routes import Service, routes
+from .settings import Settings
 
-DECODERS = 2  # photos decoded at a time; bounds the memory that large ones take
-MAX_BATCH = 16
-PAGE_FILES = {"/": "index.html", "/style.css": "style.css", "/page.js": "page.js"}
-WithCrop = Annotated[bool, Query(description="also give the aligned crop, as a PNG data URL")]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """threshold: cosine from which on two faces count as one person.  web: folder of the page."""
-
-    threshold: float
-    model: str
-    web: Path
-    limits: Limits = field(default_factory=Limits)
-    access: Access = field(default_factory=Access)
+LOG_SECONDS = 5.0  # after which changes are in the store's file itself
+CODES = {404: "not_found", 405: "wrong_method"}
 
 
 def create_app(recognizer: Recognizer, people: People, settings: Settings) -> FastAPI:
     """Return the ASGI application."""
-    metrics, limits = Metrics(), settings.limits
+    metrics = Metrics()
     metrics.people.set_function(lambda: len(people))
-    decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decoder")
-    batcher = Batcher(recognizer, MAX_BATCH, metrics.batch_size.observe)
+    pipeline = Pipeline(recognizer, settings.limits, metrics)
+    service = Service(pipeline, people, settings)
+    health = HealthCheck(pipeline, people)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        batcher.start()
+        pipeline.start()
+        keeping = asyncio.create_task(_empty_log(service))
         yield
-        await batcher.stop()
-        decoders.shutdown()
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
+        await pipeline.stop()
+        service.store_threads.shutdown()
+        health.close()
 
-    app = FastAPI(title="arcface_mxnet", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.add_middleware(Gate, limits=limits, access=settings.access, metrics=metrics)
+    app = FastAPI(
+        title="arcface_mxnet", docs_url=None, redoc_url=None, openapi_url=None,
+        redirect_slashes=False, lifespan=lifespan,
+    )  # fmt: skip
+    app.add_middleware(
+        Gate, limits=settings.limits, access=settings.access, metrics=metrics,
+        open_paths=frozenset(page_paths(settings.web)),
+    )  # fmt: skip
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _fault)
-
-    async def recognise(uploads: list[UploadFile]) -> list[tuple[Photo, Found]]:
-        if len(uploads) > limits.photos:
-            raise Refusal(413, "too_many_photos", f"a request may have {limits.photos} photos")
-        loop = asyncio.get_running_loop()
-
-        async def one(upload: UploadFile) -> tuple[Photo, Found]:
-            data = await upload.read()
-            photo = await loop.run_in_executor(decoders, decode_photo, data, limits)
-            return photo, await batcher(photo)
-
-        # Wait for all, though one fails: what goes on must count as in progress.
-        answers = await asyncio.gather(*map(one, uploads), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return answers
-
-    @app.post("/embed")
-    async def embed(image: UploadFile, crop: WithCrop = False) -> Embedded:
-        """Give the face of a photo and its embedding, unit length."""
-        ((photo, found),) = await recognise([image])
-        face = _face(photo, found, crop)
-        return Embedded(**face.model_dump(), embedding=found.embedding.tolist())
-
-    @app.post("/compare")
-    async def compare(left: UploadFile, right: UploadFile, crop: WithCrop = False) -> Comparison:
-        """Tell whether two photos show one person."""
-        (one, found), (other, other_found) = await recognise([left, right])
-        similarity = cosine(found.embedding, other_found.embedding)
-        return Comparison(
-            similarity=similarity,
-            squared_l2=2 - 2 * similarity,
-            threshold=settings.threshold,
-            same=similarity >= settings.threshold,
-            left=_face(one, found, crop),
-            right=_face(other, other_found, crop),
-        )
-
-    @app.post("/enroll", status_code=201)
-    async def enroll(name: Annotated[str, Form()], image: list[UploadFile]) -> Person:
-        """Store one or several photos of a person; all of them or, if one fails, none."""
-        name = checked_name(name)
-        embeddings = [found.embedding for _, found in await recognise(image)]
-        count = await asyncio.to_thread(people.add, name, embeddings)
-        return Person(name=name, photos=count)
-
-    @app.post("/search")
-    async def search(
-        image: UploadFile,
-        limit: Annotated[int, Query(ge=1, le=100)] = 5,
-        crop: WithCrop = False,
-    ) -> SearchAnswer:
-        """Give the enrolled people who are nearest, best first."""
-        ((photo, found),) = await recognise([image])
-        nearest = await asyncio.to_thread(people.search, found.embedding, limit)
-        matches = [
-            Match(name=name, similarity=value, same=value >= settings.threshold)
-            for name, value in nearest
-        ]
-        face = _face(photo, found, crop)
-        return SearchAnswer(**face.model_dump(), threshold=settings.threshold, matches=matches)
-
-    @app.get("/people")
-    async def enrolled() -> list[Person]:
-        """List everyone who is enrolled."""
-        names = await asyncio.to_thread(people.names)
-        return [Person(name=name, photos=count) for name, count in names.items()]
-
-    @app.delete("/people/{name:path}", status_code=204)
-    async def forget(name: str) -> None:
-        """Delete a person and all their embeddings."""
-        await asyncio.to_thread(people.remove, checked_name(name))
-
-    @app.get("/health")
-    async def health() -> dict:
-        return {"status": "ok", "model": settings.model, "threshold": settings.threshold}
-
-    @app.get("/metrics")
-    async def prometheus() -> Response:
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
-
-    for path, name in PAGE_FILES.items():
-        app.get(path, include_in_schema=False)(_page(settings.web / name))
+    for router in (routes(service), _state_routes(app, metrics, health, settings)):
+        app.include_router(router, prefix="/v1")
+        app.include_router(router, include_in_schema=False)  # as they were before
+    app.include_router(page_routes(settings.web))
+    describe(app, has_token=bool(settings.access.token))
     return app
 
 
-def _page(file: Path):
-    async def page() -> FileResponse:
-        return FileResponse(file)
+def _state_routes(
+    app: FastAPI, metrics: Metrics, health: HealthCheck, settings: Settings
+) -> APIRouter:
+    """Return the routes that tell of the service itself."""
+    router = APIRouter()
 
-    return page
+    async def state() -> tuple[Health, bool]:
+        parts = await health.parts()
+        wrong = [f"{part} {told}" for part, told in parts.items() if told != "ok"]
+        status = "; ".join(wrong) or "ok"
+        found = Health(
+            status=status, model=settings.model, threshold=settings.threshold, parts=parts
+        )
+        return found, not wrong
+
+    @router.get("/health", responses={503: {"model": Health}, **errors(403, 404, 405, 431, 500)})
+    async def is_healthy(response: Response) -> Health:
+        """Tell whether the recognizer, the store and the disk can do their work; 503 if not."""
+        found, is_well = await state()
+        response.status_code = 200 if is_well else 503
+        return found
+
+    @router.get("/ready", responses={503: {"model": Health}, **errors(403, 404, 405, 431, 500)})
+    async def is_ready(response: Response) -> Health:
+        """Tell whether a photo sent now would be taken on; 503 while as many wait as may."""
+        found, is_well = await state()
+        if is_well and metrics.active >= settings.limits.waiting:
+            found.status, is_well = f"busy: {metrics.active} requests are in progress", False
+        response.status_code = 200 if is_well else 503
+        return found
+
+    @router.get("/metrics", responses={200: {"content": {"text/plain": {}}}, **errors(*ALWAYS)},
+                response_class=Response)  # fmt: skip
+    async def prometheus() -> Response:
+        """Give figures for Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @router.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    return router
 
 
-def _face(photo: Photo, found: Found, crop: bool) -> FaceAnswer:
-    return FaceAnswer(
-        width=photo.width,
-        height=photo.height,
-        num_faces=found.num_faces,
-        box=found.face.box.tolist(),
-        landmarks=found.face.landmarks.tolist(),
-        score=found.face.score,
-        crop=_data_url(found.crop) if crop else None,
-    )
-
-
-def _data_url(bgr) -> str:
-    return "data:image/png;base64," + base64.b64encode(cv2.imencode(".png", bgr)[1]).decode()
+async def _empty_log(service: Service) -> None:
+    """Bring changes into the store's file soon after they were made."""
+    while True:
+        await asyncio.sleep(LOG_SECONDS)
+        await service.in_store(service.people.empty_log)
 
 
 async def _refused(request: Request, refusal: Refusal) -> JSONResponse:
@@ -189,7 +134,8 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
 
 
 async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
-    return JSONResponse({"error": "bad_request", "detail": str(error.detail)}, error.status_code)
+    body = {"error": CODES.get(error.status_code, "bad_request"), "detail": str(error.detail)}
+    return JSONResponse(body, error.status_code, error.headers)
 
 
 async def _fault(request: Request, error: Exception) -> JSONResponse:

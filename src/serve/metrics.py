@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-ROUTES = frozenset({"/", "/embed", "/compare", "/enroll", "/search", "/people", "/health"})
+ROUTES = frozenset(
+    {"/", "/embed", "/compare", "/enroll", "/search", "/people", "/photos", "/health", "/ready"}
+)
 
 
 class Metrics:
@@ -21,15 +23,21 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
         self.batch_size = Histogram(
-            "face_batch_size", "Photos recognised in one pass", registry=self._registry,
+            "face_batch_size", "Faces embedded in one pass", registry=self._registry,
             buckets=(1, 2, 4, 8, 16, 32),
         )  # fmt: skip
         self.waiting = Gauge("face_waiting", "Requests in progress", registry=self._registry)
+        self.body_bytes = Gauge(
+            "face_body_bytes", "Bytes of request bodies in memory", registry=self._registry
+        )
+        self.active = 0  # requests in progress
+        self.waiting.set_function(lambda: self.active)
         self.people = Gauge("face_people", "People enrolled", registry=self._registry)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count one request.  Unknown paths share a label: strangers must not fill the memory."""
-        route = "/people" if path.startswith("/people/") else path
+        path = path.removeprefix("/v1") or "/"
+        route = next((f"/{p}" for p in ("people", "photos") if path.startswith(f"/{p}/")), path)
         route = route if route in ROUTES else "other"
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)

@@ -1,115 +1,98 @@
-"""Enrolled people in one SQLite file, and the search among them.
-
-    meta    fingerprint: of the network that embedded, Embedder.fingerprint; embeddings of another
-            mean nothing here, so a store is refused where it differs
-            probe: the network's embedding of a fixed pattern, by which an export of the same
-            network, whose file has a fingerprint of its own, is told from another network
-    photos  name, embedding float32 (D,) little endian; a person is the rows of one name
-
-What `add` and `remove` report as done is on the disk: it survives a killed process.  One
-process at a time may hold the file.
-"""
+"""Enrolled people: changes of the store, and the search among their embeddings in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+import hashlib
+import json
 import os
-from pathlib import Path
 import sqlite3
 import threading
-import unicodedata
+import time
+from typing import Any
 
 import numpy as np
 
+from .model_print import ModelPrint
 from .refusal import Refusal
+from .store import Store, told_of
 
-NAME_LENGTH = 100
-SAME_NETWORK = 0.9999  # cosine of the probes of a network and its export
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS photos (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL, embedding BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS photos_name ON photos (name);
-"""
+KEY_DAYS = 7  # for which an Idempotency-Key is known
+NEVER = float("inf")
+
+
+@dataclass(frozen=True)
+class NewPhoto:
+    """embedding: float32 (D,), unit length.  sha256: of the photo's bytes.  score: of its face."""
+
+    embedding: np.ndarray
+    sha256: str = ""
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """Who asks for a change, and how often it may be done.
+
+    deadline: time.monotonic() until which it may begin to be stored.  key: of a request that may
+    be repeated, "" for none.  request: what tells it from another request under that key.
+    """
+
+    who: str = ""
+    deadline: float = NEVER
+    key: str = ""
+    request: str = ""
 
 
 class People:
-    """The people enrolled in a file, which is made if it is absent.
+    """The people enrolled in a file, which is made if it is absent; safe to share by threads.
 
-    probe: Recognizer.probe().  max_photos: in all.  fingerprint: of the network.
+    max_photos: in all.  audit: write down who changes what.
     Raises ValueError if the file is no such store, belongs to another network or is in use.
     """
 
     def __init__(
-        self, path: str | os.PathLike, probe: np.ndarray, max_photos: int, fingerprint: str
+        self, path: str | os.PathLike, model: ModelPrint, max_photos: int, audit: bool = True
     ):
-        self._max_photos, self._lock = max_photos, threading.Lock()
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # embeddings of faces are nobody else's business
-        if not path.is_file():
-            raise ValueError(f"{path}: is no file, and cannot be a store of people")
-        self._database = sqlite3.connect(path, timeout=1, check_same_thread=False)
+        self._max_photos, self._audit, self._lock = max_photos, audit, threading.Lock()
+        self._store = Store(path, model)
         try:
-            self._open(probe, fingerprint)
-        except sqlite3.OperationalError as error:
-            self._database.close()
-            hint = "; does another process serve this store?" if "locked" in str(error) else ""
-            raise ValueError(f"{path}: {error}{hint}") from None
-        except sqlite3.DatabaseError as error:
-            self._database.close()
-            raise ValueError(f"{path}: not a store of people ({error})") from None
-        except UnicodeDecodeError:
-            self._database.close()
-            raise ValueError(f"{path}: not a store of people (a text in it is not UTF-8)") from None
-        except ValueError as error:
-            self._database.close()
-            raise ValueError(f"{path}: {error}") from None
+            with told_of(self._store.path):
+                self._load(model.probe.shape[1])
+        except BaseException:
+            self._store.close()
+            raise
 
-    def _open(self, probe: np.ndarray, fingerprint: str) -> None:
-        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        tables = self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        if others := {name for (name,) in tables} - {"meta", "photos"}:
-            raise ValueError(f"is a database of something else, with {', '.join(sorted(others))}")
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")
-        self._database.execute("PRAGMA secure_delete = ON")  # a deleted face leaves no bytes
-        with self._database:
-            self._database.executescript(SCHEMA)
-            known = dict(self._database.execute("SELECT key, value FROM meta"))
-            if "probe" not in known:
-                known = {"probe": _to_bytes(probe)}
-                self._database.execute("INSERT INTO meta VALUES ('probe', ?)", (known["probe"],))
-            if known.get("fingerprint") != fingerprint:
-                self._check_probe(known, probe, fingerprint)
-            if "fingerprint" not in known:  # new, or of a version that had none
-                row = ("fingerprint", fingerprint)
-                self._database.execute("INSERT INTO meta VALUES (?, ?)", row)
-        self._load(len(_to_bytes(probe)))
-
-    @staticmethod
-    def _check_probe(known: dict, probe: np.ndarray, fingerprint: str) -> None:
-        there = np.frombuffer(known["probe"], "<f4")
-        if there.shape != probe.shape or not float(there @ probe) >= SAME_NETWORK:
-            raise ValueError(
-                "was enrolled with another network, whose embeddings cannot be compared "
-                f"(fingerprint {known.get('fingerprint', 'unknown')}, this one has {fingerprint}); "
-                "give that network or another store"
-            )
-
-    def _load(self, num_bytes: int) -> None:
-        """Read all embeddings, of num_bytes each, into memory, a person's rows side by side."""
-        rows = self._database.execute("SELECT name, embedding FROM photos ORDER BY name, id")
-        self._by_name: dict[str, list[np.ndarray]] = {}
-        for name, blob in rows:
-            if len(blob) != num_bytes:
-                raise ValueError(f"is damaged: an embedding of {name!r} has {len(blob)} bytes")
-            self._by_name.setdefault(name, []).append(np.frombuffer(blob, "<f4"))
+    def _load(self, length: int) -> None:
+        """Read all embeddings (length,) into memory, a person's rows side by side."""
+        rows = self._store.database.execute("SELECT id, name, embedding FROM photos ORDER BY id")
+        self._by_name: dict[str, dict[int, np.ndarray]] = {}
+        for number, name, blob in rows:
+            if not isinstance(blob, bytes) or len(blob) != 4 * length:
+                size = len(blob) if isinstance(blob, bytes) else "no"
+                raise ValueError(f"is damaged: an embedding of {name!r} has {size} bytes")
+            self._by_name.setdefault(str(name), {})[number] = np.frombuffer(blob, "<f4")
         self._index: tuple[np.ndarray, np.ndarray, list[str]] | None = None
 
     def close(self) -> None:
+        """Close the store, its log emptied.  A second call does nothing."""
         with self._lock:
-            self._database.close()
+            self._store.close()
+
+    def empty_log(self) -> None:
+        """Bring what was changed from the log into the file itself."""
+        with self._lock:
+            self._store.empty_log()
+
+    def check(self) -> None:
+        """Raise sqlite3.Error unless the store can be read."""
+        with self._lock:
+            self._store.database.execute("SELECT count(*) FROM models").fetchone()
+
+    @property
+    def path(self) -> os.PathLike:
+        return self._store.path
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -119,38 +102,85 @@ class People:
         with self._lock:
             return {name: len(rows) for name, rows in sorted(self._by_name.items())}
 
-    def add(self, name: str, embeddings: np.ndarray) -> int:
-        """Enrol photos (N, D) under a name; return how many it has now.
+    def photos(self, name: str) -> list[dict[str, Any]]:
+        """Return the photos of a person: id, sha256, score, added.  Raises Refusal (404)."""
+        with self._lock:
+            self._must_know(name)
+            rows = self._store.database.execute(
+                "SELECT id, sha256, score, added FROM photos WHERE name = ? ORDER BY id", (name,)
+            ).fetchall()
+        return [dict(zip(("id", "sha256", "score", "added"), row, strict=True)) for row in rows]
 
-        All are stored or none.  Raises Refusal if the store is full or cannot be written.
+    def known_answer(self, change: Change) -> Any:
+        """Return what a request was answered before, None if it is new.
+
+        Raises Refusal if its key was another request's, or its person is forgotten since.
+        """
+        if not change.key:
+            return None
+        with self._lock:
+            return _known_answer(self._store.database, change)
+
+    def add(self, name: str, photos: Sequence[NewPhoto], change: Change = Change()) -> Any:  # noqa: B008
+        """Enrol photos under a name; return {"name", "photos": how many it has now, "ids"}.
+
+        All are stored or none.  Raises Refusal if the store is full or cannot be written, or the
+        deadline is over.
         """
         with self._lock:
-            total = sum(map(len, self._by_name.values())) + len(embeddings)
-            if total > self._max_photos:
-                raise Refusal(409, "store_full", f"the store takes {self._max_photos} photos")
-            rows = [(name, _to_bytes(embedding)) for embedding in embeddings]
-            self._write("INSERT INTO photos (name, embedding) VALUES (?, ?)", rows)
-            self._by_name.setdefault(name, []).extend(np.asarray(embeddings, np.float32))
-            self._index = None
-            return len(self._by_name[name])
+            total = sum(map(len, self._by_name.values())) + len(photos)
 
-    def remove(self, name: str) -> None:
+            def work(database: sqlite3.Connection) -> dict[str, Any]:
+                if total > self._max_photos:
+                    raise Refusal(409, "store_full", f"the store takes {self._max_photos} photos")
+                ids = [self._insert(database, name, photo) for photo in photos]
+                self._write_down(database, change, "enroll", name, {"photos": ids})
+                count = len(self._by_name.get(name, ())) + len(ids)
+                return {"name": name, "photos": count, "ids": ids}
+
+            is_new, answer = self._change(change, name, work)
+            if is_new:
+                rows = (np.asarray(photo.embedding, np.float32) for photo in photos)
+                self._by_name.setdefault(name, {}).update(zip(answer["ids"], rows, strict=True))
+                self._index = None
+            return answer
+
+    def remove(self, name: str, change: Change = Change()) -> None:  # noqa: B008
         """Forget a person.  Raises Refusal if there is none of that name."""
         with self._lock:
-            if name not in self._by_name:
-                raise Refusal(404, "unknown_person", f"nobody is enrolled as {name!r}")
-            self._write("DELETE FROM photos WHERE name = ?", [(name,)])
-            del self._by_name[name]
-            self._index = None
-            # The log of changes still holds the bytes until it is emptied.
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _write(self, statement: str, rows: list[tuple]) -> None:
-        try:
-            with self._database:  # one transaction: committed, or rolled back
-                self._database.executemany(statement, rows)
-        except sqlite3.Error as error:
-            raise Refusal(507, "store_failed", f"the store cannot be written: {error}") from None
+            def work(database: sqlite3.Connection) -> dict[str, Any]:
+                self._must_know(name)
+                database.execute("DELETE FROM photos WHERE name = ?", (name,))
+                self._write_down(database, change, "forget", name, {})
+                _forget_name(database, name)
+                return {}
+
+            if self._change(change, None, work)[0]:
+                del self._by_name[name]
+                self._index = None
+                self._store.empty_log()  # which still holds the bytes
+
+    def remove_photo(self, number: int, change: Change = Change()) -> None:  # noqa: B008
+        """Forget one photo; with the last of them its person.  Raises Refusal if it is unknown."""
+        with self._lock:
+            name = next((who for who, rows in self._by_name.items() if number in rows), None)
+
+            def work(database: sqlite3.Connection) -> dict[str, Any]:
+                if name is None:
+                    raise Refusal(404, "unknown_photo", f"there is no photo {number}")
+                database.execute("DELETE FROM photos WHERE id = ?", (number,))
+                self._write_down(database, change, "forget photo", name, {"photos": [number]})
+                if len(self._by_name[name]) == 1:
+                    _forget_name(database, name)
+                return {}
+
+            if self._change(change, None, work)[0]:
+                del self._by_name[name][number]
+                if not self._by_name[name]:
+                    del self._by_name[name]
+                self._index = None
+                self._store.empty_log()
 
     def search(self, embedding: np.ndarray, limit: int) -> list[tuple[str, float]]:
         """Return the nearest people, best first: name and the cosine of their nearest photo."""
@@ -159,7 +189,7 @@ class People:
                 return []
             if self._index is None:
                 counts = [len(rows) for rows in self._by_name.values()]
-                matrix = np.stack([row for rows in self._by_name.values() for row in rows])
+                matrix = np.stack([r for rows in self._by_name.values() for r in rows.values()])
                 self._index = matrix, np.cumsum([0, *counts[:-1]]), list(self._by_name)
             matrix, starts, names = self._index
         # Rounding may leave a cosine of equal vectors a little above 1.
@@ -167,16 +197,60 @@ class People:
         nearest = np.argsort(-best, kind="stable")[:limit]
         return [(names[i], float(best[i])) for i in nearest]
 
+    def _change(
+        self, change: Change, name: str | None, work: Callable[[sqlite3.Connection], dict[str, Any]]
+    ) -> tuple[bool, Any]:
+        """Return whether the change was made now, and its answer.  name: whom it tells of."""
+        with self._store.changing(change.deadline) as database:
+            if change.key and (known := _known_answer(database, change)) is not None:
+                return False, known
+            answer = work(database)
+            if change.key:
+                now = int(time.time())
+                oldest = now - KEY_DAYS * 24 * 3600
+                database.execute("DELETE FROM answers WHERE at < ?", (oldest,))
+                row = change.key, change.request, json.dumps(answer), name, now
+                database.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", row)
+        return True, answer
 
-def checked_name(name: str) -> str:
-    """Return a name in its normal form.  Raises Refusal if it is none."""
-    name = unicodedata.normalize("NFC", name).strip()
-    if not name or name in (".", "..") or len(name) > NAME_LENGTH or not name.isprintable():
-        raise Refusal(
-            422, "bad_name", f"a name has 1 to {NAME_LENGTH} printable characters, and is not a dot"
-        )
-    return name
+    def _insert(self, database: sqlite3.Connection, name: str, photo: NewPhoto) -> int:
+        blob = np.asarray(photo.embedding, "<f4").tobytes()
+        row = name, blob, self._store.model_row, photo.sha256, photo.score, int(time.time())
+        return database.execute(
+            "INSERT INTO photos (name, embedding, model, sha256, score, added) "
+            "VALUES (?, ?, ?, ?, ?, ?)", row,
+        ).lastrowid  # fmt: skip
+
+    def _write_down(
+        self, database: sqlite3.Connection, change: Change, what: str, name: str, detail: dict
+    ) -> None:
+        if self._audit:
+            row = int(time.time()), change.who, what, name, json.dumps(detail)
+            database.execute(
+                "INSERT INTO audit (at, who, what, name, detail) VALUES (?, ?, ?, ?, ?)", row
+            )
+
+    def _must_know(self, name: str) -> None:
+        if name not in self._by_name:
+            raise Refusal(404, "unknown_person", f"nobody is enrolled as {name!r}")
 
 
-def _to_bytes(embedding: np.ndarray) -> bytes:
-    return np.asarray(embedding, "<f4").tobytes()
+def _known_answer(database: sqlite3.Connection, change: Change) -> Any:
+    row = database.execute(
+        "SELECT request, answer FROM answers WHERE key = ?", (change.key,)
+    ).fetchone()
+    if row is None:
+        return None
+    if row[0] != change.request:
+        raise Refusal(422, "key_reused", "this Idempotency-Key was that of another request")
+    if row[1] is None:
+        raise Refusal(409, "key_spent", "what this Idempotency-Key enrolled is deleted since")
+    return json.loads(row[1])
+
+
+def _forget_name(database: sqlite3.Connection, name: str) -> None:
+    """Leave no byte of a name in what is told of earlier requests."""
+    database.execute("UPDATE answers SET answer = NULL, name = NULL WHERE name = ?", (name,))
+    (salt,) = database.execute("SELECT value FROM meta WHERE key = 'salt'").fetchone()
+    digest = hashlib.sha256(salt + name.encode()).hexdigest()[:16]
+    database.execute("UPDATE audit SET name = ? WHERE name = ?", (f"forgotten {digest}", name))

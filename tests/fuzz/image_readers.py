@@ -86,3 +86,24 @@ def with_pillow() -> bytes:
 
 reader("photo-webp-exif", lambda: {"photo": with_pillow()}, "photo", decode_sent, is_picture,
        "serve.photos", needs=("fastapi", "PIL"))  # fmt: skip
+
+
+def form_of_photo() -> dict[str, bytes]:
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+    name = b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\nZo\xc3\xab\r\n'
+    return {"form": name + head + encoded(".png") + b"\r\n--x--\r\n"}
+
+
+def read_form(folder: Path) -> int:
+    """Return how many parts a form has; a Refusal is what is promised, without a file's name."""
+    from arcface_mxnet.serve.forms import parse_form
+    from arcface_mxnet.serve.refusal import Refusal
+
+    try:
+        form = parse_form("multipart/form-data; boundary=x", (folder / "form").read_bytes())
+    except Refusal as refusal:
+        raise ValueError(f"form: {refusal}") from None
+    return len(form.texts) + len(form.uploads)
+
+
+reader("form", form_of_photo, "form", read_form, lambda found: found >= 0, "serve.forms")

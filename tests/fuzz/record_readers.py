@@ -259,7 +259,11 @@ for file in embedding_files():
 
 def people_files() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as name:
-        _open_people(Path(name)).close()
+        from arcface_mxnet.serve.people import NewPhoto
+
+        people = _open_people(Path(name))
+        people.add("somebody", [NewPhoto((VECTOR / np.linalg.norm(VECTOR)).astype(np.float32))])
+        people.close()
         connection = sqlite3.connect(Path(name, "people.sqlite"))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.execute("PRAGMA journal_mode = DELETE")
@@ -268,16 +272,35 @@ def people_files() -> dict[str, bytes]:
 
 
 def _open_people(folder: Path):
+    from arcface_mxnet.serve.model_print import ModelPrint
     from arcface_mxnet.serve.people import People
 
-    return People(folder / "people.sqlite", VECTOR / np.linalg.norm(VECTOR), 10, "f" * 64)
+    unit = (VECTOR / np.linalg.norm(VECTOR)).astype(np.float32)
+    return People(
+        folder / "people.sqlite", ModelPrint({"network": "f" * 64}, np.stack([unit] * 8), unit), 10
+    )
 
 
 def people(folder: Path) -> bool:
-    for left in ("people.sqlite-wal", "people.sqlite-shm", "people.sqlite-journal"):
+    for left in (
+        "people.sqlite-wal",
+        "people.sqlite-shm",
+        "people.sqlite-journal",
+        "people.sqlite.lock",
+    ):
         (folder / left).unlink(missing_ok=True)
     _open_people(folder).close()
     return True
+
+
+def backup(folder: Path) -> int:
+    from arcface_mxnet.serve.keeping import verify
+
+    return verify(folder / "people.sqlite").photos
+
+
+reader("people-backup", people_files, "people.sqlite", backup, lambda found: found >= 0,
+       "serve.keeping", "serve.store", "serve.store_form", needs=("fastapi",))  # fmt: skip
 
 
 reader("people", people_files, "people.sqlite", people, bool, "serve.people.People",

@@ -1,51 +1,20 @@
 """The service with a tiny detector and a tiny network: everything else is the real thing."""
 
-from pathlib import Path
-from types import SimpleNamespace
+from dataclasses import fields
+import threading
+import time
 
-from arcface_mxnet import serve
-from arcface_mxnet.align.face import Face
-from arcface_mxnet.face_model import FaceModel
-from arcface_mxnet.serve.app import Settings, create_app
-from arcface_mxnet.serve.gate import Access
+from arcface_mxnet.serve.access import Access
+from arcface_mxnet.serve.connections import HEAD_BYTES, Guard, protocol_of
 from arcface_mxnet.serve.limits import Limits
-from arcface_mxnet.serve.people import People
-from arcface_mxnet.serve.recognizer import Recognizer
-import cv2
 from fastapi.testclient import TestClient
-import numpy as np
 import pytest
+import uvicorn
 
-WEB = Path(serve.__file__).parent / "web"
-FACE = np.array([[0.35, 0.4], [0.65, 0.4], [0.5, 0.55], [0.38, 0.7], [0.62, 0.7]])  # 0..1
+from tests.serve import tiny
+from tests.serve.tiny import detect, embed, encoded, person
 
-
-def detect(bgr):
-    """Find a face, always in the same place, in any photo that is not of one colour."""
-    height, width = bgr.shape[:2]
-    if bgr.std() < 1:
-        return []
-    box = np.array([0.2, 0.2, 0.8, 0.8]) * [width, height, width, height]
-    return [Face(box.astype(np.float32), (FACE * [width, height]).astype(np.float32), 0.9)]
-
-
-def embed(rgb_nhwc):
-    """Return the crops reduced to 4x4 colours, less their mean (N, 48)."""
-    rows = np.stack([cv2.resize(crop, (4, 4), interpolation=cv2.INTER_AREA) for crop in rgb_nhwc])
-    rows = rows.reshape(len(rows), -1).astype(np.float32)
-    return rows - rows.mean(axis=1, keepdims=True)
-
-
-def person(number, noise=0):
-    """Return a photo (200, 160, 3) BGR of a "person", another one for another noise."""
-    blocks = np.random.default_rng(number).integers(0, 256, (5, 4, 3), dtype=np.uint8)
-    photo = blocks.repeat(40, axis=0).repeat(40, axis=1).astype(int)
-    photo += np.random.default_rng(noise).integers(-20, 21, photo.shape)
-    return photo.clip(0, 255).astype(np.uint8)
-
-
-def encoded(bgr, suffix=".png"):
-    return cv2.imencode(suffix, bgr)[1].tobytes()
+LIMITS = {field.name for field in fields(Limits)}
 
 
 @pytest.fixture
@@ -60,25 +29,58 @@ def find():
     return detect
 
 
+@pytest.fixture(name="embed")
+def embed_():
+    """Return the tiny network."""
+    return embed
+
+
 @pytest.fixture
 def make_app(tmp_path):
     """Return a function that makes the application; the store stays between calls."""
     stores = []
 
-    def make(access=Access(hosts=frozenset()), detect=detect, **limits):  # noqa: B008
-        recognizer = Recognizer(FaceModel(SimpleNamespace(detect=detect, trust=None), embed))
-        limits = Limits(**limits)
+    def make(access=Access(hosts=frozenset()), detect=detect, embed=embed, **limits):  # noqa: B008
         for store in stores:
             store.close()
-        stores.append(
-            People(tmp_path / "people.sqlite", recognizer.probe(), limits.enrolled, "print")
-        )
-        settings = Settings(0.6, "tiny", WEB, limits, access)
-        return create_app(recognizer, stores[-1], settings)
+        options = {"detect": detect, "embed": embed, "access": access}
+        app, people = tiny.made(tmp_path / "people.sqlite", Limits(**limits), **options)
+        stores.append(people)
+        return app
 
     yield make
     for store in stores:
         store.close()
+
+
+@pytest.fixture
+def serve(make_app):
+    """Return a function that serves the application on a socket and returns its address."""
+    servers = []
+
+    def start(**options):
+        limits = Limits(**{k: v for k, v in options.items() if k in LIMITS})
+        config = uvicorn.Config(
+            make_app(**options), port=0, log_level="warning", http=protocol_of(Guard(limits)),
+            h11_max_incomplete_event_size=HEAD_BYTES, ws="none", timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        servers.append((server, thread))
+        while not server.started:
+            time.sleep(0.02)
+        return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+
+    def stop():
+        while servers:
+            server, thread = servers.pop()
+            server.should_exit = True
+            thread.join()
+
+    start.stop = stop
+    yield start
+    stop()
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ def test_enrol_search_and_forget(client, photo):
         files = [("image", photo(number, noise)) for noise in (1, 2)]
         response = client.post("/enroll", data={"name": name}, files=files)
         assert response.status_code == 201
-        assert response.json() == {"name": name, "photos": 2}
+        enrolled = response.json()
+        assert (enrolled["name"], enrolled["photos"], len(enrolled["ids"])) == (name, 2, 2)
     answer = client.post("/search?limit=1", files={"image": photo(2)}).json()
     (match,) = answer["matches"]
     assert match["name"] == "Grace Hopper" and match["same"] and match["similarity"] > 0.9
@@ -211,3 +212,23 @@ def test_health_metrics_and_page(client, photo):
     assert "default-src 'none'" in page.headers["content-security-policy"]
     for path in ("/style.css", "/page.js"):
         assert path in page.text and client.get(path).status_code == 200
+
+
+def test_uploads_never_touch_the_disk(client, photo, monkeypatch):
+    import builtins
+    import os
+    import tempfile
+
+    def refused(*arguments, **options):
+        raise AssertionError("a file was opened")
+
+    large = Image.open(io.BytesIO(photo(1))).resize((1600, 2000), Image.NEAREST)
+    data = saved(large, "PNG")
+    data += bytes(3_000_000 - len(data))  # behind the end of a PNG may be anything
+    client.post("/embed", files={"image": data})  # whatever is opened once
+    for module, name in ((tempfile, "SpooledTemporaryFile"), (tempfile, "TemporaryFile"),
+                         (builtins, "open"), (os, "open")):  # fmt: skip
+        monkeypatch.setattr(module, name, refused)
+    response = client.post("/embed", files={"image": data})
+    monkeypatch.undo()
+    assert response.status_code == 200 and len(data) == 3_000_000

@@ -1,35 +1,70 @@
-"""A batch of photos, some of which fail."""
+"""The faces of a photo: which are told, which is taken, which speak for another person."""
 
 from types import SimpleNamespace
 
+from arcface_mxnet.align.face import Face
 from arcface_mxnet.face_model import FaceModel
 from arcface_mxnet.serve.photos import Photo
-from arcface_mxnet.serve.recognizer import Found, Recognizer
+from arcface_mxnet.serve.recognizer import Recognizer
 from arcface_mxnet.serve.refusal import Refusal
 import numpy as np
+import pytest
+
+FIVE = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.55], [0.35, 0.75], [0.65, 0.75]])  # of a box
 
 
-def unit(rgb_nhwc):
-    """Return an embedding (N, 2) that tells how bright a crop is."""
-    means = rgb_nhwc.reshape(len(rgb_nhwc), -1).mean(axis=1) / 255
-    return np.stack([means, np.sqrt(1 - means**2)], axis=1).astype(np.float32)
+def face(x, y, side, score=0.9):
+    box = np.array([x, y, x + side, y + side], np.float32)
+    return Face(box, (FIVE * side + (x, y)).astype(np.float32), score)
 
 
-def test_a_fault_in_one_photo_leaves_the_others_alone(find):
-    def detect(bgr):
-        if bgr.shape[0] == 7:
-            raise RuntimeError("out of memory")
-        return find(bgr)
+def recognizer(*faces, most=32, embed=None):
+    detector = SimpleNamespace(detect=lambda bgr: list(faces), trust=None)
+    return Recognizer(FaceModel(detector, embed), most)
 
-    recognizer = Recognizer(FaceModel(SimpleNamespace(detect=detect, trust=None), unit))
-    rng = np.random.default_rng(0)
-    images = [
-        rng.integers(0, 256, (200, 160, 3), dtype=np.uint8),
-        np.zeros((7, 7, 3), np.uint8),
-        np.zeros((200, 160, 3), np.uint8),  # no face
-        rng.integers(0, 90, (200, 160, 3), dtype=np.uint8),
-    ]
-    answers = recognizer([Photo(image, 160, 200) for image in images])
-    assert [type(answer) for answer in answers] == [Found, RuntimeError, Refusal, Found]
-    for answer in (answers[0], answers[3]):
-        np.testing.assert_allclose(answer.embedding, unit(answer.crop[None])[0], rtol=1e-5)
+
+def photo(scale=1):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    return Photo(noise, 300 * scale, 200 * scale)
+
+
+def test_the_large_and_central_face_is_told_though_others_score_better():
+    crowd = [face(5 * i, 150, 20, 0.99 - i / 1000) for i in range(50)]
+    sight = recognizer(*crowd, face(100, 50, 100, 0.7), most=8).see(photo())
+    assert sight.num_faces == 51 and len(sight.faces) == 8
+    assert sight.faces[sight.main].face.score == 0.7
+    assert len(sight.others(sight.main)) == 7
+
+
+def test_specks_and_doubtful_faces_are_no_second_person():
+    upside_down = Face(*(getattr(face(200, 50, 90), name) for name in ("box",)),
+                       face(200, 50, 90).landmarks[::-1].copy(), 0.9)  # fmt: skip
+    sight = recognizer(face(50, 50, 100), face(5, 5, 15), upside_down).see(photo())
+    assert sight.main == 0 and sight.others(0) == []
+    assert not sight.faces[0].refusal and "uncertain" in sight.faces[2].refusal
+
+
+def test_a_reduced_photo_is_told_in_pixels_of_the_one_sent():
+    plain, larger = (recognizer(face(50, 50, 100)).see(photo(scale)).faces[0] for scale in (1, 3))
+    np.testing.assert_allclose(larger.face.box, 3 * plain.face.box)
+    np.testing.assert_allclose(larger.face.landmarks, 3 * plain.face.landmarks)
+    assert larger.quality.eye_distance == pytest.approx(3 * plain.quality.eye_distance)
+    assert larger.quality.yaw == plain.quality.yaw
+    np.testing.assert_array_equal(larger.crop, plain.crop)
+
+
+def test_what_lies_outside_of_the_photo_is_no_face():
+    with pytest.raises(Refusal, match="no face was found"):
+        recognizer(face(1000, 50, 100)).see(photo())
+    sight = recognizer(face(1000, 50, 100), face(50, 50, 100)).see(photo())
+    assert sight.num_faces == 1
+
+
+def test_crops_are_embedded_in_their_order():
+    def embed(rgb_nhwc):
+        means = rgb_nhwc.reshape(len(rgb_nhwc), -1).mean(axis=1) / 255
+        return np.stack([means, np.sqrt(1 - means**2)], axis=1).astype(np.float32)
+
+    crops = [np.full((112, 112, 3), grey, np.uint8) for grey in (10, 200, 90)]
+    rows = recognizer(embed=embed).embed(crops)
+    assert [row[0] for row in rows] == pytest.approx([10 / 255, 200 / 255, 90 / 255], rel=1e-5)
