@@ -106,6 +106,8 @@ setup(
             "arcface-train = arcface_mxnet.train_softmax:main",
             "arcface-serve = arcface_mxnet.serve.command:main",
             "arcface-rec = arcface_mxnet.data.rec:main",
+            "arcface-doctor = arcface_mxnet.doctor.command:main",
+            "arcface-clean = arcface_mxnet.clean.command:main",
             "arcface-face2rec = arcface_mxnet.data.face2rec2:main",
             "arcface-import = arcface_mxnet.importing.command:main",
             "arcface-export = arcface_mxnet.export.torch_command:main",

@@ -40,8 +40,8 @@ LAYERS = (
         "eval.pair_containers", "eval.pair_pickle", "eval.pickled_names", "eval.pair_columns",
     ),
     ("batches", "embedding", "export"),
-    ("training", "eval", "megaface"),
-    ("serve",),
+    ("training", "eval", "megaface", "clean"),
+    ("serve", "doctor"),
 )  # fmt: skip
 NUMPY_ONLY = (*LAYERS[1], "batches.augment")
 

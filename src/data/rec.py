@@ -1,6 +1,7 @@
 """Look into the records of a dataset, and mend, copy, merge or split them.
 
 arcface-rec info D                 what the dataset holds
+arcface-rec card D                 writes D/card.html and D/card.json: what the dataset is like
 arcface-rec check D                reads all, compares what is said twice, decodes every image
 arcface-rec extract D FOLDER       writes the images as FOLDER/IDENTITY/KEY.jpg
 arcface-rec index FILE.rec         writes FILE.idx anew from the .rec itself
@@ -26,7 +27,14 @@ from arcface_mxnet.data.inspecting import check, extract, info
 from arcface_mxnet.data.remaking import copy, merge, relabel, sample, shuffle, split
 from arcface_mxnet.data.repair import index_anew, repair
 
-INSPECTING = {"info": info, "check": check, "extract": extract}
+
+def _card(arguments: argparse.Namespace) -> None:
+    from arcface_mxnet.clean.card_command import write_card  # it loads what embeds
+
+    write_card(arguments)
+
+
+INSPECTING = {"info": info, "card": _card, "check": check, "extract": extract}
 REMAKING = {
     "copy": copy, "merge": merge, "split": split, "relabel": relabel, "shuffle": shuffle,
     "sample": sample,
@@ -52,10 +60,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_inspecting(commands: argparse._SubParsersAction) -> None:
     info = commands.add_parser("info", help="print what a dataset folder holds")
+    card = commands.add_parser("card", help="write a page about a dataset, and JSON")
     check = commands.add_parser("check", help="read, compare and decode every record")
     extract = commands.add_parser("extract", help="write the images as files")
-    for command in (info, check, extract):
+    for command in (info, card, check, extract):
         command.add_argument("dataset", help="folder with train.rec, train.idx and property")
+    _add_card(card)
     check.add_argument(
         "--sample", type=int, default=0, metavar="N", help="decode only this many images, spread "
         "evenly, and compare as training does when it opens the dataset (default: 0, all)",
@@ -66,6 +76,23 @@ def _add_inspecting(commands: argparse._SubParsersAction) -> None:
     extract.add_argument("folder", help="where to write; made if it is absent")
     _add_identities(extract, "write only these")
     _add_overwrite(extract, "write into a folder that is not empty")
+
+
+def _add_card(card: argparse.ArgumentParser) -> None:
+    card.add_argument("--out", default="", help="folder for card.html and card.json (default: D)")
+    card.add_argument(
+        "--sample", type=int, default=100_000, metavar="N", help="measure at most so many images, "
+        "drawn by --seed; counts are of all (%(default)s)",
+    )  # fmt: skip
+    card.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+    card.add_argument(
+        "--vectors", default="", help="ready vectors of the images, FILE.npy or .parquet, as "
+        "arcface-embed writes them: nearly equal images, overlap (default: none)",
+    )  # fmt: skip
+    card.add_argument(
+        "--against", action="append", default=[], metavar="PATH=VECTORS", help="a pair set or "
+        "dataset with its vectors, to tell who is in both; may be given several times",
+    )  # fmt: skip
 
 
 def _add_remaking(commands: argparse._SubParsersAction) -> None:
