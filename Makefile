@@ -7,6 +7,7 @@
 # make mutants      put known faults into the code and demand that the tests named beside each fail
 # make fuzz-graphs  compare N random graphs, rewritten for a CPU, with float64 (N=1000: a minute)
 # make fuzz-readers try every reader of files with N damaged ones, or one: READER=lst N=10000
+# make parity       train every network and loss three steps on MXNet, PyTorch and in float64 (hours)
 # make kills        kill processes that rewrite sets of files N times each (N=100: three minutes)
 # make page         try the web page in Chromium, with axe-core; skipped where there is none
 # make service-kills  kill the service N times while it stores and is backed up (N=300: half an hour)
@@ -22,7 +23,7 @@ LIGHT_RUN := $(LIGHT)/bin/python
 N     ?= 1000
 
 .PHONY: setup quickstart test test-without-mxnet lint bench mutants fuzz-graphs fuzz-readers \
-	kills page service-kills clean
+	kills parity page service-kills clean
 
 setup: $(VENV)/.installed-$(EXTRA)
 
@@ -64,6 +65,9 @@ fuzz-graphs: setup
 
 fuzz-readers: setup
 	OMP_NUM_THREADS=1 $(RUN) -m tests.fuzz $(READER) -n $(N)
+
+parity: setup
+	$(RUN) -m tests.torch_engine.parity $(GRAPHS)
 
 kills: N = 100
 kills: setup

@@ -83,6 +83,9 @@ setup(
         "embed": ONNX_CPU,  # embedding alone
         # embedding on GPUs, those that MXNet cannot serve too
         "gpu": ["onnx", "onnxruntime-gpu[cuda,cudnn]>=1.21"],
+        # Training where MXNet has no code for the GPU, or cannot be installed.  2.5 is the first
+        # that has torch.OutOfMemoryError; the tests run 2.13.
+        "torch": ["torch>=2.5,<3"],
         "export": ["onnx"],
         "serve": ["fastapi", "uvicorn>=0.30", "prometheus-client"],
         "browser": ["playwright", "axe-playwright-python"],  # pages, in Chromium
@@ -96,6 +99,9 @@ setup(
             "onnx",
             "httpx",
             "setuptools>=70.1",  # builds a wheel
+            # There the registry has its CPU build; elsewhere it would bring CUDA, so its tests are
+            # skipped.
+            "torch==2.13.0; python_version == '3.11'",
         ],
     },
     entry_points={

@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 
-NOT_BENCHMARKS = {"__main__", "__init__", "plain_mtcnn", "steps", "timing"}
+NOT_BENCHMARKS = {"__main__", "__init__", "plain_mtcnn", "plain_torch", "steps", "timing"}
 
 
 def names() -> list[str]:

@@ -15,8 +15,8 @@ import tempfile
 
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.data.records import RecordWriter
+from arcface_mxnet.training.engine import has_torch
 from arcface_mxnet.training.loop import train
-from arcface_mxnet.training.memory import estimate_memory
 from arcface_mxnet.training.plan import make_plan
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ RUNS = (
     *(("y1", 8), ("y1", 32), ("m1", 16), ("m2", 16), ("d121", 8), ("p68", 4)),
     *(("r18", 8), ("r50", 8)),
 )
+ON_TORCH = (("y1", 16), ("r18", 8))  # where it is installed
 IMAGES, SIDE = 64, 112
 MIB = 2**20
 
@@ -45,13 +46,16 @@ def status(name: str) -> int:
     return int(re.search(name + r":\s+(\d+)", text)[1]) * 1024
 
 
-def grow(folder: str, network: str, batch: int, results: multiprocessing.SimpleQueue) -> None:
+def grow(
+    folder: str, network: str, batch: int, engine: str, results: multiprocessing.SimpleQueue
+) -> None:
     """Put (estimate, growth) in bytes of one run."""
     config = TrainConfig(
-        data_dir=folder, prefix=f"{folder}/{network}-{batch}", network=network, target=(),
-        per_batch_size=batch, max_steps=2,
+        data_dir=folder, prefix=f"{folder}/{network}-{batch}-{engine}", network=network, target=(),
+        per_batch_size=batch, max_steps=2, engine=engine,
     )  # fmt: skip
-    estimate = estimate_memory(make_plan(config)).total
+    plan = make_plan(config)
+    estimate = plan.engine.estimate(plan).total
     before = status("VmRSS")
     train(config)
     results.put((estimate, status("VmHWM") - before))
@@ -62,15 +66,18 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         write_faces(folder)
-        for network, batch in RUNS:
+        runs = [(*run, "mxnet") for run in RUNS]
+        runs += [(*run, "torch") for run in ON_TORCH if has_torch()]
+        for network, batch, engine in runs:
             results = context.SimpleQueue()
-            process = context.Process(target=grow, args=(folder, network, batch, results))
+            process = context.Process(target=grow, args=(folder, network, batch, engine, results))
             process.start()
             process.join()
             if process.exitcode:
                 raise RuntimeError(f"{network}, batch {batch}: exit code {process.exitcode}")
             estimate, growth = results.get()
-            print(f"{network:4} batch {batch:3}: estimated {estimate / MIB:6.0f} MiB, took "
+            run = f"{network:4} batch {batch:3}, {engine}"
+            print(f"{run}: estimated {estimate / MIB:6.0f} MiB, took "
                   f"{growth / MIB:6.0f} MiB: {estimate / growth:.2f} x")  # fmt: skip
 
 

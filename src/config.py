@@ -322,9 +322,31 @@ class RunConfig(Options):
     )
     dtype: str = option(
         "float32",
-        "float16 computes the network in half precision, needs a GPU; the loss, the weights kept "
-        "and all checkpoints stay float32, and gradients are scaled as they need it",
-        choices=("float32", "float16"),
+        "bfloat16 (--engine torch) and float16 (a GPU) compute the network in half precision; the "
+        "loss, the weights kept and all checkpoints stay float32, and float16's gradients are "
+        "scaled as they need it",
+        choices=("float32", "bfloat16", "float16"),
+    )
+    engine: str = option(
+        "auto",
+        "what makes the steps: mxnet, the published engine; torch, which executes the same symbol; "
+        "auto: mxnet, unless it is not installed, its wheel has no code for the GPU, or --dtype "
+        "bfloat16 or --train-symbol is given",
+        choices=("auto", "mxnet", "torch"),
+    )
+    compile: int = option(
+        0, "1: let --engine torch compile the step, which takes minutes at first", choices=(0, 1)
+    )
+    train_symbol: str = option(
+        "",
+        "for --engine torch where MXNet is not installed: the training symbol to execute, as "
+        "--plan-only wrote it elsewhere, or of a published checkpoint (empty: "
+        "PREFIX-train-symbol.json)",
+    )
+    plan_only: bool = option(
+        False,
+        "write PREFIX-train-symbol.json, -plan.json and -initial.params, from which --engine torch "
+        "trains without MXNet, and end",
     )
     num_threads: int = option(2, "threads that decode and augment images", at_least=1)
     memory_limit: float = option(

@@ -117,8 +117,8 @@ def refuse_unserved(numbers: Iterable[int]) -> None:
                 f"GPU {number} has compute capability {major}.{minor}: MXNet cannot run there, as "
                 "mxnet-cu112 1.9.1 has machine code for 5.0 to 8.9 alone. To embed there: pip "
                 "install 'arcface_mxnet[gpu]' in an environment of its own and --engine "
-                "onnxruntime. To train: the CPU, without --gpus and with CUDA_VISIBLE_DEVICES=-1, "
-                "or a card of 5.0 to 8.9 (Maxwell to Ada)"
+                "onnxruntime. To train there: pip install 'arcface_mxnet[torch]' and --engine "
+                "torch; or on the CPU, without --gpus and with CUDA_VISIBLE_DEVICES=-1"
             )
 
 

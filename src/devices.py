@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 import logging
 
-import mxnet as mx
-
 from .cuda import refuse_unserved
+from .lazy_mxnet import mx
 
 logger = logging.getLogger(__name__)
 

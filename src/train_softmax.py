@@ -54,9 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         arguments = build_parser().parse_args(argv)
+        config = from_namespace(arguments)
+        if config.plan_only:
+            from arcface_mxnet.training.plan_only import write_plan
+
+            print(*write_plan(config), sep="\n")
+            return 0
         from arcface_mxnet.training.loop import train
 
-        result = train(from_namespace(arguments))
+        result = train(config)
         if result.stopped_by:
             print(f"{result.stopped_by}: saved at step {result.steps}; go on with --resume")
             return INTERRUPTED

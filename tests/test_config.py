@@ -136,7 +136,7 @@ def test_every_fault_of_every_kind_is_told_at_once():
         "--adam-beta1 1.0: must be below 1",
         "--ckpt 9: allowed are 0, 1, 2, 3",
         "--cutoff -1: must be at least 0",
-        "--dtype 'int8': allowed are float32, float16",
+        "--dtype 'int8': allowed are float32, bfloat16, float16",
         "--lr nan: must be a finite number",
         "--lr-steps 3,2: must ascend from 1 on",
     ]

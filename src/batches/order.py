@@ -30,7 +30,8 @@ class Setting:
     datasets: FaceDataset, several only for triplets.  config: TrainConfig.  seed: of all
     randomness.  num_devices shares of config.per_batch_size images make a batch.  worker of
     num_workers machines that draw together.  embed_keys(dataset number, keys) -> (M, D) on
-    its device, and which of the keys they belong to, int64 (M,): those that decode; or None.
+    the device that mines, and which of the keys they belong to, int64 (M,): those that decode; or
+    None.
     """
 
     datasets: Sequence[Any]

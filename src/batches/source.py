@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 import itertools
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
-import mxnet as mx
 import numpy as np
 
 from ..config import SamplingConfig, TrainConfig, ignored_options
@@ -23,7 +22,14 @@ AHEAD = 3  # batches that are read while the network works on one
 CHUNK = 8  # images that a thread reads in one go
 _AUGMENT = 1  # keeps the seeds of the augmentation apart from those of the order
 
-Embed = Callable[[mx.nd.NDArray], mx.nd.NDArray]
+Embed = Callable[[Any], Any]
+
+
+class Batch(NamedTuple):
+    """data: float32 (B, 3, height, width), RGB, 0..255.  label: float32 (B,), the identity."""
+
+    data: np.ndarray
+    label: np.ndarray
 
 
 def batches(
@@ -41,20 +47,26 @@ def batches(
 
     data: float32 (B, 3, height, width), RGB, 0..255; label: float32 (B,), the identity; B is
     config.per_batch_size * num_devices and each device's share is contiguous.
-    embed((B, 3, height, width)) -> (B, D), for plans that mine: the network being trained, in
-    evaluation mode.  rng: its next number seeds everything that is drawn.  worker of
-    num_workers machines, all given the same rng: together they draw what one would with the
-    whole batch.  Raises ValueError for a plan that is unknown or cannot be drawn from this
-    dataset, and on drawing when more records do not decode than config.max_bad allows, or where
-    a label is no identity.
+    embed((B, 3, height, width)) -> (B, D), MXNet's arrays, for plans that mine: the network being
+    trained, in evaluation mode; they are mined on its device.  rng: its next number seeds
+    everything that is drawn.  worker of num_workers machines, all given the same rng: together
+    they draw what one would with the whole batch.  Raises ValueError for a plan that is unknown
+    or cannot be drawn from this dataset, and on drawing when more records do not decode than
+    config.max_bad allows, or where a label is no identity.
     """
     datasets = [dataset] if isinstance(dataset, FaceDataset) else list(dataset)
-    return BatchSource(plan, datasets, config, rng, embed, num_devices, worker, num_workers)
+    from .mxnet_batches import MxnetBatches
+
+    return MxnetBatches(
+        plan, datasets, config, rng, embed, num_devices, worker=worker, num_workers=num_workers
+    )
 
 
 class BatchSource:
-    """Iterator of batches that tells its place and can go back to it.
+    """Iterator of batches that tells its place and can go back to it; see batches().
 
+    embed: float32 (B, 3, H, W) -> (B, D), numpy's.  to_device: what puts (M, D) where they are
+    mined.
     epoch: passes over the data before the last batch.  batches_per_epoch: how many make one,
     None where that shows only in training.
     wait_seconds: time spent waiting for images to be read.  bad_records: those of the batches
@@ -67,12 +79,14 @@ class BatchSource:
         datasets: Sequence[FaceDataset],
         config: TrainConfig,
         rng: np.random.Generator,
-        embed: Embed | None,
-        num_devices: int,
-        worker: int,
-        num_workers: int,
+        embed: Embed | None = None,
+        num_devices: int = 1,
+        *,
+        to_device: Callable[[np.ndarray], Any] = np.asarray,
+        worker: int = 0,
+        num_workers: int = 1,
     ):
-        self._datasets, self._embed = list(datasets), embed
+        self._datasets, self._embed, self._to_device = list(datasets), embed, to_device
         shapes = {dataset.image_shape for dataset in self._datasets}
         if len(shapes) > 1:
             raise ValueError(
@@ -85,9 +99,6 @@ class BatchSource:
         self._augmentation = Augmentation(config)
         self._pool = ThreadPoolExecutor(config.num_threads, thread_name_prefix="read")
         self._batch_size = config.per_batch_size * num_devices
-        shape = (self._batch_size, 3, *self._datasets[0].image_shape)
-        self.provide_data = [mx.io.DataDesc("data", shape)]
-        self.provide_label = [mx.io.DataDesc("softmax_label", shape[:1])]
         self.wait_seconds = 0.0
         self.bad_records = BadRecords(self._datasets, config.max_bad)
         self._bad_in_bag: list[BadRecord] = []
@@ -113,7 +124,7 @@ class BatchSource:
     def __iter__(self) -> BatchSource:
         return self
 
-    def __next__(self) -> mx.io.DataBatch:
+    def __next__(self) -> Batch:
         self._draw_ahead()
         reading = self._pending.popleft()
         self._draw_ahead(after=reading.draw)
@@ -123,13 +134,7 @@ class BatchSource:
             reason = max(reading.bad).reason
             raise ValueError(f"nothing can take the place of a bad record: {reason}")
         self._state, self.epoch = reading.draw.state, reading.draw.epoch
-        return mx.io.DataBatch(
-            [mx.nd.array(data)],
-            [mx.nd.array(labels)],
-            pad=0,
-            provide_data=self.provide_data,
-            provide_label=self.provide_label,
-        )
+        return Batch(data, labels)
 
     def state(self) -> dict[str, Any]:
         """Return the place after the last batch handed out, JSON-able."""
@@ -225,9 +230,9 @@ class BatchSource:
             self.wait_seconds += time.perf_counter() - began
         return reading.data, reading.labels
 
-    def _embed_keys(self, source: int, keys: np.ndarray) -> tuple[mx.nd.NDArray, np.ndarray]:
-        """Return the embeddings of images without augmentation, (M, D) on their device, and which
-        keys they belong to, int64 (M,): a bag goes without those that do not decode.
+    def _embed_keys(self, source: int, keys: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Return the embeddings of images without augmentation, (M, D) where they are mined, and
+        which keys they belong to, int64 (M,): a bag goes without those that do not decode.
 
         The last batch is filled up with its own images, so any number of keys will do.
         """
@@ -249,13 +254,11 @@ class BatchSource:
             rows = np.setdiff1d(np.arange(len(part)), reading.empty)
             readable.append(number * self._batch_size + rows)
             if len(rows):
-                # A copy, because the network writes its next output over this one.
-                embedded.append(self._embed(mx.nd.array(data))[: len(part)].copy())
-            if 0 < len(rows) < len(part):
-                embedded[-1] = embedded[-1].take(mx.nd.array(rows, dtype=np.int64))
+                # A copy, because the network may write its next output over this one.
+                embedded.append(self._embed(data)[rows])
         if not embedded:
             raise ValueError(f"no image of a bag decodes: {max(self._bad_in_bag).reason}")
-        return mx.nd.concat(*embedded, dim=0), np.concatenate(readable)
+        return self._to_device(np.concatenate(embedded)), np.concatenate(readable)
 
 
 class _Reading:

@@ -109,7 +109,6 @@ class Triplets:
         keys, owners = self._orders[source].part(place * size, (place + 1) * size)
         embeddings, readable = self._setting.embed_keys(source, keys)
         keys, owners = keys[readable], owners[readable]
-        embeddings.wait_to_read()
         embedded = time.perf_counter()
         rng = self._setting.rng(_MINING, worker, source, turn)
         mined = mine(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .load import Params, load_checkpoint
 
 EMBEDDING_OUTPUT = "fc1_output"  # published name of the embedding in every checkpoint

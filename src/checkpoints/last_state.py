@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..limits import parse_json
-from .load import Params, load_params
+from .load import Params, mxnet_arrays
 from .names import LAST, params_path
-from .params import named_params, split_params, write_params
+from .params import named_params, read_params, split_params, write_params
 
 RECORD = "run:json"
 STATE = "state:"
@@ -46,12 +46,19 @@ def save_last(prefix: str, last: LastState) -> None:
 
 
 def load_last(prefix: str) -> LastState:
-    """Return the last state of a run.  Raises FileNotFoundError or ValueError."""
+    """Return read_last() with MXNet's arrays."""
+    last = read_last(prefix)
+    parts = (last.arg_params, last.aux_params, last.state)
+    return LastState(*map(mxnet_arrays, parts), last.record)
+
+
+def read_last(prefix: str) -> LastState:
+    """Return the last state of a run, numpy's arrays.  Raises FileNotFoundError or ValueError."""
     path = params_path(prefix, LAST)
-    arrays = load_params(path)
+    arrays = read_params(path)
     if RECORD not in arrays:
         raise ValueError(f"{path}: holds parameters but no run to continue")
-    stored = arrays[RECORD].asnumpy()
+    stored = arrays[RECORD]
     if stored.dtype != np.uint8 or stored.ndim != 1:
         raise ValueError(f"{path}: {RECORD} must be uint8 of one dimension, is {stored.dtype} "
                          f"{stored.shape}")  # fmt: skip

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 import json
 from pathlib import Path
 import re
+from typing import Any
 
-import mxnet as mx
 import numpy as np
 
 from ..files import marker_path, reading_set, replace_file, replace_set
+from ..lazy_mxnet import mx
 from ..limits import read_limited
 from .graph import LARGEST_FILE, Graph, parse_graph, read_graph, to_json
 from .names import (
@@ -34,7 +35,7 @@ from .params import (
 # In what MXNet says.
 UNKNOWN_OPERATOR = re.compile(r"Failed loading Op (\S+) of type (\S+): .*is not registered")
 
-Params = dict[str, mx.nd.NDArray]
+Params = dict[str, Any]  # of mx.nd.NDArray
 
 
 def load_checkpoint(checkpoint: str) -> tuple[mx.sym.Symbol, Params, Params]:

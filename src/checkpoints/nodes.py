@@ -16,7 +16,7 @@ HARMLESS = frozenset(
     | {"cudnn_algo_bwd_filter", "cudnn_algo_bwd_filter_prec", "cudnn_tensor_core_only"}
 )
 # Inputs of an operator that hold running statistics, which a parameter file calls "aux:".
-STATES = {"BatchNorm": (3, 4)}
+STATES = {"BatchNorm": (3, 4), "sgd_mom_update": (2,)}
 
 _NUMBER = re.compile(r"[+-]?(\d+|(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|\d+[eE][+-]?\d+|inf|nan)")
 _LONGEST_NUMBER = 400  # characters; the digits of the largest float64 are fewer

@@ -23,7 +23,8 @@ LIMIT = 2 * 10**9  # bytes
 DIGEST_SIZE = hashlib.sha256().digest_size
 # What decides the bytes of a conversion besides the network.
 CONVERTER = (
-    "channels.py", "conversion.py", "onnx_graph.py", "operators.py", "options.py", "pooling.py",
+    "channels.py", "conversion.py", "onnx_graph.py", "operators.py", "pooling.py",
+    "../checkpoints/options.py",
     "shape_operators.py",
 )  # fmt: skip
 
@@ -148,7 +149,7 @@ def _converter() -> str:
     """Return 8 digits that change with the sources of the converter."""
     digest = hashlib.sha256()
     for name in CONVERTER:
-        digest.update(Path(__file__).with_name(name).read_bytes())
+        digest.update((Path(__file__).parent / name).read_bytes())
     return digest.hexdigest()[:8]
 
 

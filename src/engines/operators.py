@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..checkpoints.nodes import Entry, Node
+from ..checkpoints.options import Options
 from ..registry import Registry
 from .onnx_graph import OnnxGraph
-from .options import Options
 
 OPERATORS = Registry("operator of the ONNX export")
 INT64_MAX = np.iinfo(np.int64).max
@@ -46,7 +46,7 @@ def operator(*names: str, inputs: int | tuple[int, ...] | None = 1) -> Callable[
 def convert_node(graph: OnnxGraph, node: Node, index: int) -> None:
     """Write one node.  Raises ValueError if its operator, or a form of it, is not known."""
     try:
-        known, options = OPERATORS[node.operator], Options(node)
+        known, options = OPERATORS[node.operator], Options(node, "exported to ONNX")
     except ValueError as error:
         raise ValueError(f"node {node.name!r}: {error}") from None
     inputs = []

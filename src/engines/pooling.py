@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..checkpoints.nodes import Node
+from ..checkpoints.options import Options
 from .onnx_graph import OnnxGraph
 from .operators import CHANNELS_FIRST, add_padding, operator, output_of, window
-from .options import Options
 
 
 @operator("Pooling")

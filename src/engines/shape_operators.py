@@ -8,9 +8,9 @@ import math
 import numpy as np
 
 from ..checkpoints.nodes import Node
+from ..checkpoints.options import Options
 from .onnx_graph import OnnxGraph, Shape
 from .operators import INT64_MAX, add_padding, operator, output_of
-from .options import Options
 
 Cut = tuple[int | None, int | None, int]  # begin, end, step
 # ONNX operator: MXNet's, of one input; of two of the same shape; of two that broadcast

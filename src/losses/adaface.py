@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import LOSSES
 from .margin import MarginSoftmax, Parts, angle, lengths, with_target
 from .state import decay_faults, running

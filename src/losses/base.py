@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-import mxnet as mx
-
 from ..config import LossConfig, TrainConfig, flag_of, ignored_options
+from ..lazy_mxnet import mx
 from ..registry import Registry
+from .reports import Metric, Metrics
 
 LOSSES = Registry("loss", "--loss-type")
 
@@ -62,11 +62,11 @@ class Loss:
     def symbol(self, embedding: mx.sym.Symbol, label: mx.sym.Symbol) -> mx.sym.Group:
         raise TypeError(f"{type(self).__name__} has no symbol")
 
-    def metric(self) -> mx.metric.CompositeEvalMetric:
+    def metric(self) -> Metrics:
         """Return what training reports: each part names the output it reads."""
-        return mx.metric.CompositeEvalMetric(self.reports())
+        return Metrics(self.reports())
 
-    def reports(self) -> list[mx.metric.EvalMetric]:
+    def reports(self) -> list[Metric]:
         """Return the parts of metric(), the most telling first."""
         return []
 

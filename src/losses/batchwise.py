@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import mxnet as mx
-
 from ..batches.order import PLANS
+from ..lazy_mxnet import mx
 from .base import Loss
-from .reports import mean_of
+from .reports import Metric, mean_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class BatchLoss(Loss):
         outputs = [mx.sym.BlockGrad(embedding, name="embedding"), loss]
         return mx.sym.Group([*outputs, mx.sym.BlockGrad(label, name="label")])
 
-    def reports(self) -> list[mx.metric.EvalMetric]:
+    def reports(self) -> list[Metric]:
         return [mean_of("loss", "lossvalue")]
 
 

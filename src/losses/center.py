@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import LOSSES
 from .classifier import incay_loss
-from .reports import mean_of
+from .reports import Metric, mean_of
 from .softmax import Softmax
 from .state import advanced, state
 
@@ -52,5 +51,5 @@ class Center(Softmax):
         count = mx.sym.expand_dims(mx.sym.sum(is_own, axis=0), axis=1)  # (C, 1)
         return advanced(centers, self.center_alpha * mx.sym.broadcast_div(total, 1 + count))
 
-    def reports(self) -> list[mx.metric.EvalMetric]:
+    def reports(self) -> list[Metric]:
         return [*super().reports(), mean_of("center_loss")]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import Loss
-from .reports import DecilesEvery, mean_of
+from .reports import Accuracy, DecilesEvery, Metric, mean_of
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class ClassifierLoss(Loss):
             outputs.append(mx.sym.BlockGrad(-log_p, name="ce_loss"))
         return mx.sym.Group(outputs)
 
-    def reports(self) -> list[mx.metric.EvalMetric]:
-        reports = [mx.metric.Accuracy(name="acc", output_names=["softmax_output"], axis=1)]
+    def reports(self) -> list[Metric]:
+        reports = [Accuracy("acc", ["softmax_output"])]
         if self.ce_loss:
             reports.append(mean_of("ce_loss"))
         if self.logits_verbose:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import LOSSES
 from .batchwise import IdentityLoss, unit
 

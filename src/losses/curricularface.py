@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .arcface import add_angle, angular_faults
 from .base import LOSSES
 from .margin import MarginSoftmax, Parts, with_target

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .arcface import angular_faults
 from .base import LOSSES
 from .margin import MarginSoftmax, Parts, angle, lengths
-from .reports import mean_of
+from .reports import Metric, mean_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class ArcFaceIntra(AddedAngle):
         intra = mx.sym.mean(angle(parts.cosine)) / math.pi
         return [mx.sym.MakeLoss(intra, grad_scale=self.margin_b, name="intra_loss")]
 
-    def reports(self) -> list[mx.metric.EvalMetric]:
+    def reports(self) -> list[Metric]:
         return [*super().reports(), mean_of("intra_loss")]
 
 
@@ -66,5 +65,5 @@ class ArcFaceInter(AddedAngle):
         inter = mx.sym.mean(mx.sym.sum(mx.sym.broadcast_mul(own, middle), axis=1))
         return [mx.sym.MakeLoss(inter, grad_scale=self.margin_b, name="inter_loss")]
 
-    def reports(self) -> list[mx.metric.EvalMetric]:
+    def reports(self) -> list[Metric]:
         return [*super().reports(), mean_of("inter_loss")]

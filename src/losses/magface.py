@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .arcface import add_angle
 from .base import LOSSES
 from .margin import MarginSoftmax, Parts, lengths, with_target
-from .reports import mean_of
+from .reports import Metric, mean_of
 
 
 @LOSSES.register("magface")
@@ -60,5 +59,5 @@ class MagFace(MarginSoftmax):
         g = 1 / a + a / self.mag_max_length**2
         return [mx.sym.MakeLoss(mx.sym.mean(g), grad_scale=self.mag_weight, name="mag_loss")]
 
-    def reports(self) -> list[mx.metric.EvalMetric]:
+    def reports(self) -> list[Metric]:
         return [*super().reports(), mean_of("mag_loss")]

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import LATE_MILESTONES
 from .classifier import ClassifierLoss
-from .reports import AnglesEvery, mean_of
+from .reports import AnglesEvery, Metric, mean_of
 
 # Cosines are kept this far inside [-1, 1] where a formula has an infinite slope at the ends.
 # float32 cosines of unit vectors reach 1.0000011, and sqrt(1 - c*c) is NaN there.
@@ -76,7 +75,7 @@ class CosineSoftmax(ClassifierLoss):
             extras.append(mx.sym.BlockGrad(after, name="margin_cosine"))
         return self.outputs(embedding, logits, label, extras)
 
-    def reports(self) -> list[mx.metric.EvalMetric]:
+    def reports(self) -> list[Metric]:
         accuracy, *others = super().reports()
         if self.margin_verbose:
             others.append(AnglesEvery(self.margin_verbose, "target_cosine", "margin_cosine"))

@@ -2,22 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 import logging
+from typing import Any
 
-import mxnet as mx
 import numpy as np
 
 logger = logging.getLogger(__name__)
 
 
-def mean_of(output: str, name: str = "") -> mx.metric.EvalMetric:
+class Metric:
+    """A mean over the samples of all steps since reset(): sum_metric of num_inst.
+
+    The outputs that it reads come from an engine, which also adds up and looks for the largest:
+    they have asnumpy(), sum() and argmax(axis).
+    """
+
+    def __init__(self, name: str, output_names: Sequence[str]):
+        self.name, self.output_names = name, list(output_names)
+        self.reset()
+
+    def reset(self) -> None:
+        self.sum_metric, self.num_inst = 0.0, 0
+
+    def update(self, labels: Sequence[Any], preds: Sequence[Any]) -> None:
+        """Add the outputs, in the order of output_names, of samples with these labels."""
+        raise NotImplementedError
+
+    def get(self) -> tuple[Any, Any]:
+        """Return name and value, NaN where nothing came."""
+        return self.name, self.sum_metric / self.num_inst if self.num_inst else float("nan")
+
+
+class Accuracy(Metric):
+    """The share of samples whose class has the largest output, (N, C)."""
+
+    def update(self, labels: Sequence[Any], preds: Sequence[Any]) -> None:
+        for label, pred in zip(labels, preds, strict=True):
+            found = pred.argmax(axis=1).asnumpy().astype(np.int32)
+            self.sum_metric += float((found == as_numpy(label).astype(np.int32)).sum())
+            self.num_inst += len(found)
+
+
+class Mean(Metric):
+    """The mean of all values."""
+
+    def update(self, labels: Sequence[Any], preds: Sequence[Any]) -> None:
+        for pred in preds:
+            self.sum_metric += float(pred.sum().asnumpy().item())
+            self.num_inst += pred.size
+
+
+class Metrics:
+    """Several together."""
+
+    def __init__(self, metrics: Sequence[Metric]):
+        self.metrics = list(metrics)
+
+    def update_dict(self, labels: Mapping[str, Any], preds: Mapping[str, Any]) -> None:
+        """Add outputs by their names, such as "softmax_output"."""
+        for metric in self.metrics:
+            metric.update(list(labels.values()), [preds[name] for name in metric.output_names])
+
+    def get_name_value(self) -> list[tuple[str, float]]:
+        found = []
+        for metric in self.metrics:
+            names, values = metric.get()
+            found += (
+                [(names, values)] if isinstance(names, str) else zip(names, values, strict=True)
+            )
+        return found
+
+    def reset(self) -> None:
+        for metric in self.metrics:
+            metric.reset()
+
+
+def as_numpy(array: Any) -> np.ndarray:
+    """Return an array of numpy or of an engine as numpy's."""
+    return array.asnumpy() if hasattr(array, "asnumpy") else np.asarray(array)
+
+
+def mean_of(output: str, name: str = "") -> Metric:
     """Return the metric that averages an output over samples, under the output's own name."""
-    return mx.metric.Loss(name=name or output, output_names=[f"{output}_output"])
+    return Mean(name or output, [f"{output}_output"])
 
 
-class LineEvery(mx.metric.EvalMetric):
+class LineEvery(Metric):
     """Logs a line about some outputs every so many steps; adds no number to the metrics.
 
     begin(step) comes before the outputs of a step, which arrive once for each batch and device,
@@ -25,7 +97,7 @@ class LineEvery(mx.metric.EvalMetric):
     """
 
     def __init__(self, every: int, *outputs: str):
-        super().__init__("", output_names=[f"{name}_output" for name in outputs])
+        super().__init__("", [f"{name}_output" for name in outputs])
         self._every = every
         self._is_wanted = False
         self._parts: list[list[np.ndarray]] = []
@@ -38,7 +110,7 @@ class LineEvery(mx.metric.EvalMetric):
         self._is_wanted = step % self._every == 0
         self._parts = []
 
-    def update(self, labels: list[mx.nd.NDArray], preds: list[mx.nd.NDArray]) -> None:
+    def update(self, labels: Sequence[Any], preds: Sequence[Any]) -> None:
         if self._is_wanted:
             self._parts.append([pred.asnumpy().ravel() for pred in preds])
 
@@ -54,7 +126,7 @@ class LineEvery(mx.metric.EvalMetric):
 
 
 @contextmanager
-def step_of(metric: mx.metric.CompositeEvalMetric, step: int) -> Iterator[None]:
+def step_of(metric: Metrics, step: int) -> Iterator[None]:
     """Yield while the outputs of a step, counted from 1, are added to a loss's metric."""
     lines = [part for part in metric.metrics if isinstance(part, LineEvery)]
     for line in lines:

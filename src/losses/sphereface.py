@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 
-import mxnet as mx
-
 from ..config import TrainConfig
+from ..lazy_mxnet import mx
 from .base import LOSSES
 from .classifier import incay_loss
 from .margin import CosineSoftmax, Parts, lengths, scale_faults, with_target

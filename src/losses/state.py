@@ -8,9 +8,10 @@ sgd_mom_update is "state += change".  Only stock operators, so any MXNet loads t
 
 from __future__ import annotations
 
+import functools
 import json
 
-import mxnet as mx
+from ..lazy_mxnet import mx
 
 
 def state(name: str, shape: tuple[int, int], start: float = 0.0) -> mx.sym.Symbol:
@@ -27,7 +28,7 @@ def advanced(variable: mx.sym.Symbol, change: mx.sym.Symbol) -> mx.sym.Symbol:
     output, or it is not computed.
     """
     change = mx.sym.BlockGrad(mx.sym.broadcast_mul(change, _is_training()))
-    added = _ADD_IN_PLACE(weight=mx.sym.zeros_like(change), grad=change, state=variable)
+    added = _add_in_place()(weight=mx.sym.zeros_like(change), grad=change, state=variable)
     return mx.sym.BlockGrad(added)
 
 
@@ -52,6 +53,7 @@ def _is_training() -> mx.sym.Symbol:
     return mx.sym.abs(mx.sym.Dropout(mx.sym.ones((1, 1)), p=0.5) - 1)
 
 
+@functools.cache
 def _add_in_place() -> mx.sym.Symbol:
     # mx.sym.sgd_mom_update cannot be called: that operator names no inputs.  JSON can say it.
     names = ["weight", "grad", "state"]
@@ -62,6 +64,3 @@ def _add_in_place() -> mx.sym.Symbol:
     graph = {"nodes": nodes, "arg_nodes": [0, 1, 2], "heads": [[3, 0, 0]]}
     graph["attrs"] = {"mxnet_version": ["int", 10901]}
     return mx.sym.load_json(json.dumps(graph))
-
-
-_ADD_IN_PLACE = _add_in_place()

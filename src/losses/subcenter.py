@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .arcface import ArcFace
 from .base import LOSSES
 from .margin import Parts, class_cosines

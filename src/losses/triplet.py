@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import LOSSES
 from .batchwise import BatchLoss, unit
 from .margin import angle

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from ..registry import Registry
 
 NETWORKS = Registry("network", "--network")

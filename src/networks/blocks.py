@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import mxnet as mx
+from ..lazy_mxnet import mx
 
 RESNET_EPS = 2e-5  # BatchNorm epsilon of the resnets and of all heads
 DEFAULT_EPS = 1e-3  # MXNet's own BatchNorm epsilon, which m1, m05, y*, p* and i* keep

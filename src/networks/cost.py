@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import json
 from math import prod
 
-import mxnet as mx
+from ..lazy_mxnet import mx
 
 
 @dataclass(frozen=True)

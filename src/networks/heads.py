@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import functools
+from typing import Any
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from ..registry import Registry
 from .base import NetworkOptions
 from .blocks import (
@@ -32,7 +32,7 @@ X_DROPOUT = 0.2
 FEATURE_SIZE = 7  # a crop of 112x112 ends in 7x7 places
 IMAGENET_FEATURE_SIZE = 4  # and in 4x4 after a stem that halves it (input 0)
 
-Head = Callable[[mx.sym.Symbol, NetworkOptions, int], mx.sym.Symbol]
+Head = Callable[..., Any]  # (body, options, channels) -> symbol
 
 
 def add_head(body: mx.sym.Symbol, options: NetworkOptions, channels: int) -> mx.sym.Symbol:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from itertools import count
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import NETWORKS, Network, NetworkOptions
 from .blocks import DEFAULT_EPS, WORKSPACE, add, batch_norm, scaled_data
 from .heads import add_head

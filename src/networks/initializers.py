@@ -6,7 +6,7 @@ classifier "fc7_weight" is part of the training symbol and falls under the same 
 
 from __future__ import annotations
 
-import mxnet as mx
+from ..lazy_mxnet import mx
 
 
 def gaussian_out() -> mx.init.Initializer:

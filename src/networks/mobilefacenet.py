@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import NETWORKS, Network, NetworkOptions
 from .blocks import add, conv_block, scaled_data
 from .heads import add_head

@@ -5,8 +5,7 @@ The stem keeps 112x112 (input 1), so the last feature map is 7x7.
 
 from __future__ import annotations
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import NETWORKS, Network, NetworkOptions
 from .blocks import conv_block, scaled_data
 from .heads import add_head

@@ -8,8 +8,7 @@ stride 1, so the last feature map is 7x7.
 
 from __future__ import annotations
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import NETWORKS, Network, NetworkOptions
 from .blocks import add, conv_block, scaled_data
 from .heads import add_head

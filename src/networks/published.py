@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import mxnet as mx
+from ..lazy_mxnet import mx
 
 # (old name, name now, a parameter beside it that tells the old checkpoint from another network)
 RENAMED = (

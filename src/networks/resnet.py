@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import NETWORKS, Network, NetworkOptions
 from .heads import add_head
 from .initializers import gaussian_out

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .base import NetworkOptions
 from .blocks import activation, batch_norm, convolution, scaled, scaled_data
 from .units import UNITS

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import mxnet as mx
-
 from ..checkpoints.embedding_part import embedding_symbol
 from ..checkpoints.load import load_symbol
+from ..lazy_mxnet import mx
 from .base import Network, NetworkOptions
 from .initializers import gaussian_out
 

@@ -7,8 +7,7 @@ is.  Every BatchNorm has epsilon 2e-5 and a free gamma.
 
 from __future__ import annotations
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from ..registry import Registry
 from .base import NetworkOptions
 from .blocks import activation, add, batch_norm, convolution, global_average

@@ -10,8 +10,6 @@ from pathlib import Path
 import secrets
 import time
 
-import mxnet as mx
-
 from .. import __version__
 from .machines import EXACT, Machines, Word
 from .plan import Plan
@@ -100,4 +98,4 @@ def options_digest(plan: Plan) -> int:
         for name, value in as_record(plan.config).items()
         if name not in FREE_TO_CHANGE - ENDS
     }
-    return digest([fixed, len(plan.ctx), __version__, mx.__version__])
+    return digest([fixed, len(plan.ctx), __version__, plan.engine.versions()])

@@ -29,10 +29,11 @@ def announce(
             *dataset.image_shape,
         )
     logger.info(
-        "network %s, loss %s, embedding %d, on %s",
+        "network %s, loss %s, embedding %d, by %s on %s",
         config.network,
         config.loss_type,
         config.emb_size,
+        plan.engine.said(plan),
         ", ".join(map(str, plan.ctx)),
     )
     if plan.loss.batch_plan == "triplets":
@@ -69,6 +70,8 @@ def run_facts(plan: Plan) -> dict[str, Any]:
             }
             for dataset, count in zip(plan.datasets, plan.num_identities, strict=True)
         ],
+        "engine": plan.engine.name,
+        "versions": plan.engine.versions(),
         "devices": [str(context) for context in plan.ctx],
         "images_per_step": plan.images_per_step,
         "learning_rate_drops": list(plan.drops),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 import math
 
-import mxnet as mx
 import numpy as np
+
+from ..lazy_mxnet import mx
 
 
 def joint_norm(arrays: Sequence[mx.nd.NDArray]) -> float:

@@ -7,12 +7,12 @@ a gradient of about epsilon / variance of what it should be.  Three are the leas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import json
 import logging
 import math
 
-import mxnet as mx
+from ..lazy_mxnet import mx
 
 logger = logging.getLogger(__name__)
 
@@ -42,18 +42,29 @@ def norms_of_few(symbol: mx.sym.Symbol, shapes: Shapes, values: int) -> list[str
 
 def refuse_few_images(symbol: mx.sym.Symbol, shapes: Shapes) -> None:
     """Raise ValueError if a normalisation sees one value per channel, warn if it sees two."""
-    given = f"--per-batch-size {shapes['data'][0]}"
+    one, two = norms_of_few(symbol, shapes, 1), norms_of_few(symbol, shapes, 2)
+    _tell(one, two, shapes["data"][0])
+
+
+def told_of_few(norms: Sequence[tuple[str, int]], images: int) -> None:
+    """As refuse_few_images(), of the names of normalisations and their values per channel."""
+    one, two = ([name for name, values in norms if values <= few] for few in (1, 2))
+    _tell(one, two, images)
+
+
+def _tell(one: list[str], two: list[str], images: int) -> None:
+    given = f"--per-batch-size {images}"
     cure = (
         "--accumulate does not change that: statistics are those of one device's batch.  Give "
         f"--per-batch-size {LEAST} or more, or --freeze-bn 1 with --pretrained, or a "
         "--version-output without such a layer (F, G, H)"
     )
-    if one := norms_of_few(symbol, shapes, 1):
+    if one:
         raise ValueError(
             f"{given}: BatchNorm {_listed(one)} would see one value per channel, which gives the "
             f"same for every image and no gradient: the network could not learn.  {cure}"
         )
-    if two := norms_of_few(symbol, shapes, 2):
+    if two:
         logger.warning(
             "%s: BatchNorm %s sees two values per channel, which become -1 and 1 and pass almost "
             "no gradient: the network will hardly learn.  %s",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-import mxnet as mx
+from ..lazy_mxnet import mx
 
 
 def frozen_statistics(embedding: mx.sym.Symbol) -> mx.sym.Symbol:

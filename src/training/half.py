@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import mxnet as mx
-
+from ..lazy_mxnet import mx
 from .loss_scale import scaled_gradient
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 import itertools
 import logging
 
-import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from ..data.ranges import runs
 from ..embedding.embedder import ParameterEmbedder
 from ..embedding.image_embedder import ImageEmbedder
 from ..embedding.vectors import unit_rows
+from ..lazy_mxnet import mx
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def imprint(
     symbol: mx.sym.Symbol,
     arg_params: dict[str, mx.nd.NDArray],
     aux_params: dict[str, mx.nd.NDArray],
-    ctx: list[mx.Context],
+    ctx: list[mx.Context] | None,
     dataset: FaceDataset,
     batch_size: int,
     max_bad: int = -1,
@@ -46,9 +46,10 @@ def imprint(
     """
     embedder = ParameterEmbedder(symbol, arg_params, aux_params, ctx, batch_size=batch_size)
     identities, directions = identity_directions(embedder, dataset, max_bad)
-    weight = arg_params[CLASSIFIER].asnumpy()
+    drawn = arg_params[CLASSIFIER]
+    weight = drawn if isinstance(drawn, np.ndarray) else drawn.asnumpy()
     weight[identities] = directions
-    arg_params[CLASSIFIER] = mx.nd.array(weight)
+    arg_params[CLASSIFIER] = weight if weight is drawn else mx.nd.array(weight)
     logger.info("classifier: %d of %d rows imprinted", len(identities), len(weight))
 
 

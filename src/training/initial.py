@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import mxnet as mx
-
 from ..checkpoints.load import Params
+from ..lazy_mxnet import mx
 from .pretrained import take_pretrained
 
 

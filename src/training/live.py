@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mxnet as mx
 import numpy as np
 
 from ..embedding.embedder import ParameterEmbedder
@@ -23,10 +22,6 @@ class LiveEmbedder(ImageEmbedder):
         self._plan, self._stepper, self._dtype = plan, stepper, dtype
         self._embedder: ParameterEmbedder | None = None
         self._taken_at = -1  # what stepper.changes was
-
-    def embed(self, images: mx.nd.NDArray) -> mx.nd.NDArray:
-        """Return embeddings (B, D) on the first device of one batch (B, 3, H, W)."""
-        return mx.nd.array(self.forward(images.asnumpy()), self._plan.ctx[0])
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
         if self._taken_at != self._stepper.changes:

@@ -7,15 +7,17 @@ import contextlib
 from dataclasses import dataclass
 import os
 from pathlib import Path
+from typing import Any
 
-import mxnet as mx
+import numpy as np
 
+from ..batches.source import Batch
 from ..checkpoints.names import LAST
 from ..config import TrainConfig
-from ..losses.reports import step_of
+from ..losses.reports import Metrics, step_of
 from .divergence import DivergedError, refuse_divergence
 from .machines import Machines, Word, joined
-from .memory import estimate_memory, refuse_excess
+from .memory import refuse_excess
 from .plan import make_plan
 from .recorder import open_recorder
 from .resume import earlier_run
@@ -27,8 +29,8 @@ from .validation import TargetResult
 
 __all__ = ["DivergedError", "TrainResult", "train"]
 
-# MXNet's generators cannot be saved, so every step begins with a seed of its own: a resumed
-# run draws what the uninterrupted one would have drawn.
+# The generators of the engines cannot be saved, so every step begins with a seed of its own: a
+# resumed run draws what the uninterrupted one would have drawn.
 SEED_STRIDE = 1_000_003
 SEED_LIMIT = 2**31
 
@@ -47,7 +49,7 @@ class TrainResult:
     stopped_by: str | None
 
 
-def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> TrainResult:
+def train(config: TrainConfig, ctx: Sequence[Any] | None = None) -> TrainResult:
     """Train as configured, on ctx or the devices that config names; return how it ended.
 
     Raises ValueError or FileNotFoundError for options and files that are wrong, DivergedError
@@ -58,14 +60,12 @@ def train(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Train
         return train_on(machines, config, ctx)
 
 
-def train_on(
-    machines: Machines, config: TrainConfig, ctx: Sequence[mx.Context] | None
-) -> TrainResult:
+def train_on(machines: Machines, config: TrainConfig, ctx: Sequence[Any] | None) -> TrainResult:
     """Train on one machine of a job; all of them do this at the same time."""
     plan = make_plan(config, ctx)
     config = plan.config
     earlier = earlier_run(config, len(plan.ctx), machines.count, plan.fingerprints)
-    memory = estimate_memory(plan)
+    memory = plan.engine.estimate(plan)
     refuse_excess(memory, config.memory_limit, plan)
     make_prefix_folder(config.prefix)
     run = start_run(plan, earlier, machines)
@@ -81,13 +81,13 @@ def train_on(
             step = position.step + 1
             run.begin_step()
             extra = plan.loss.step_inputs(step)
-            mx.random.seed((config.seed * SEED_STRIDE + step) % SEED_LIMIT)
+            plan.engine.seed((config.seed * SEED_STRIDE + step) % SEED_LIMIT)
             with step_of(run.metric, step):
                 for _ in range(config.accumulate):
                     batch = next(run.source)
                     stepper.forward_backward(inputs_of(batch, extra, plan.images_per_batch))
                     refuse_divergence(stepper.first_bad_output(), step, config)
-                    update_metric(run.metric, stepper, batch.label[0])
+                    update_metric(run.metric, stepper, batch.label)
             words, _ = machines.tell(Word.STOP if stop.received else Word.GO)
             lr = learning_rate(step, config.lr, run.schedule, config.lr_warmup)
             run.update(lr)
@@ -112,15 +112,13 @@ def make_prefix_folder(prefix: str) -> None:
         raise ValueError(f"--prefix {prefix}: {folder} is not writable; choose another folder")
 
 
-def inputs_of(
-    batch: mx.io.DataBatch, extra: Sequence[tuple[str, float]], rows: int
-) -> dict[str, mx.nd.NDArray]:
+def inputs_of(batch: Batch, extra: Sequence[tuple[str, float]], rows: int) -> dict[str, np.ndarray]:
     """Return every input of the graph by name."""
-    inputs = {"data": batch.data[0], "softmax_label": batch.label[0]}
-    return inputs | {name: mx.nd.full((rows,), value) for name, value in extra}
+    inputs = {"data": batch.data, "softmax_label": batch.label}
+    return inputs | {name: np.full((rows,), value, np.float32) for name, value in extra}
 
 
-def update_metric(metric: mx.metric.EvalMetric, stepper: Stepper, label: mx.nd.NDArray) -> None:
+def update_metric(metric: Metrics, stepper: Stepper, label: np.ndarray) -> None:
     """Add the outputs of every device, each with its share of the labels."""
     rows = stepper.shapes["softmax_label"][0]
     for device, outputs in enumerate(stepper.outputs()):

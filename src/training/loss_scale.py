@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 import logging
 
-import mxnet as mx
 import numpy as np
 
+from ..lazy_mxnet import mx
 from .divergence import DivergedError
 
 logger = logging.getLogger(__name__)

@@ -14,10 +14,9 @@ from enum import IntEnum
 import logging
 import os
 
-import mxnet as mx
-from mxnet.base import _LIB, KVStoreHandle, check_call
 import numpy as np
 
+from ..lazy_mxnet import mx
 from .divergence import DivergedError
 from .watch import JOINING, LEAVING, TOGETHER, Watch, beat, find_silent_scheduler
 
@@ -134,6 +133,8 @@ class Job(Machines):
 
     def close(self) -> None:
         """Leave together with the others; alone, and soon missed by them, where a round failed."""
+        from mxnet.base import _LIB, KVStoreHandle, check_call
+
         self._watch.ask()
         if not self.in_order:
             check_call(_LIB.MXKVStoreSetBarrierBeforeExit(self.kvstore.handle, ctypes.c_int(0)))

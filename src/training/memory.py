@@ -15,11 +15,11 @@ import json
 import math
 
 from ..losses import build_loss
-from ..ops import fast_graph
 from .few_images import LEAST, norms_of_few
 from .loss_scale import LOSS_SCALE
 from .optimizer import make_optimizer
 from .plan import Plan
+from .stored_symbol import StoredSymbol
 
 BYTES = 4  # of a float32
 # Bytes kept per byte of operator outputs.
@@ -57,6 +57,8 @@ class MemoryEstimate:
 
 def estimate_memory(plan: Plan) -> MemoryEstimate:
     """Return the estimate of a plan."""
+    from ..ops import fast_graph  # which imports MXNet
+
     accumulates = plan.config.accumulate > 1
     graph = fast_graph(plan.symbol, plan.ctx, plan.shapes, training=True, accumulates=accumulates)
     internals = graph.get_internals()
@@ -135,5 +137,7 @@ def _can_learn(plan: Plan, images: int) -> bool:
         return False
     if images >= LEAST:
         return True
+    if isinstance(plan.symbol, StoredSymbol):  # nothing tells without MXNet
+        return False
     shapes = {name: (images, *shape[1:]) for name, shape in plan.shapes.items()}
     return not norms_of_few(plan.symbol, shapes, LEAST - 1)

@@ -9,6 +9,7 @@ momentum and learning rate are all at hand here and nothing is hidden in a param
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import mxnet as mx
 
@@ -77,19 +78,20 @@ class MxnetStepper(Stepper):
             self._kvstore.pull(name, out=weights)
 
     def _set_params(self, arg_params: Params, aux_params: Params) -> None:
+        arg_params, aux_params = _on_mxnet(arg_params), _on_mxnet(aux_params)
         for executor, optimizer in zip(self._executors, self._optimizers, strict=True):
             executor.copy_params_from(arg_params, aux_params)
             optimizer.set_masters(arg_params)
 
-    def forward_backward(self, inputs: Mapping[str, mx.nd.NDArray]) -> None:
-        """Run one batch: inputs by name, (len(ctx) * per-device, ...)."""
+    def forward_backward(self, inputs: Mapping[str, Any]) -> None:
+        """Run one batch: inputs by name, (len(ctx) * per-device, ...), numpy's or MXNet's."""
         self.changes += 1
         for device, executor in enumerate(self._executors):
             if self._scale:
                 executor.arg_dict[LOSS_SCALE][:] = self._scale.scale
             for name, shape in self.shapes.items():
                 share = inputs[name][device * shape[0] : (device + 1) * shape[0]]
-                share.copyto(executor.arg_dict[name])
+                executor.arg_dict[name][:] = share
             executor.forward(is_train=True)
         for executor in self._executors:
             executor.backward()
@@ -181,8 +183,8 @@ class MxnetStepper(Stepper):
     def restore(self, state: Params) -> None:
         """Continue from state(); the number of devices must be the same."""
         self.changes += 1
+        state = _on_mxnet(state)
         if self._scale and LOSS_SCALE in state:  # else it is of an older version
-            state = dict(state)
             self._scale.restore(state.pop(LOSS_SCALE).asnumpy())
         statistics = {key for key in state if key.startswith("aux")}
         for optimizer in self._optimizers:
@@ -190,6 +192,14 @@ class MxnetStepper(Stepper):
         for key in statistics:
             kind, _, name = key.partition(":")
             state[key].copyto(self._executors[int(kind[3:])].aux_dict[name])
+
+
+def _on_mxnet(arrays: Mapping[str, Any]) -> Params:
+    """Return arrays of numpy or MXNet as MXNet's, of the same types."""
+    return {
+        name: array if isinstance(array, mx.nd.NDArray) else mx.nd.array(array, dtype=array.dtype)
+        for name, array in arrays.items()
+    }
 
 
 def _first_bad(devices: Iterable[Params]) -> str | None:

@@ -13,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import mxnet as mx
 import numpy as np
 
 from ..checkpoints.load import Params
 from ..config import OptimizerConfig, TrainConfig, ignored_options
+from ..lazy_mxnet import mx
 from ..registry import Registry
 from .clipping import joint_norm
 
-Arrays = Sequence[mx.nd.NDArray]
+Arrays = Sequence[Any]
+Tensors = Sequence[list[Any]]
 Attributes = Mapping[str, Mapping[str, str]]
 
 OPTIMIZERS = Registry("optimizer", "--optimizer")
@@ -83,6 +84,12 @@ class Rule:
         """
         raise TypeError(f"{type(self).__name__} makes no update")
 
+    def update_tensors(
+        self, tensors: Tensors, lr: float, wd: float, rescale: float, count: int
+    ) -> None:
+        """Make the update on lists of torch's tensors: weights, gradients, then each moment."""
+        raise TypeError(f"{type(self).__name__} makes no update on PyTorch")
+
 
 @OPTIMIZERS.register("sgd")
 @dataclass(frozen=True)
@@ -114,6 +121,21 @@ class SGD(Rule):
         update = getattr(mx.nd, f"{precision}sgd{'_mom' if self.momentum else ''}_update")
         options = {"momentum": self.momentum} if self.momentum else {}
         update(*arrays, lr=lr, wd=wd, rescale_grad=rescale, out=arrays[0], **options)
+
+    def update_tensors(
+        self, tensors: Tensors, lr: float, wd: float, rescale: float, count: int
+    ) -> None:
+        import torch
+
+        weights, gradients, *moments = tensors
+        if not moments:
+            torch._foreach_mul_(weights, 1 - lr * wd)
+            torch._foreach_add_(weights, gradients, alpha=-lr * rescale)
+            return
+        torch._foreach_mul_(moments[0], self.momentum)
+        torch._foreach_add_(moments[0], weights, alpha=-lr * wd)
+        torch._foreach_add_(moments[0], gradients, alpha=-lr * rescale)
+        torch._foreach_add_(weights, moments[0])
 
 
 @OPTIMIZERS.register("adamw")
@@ -159,6 +181,22 @@ class AdamW(Rule):
             *arrays, rescale, lr=lr * scale2**0.5 / scale1, eta=1.0, wd=lr * wd, beta1=self.beta1,
             beta2=self.beta2, epsilon=self.epsilon * scale2**0.5, out=arrays[0],
         )  # fmt: skip
+
+    def update_tensors(
+        self, tensors: Tensors, lr: float, wd: float, rescale: float, count: int
+    ) -> None:
+        import torch
+
+        weights, gradients, means, squares = tensors
+        scale1, scale2 = 1 - self.beta1**count, 1 - self.beta2**count
+        gradients = torch._foreach_mul(gradients, rescale)
+        torch._foreach_lerp_(means, gradients, 1 - self.beta1)
+        torch._foreach_mul_(squares, self.beta2)
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - self.beta2)
+        steps = torch._foreach_sqrt(squares)
+        torch._foreach_add_(steps, self.epsilon * scale2**0.5)
+        torch._foreach_mul_(weights, 1 - lr * wd)
+        torch._foreach_addcdiv_(weights, means, steps, value=-lr * scale2**0.5 / scale1)
 
 
 def make_optimizer(config: TrainConfig, attributes: Attributes) -> Rule:
@@ -217,11 +255,7 @@ class Optimizer:
 
     def set_states(self, states: Params) -> None:
         """Go on from these states.  Raises ValueError if they are not those of this rule."""
-        if states.keys() != self.states.keys():
-            differing = ", ".join(sorted(states.keys() ^ self.states.keys())[:3])
-            raise ValueError(
-                f"the last state is not one of this --optimizer: it differs in {differing}"
-            )
+        refuse_other_states(states, self.states)
         for name, state in states.items():
             state.copyto(self.states[name])
 
@@ -246,6 +280,15 @@ class Optimizer:
         others = [g for name, g in self._gradients.items() if name not in self._scaled]
         norm = math.hypot(joint_norm(scaled) / loss_scale, joint_norm(others)) * self._rescale_grad
         return min(1.0, self._rule.grad_clip / norm) if norm else 1.0
+
+
+def refuse_other_states(given: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the states of a last state have the names of a rule's."""
+    if given.keys() != own.keys():
+        differing = ", ".join(sorted(given.keys() ^ own.keys())[:3])
+        raise ValueError(
+            f"the last state is not one of this --optimizer: it differs in {differing}"
+        )
 
 
 def is_half(array: mx.nd.NDArray) -> bool:

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 import os
-
-import mxnet as mx
+from typing import Any
 
 from ..checkpoints.last_state import has_last
 from ..config import TrainConfig
-from ..cuda import visible_entries
 from ..data.dataset import FaceDataset
 from ..devices import gpus
-from ..engines.choice import choose_engine, device_numbers
-from ..engines.session import fastest_dtype
+from ..lazy_mxnet import mx
 from ..losses import Loss, build_loss
 from ..networks import Network, NetworkOptions, build_network
 from ..networks.base import find_network
+from .engine import Engine, open_engine, visible_gpus
 from .few_images import refuse_few_images
 from .frozen import frozen_statistics
 from .half import half_precision
 from .imprint import CLASSIFIER
 from .machines import count_machines
 from .schedule import drops_at_milestones, milestones
+from .stored_symbol import StoredSymbol, read_training_symbol, takes_stored_symbol
 
 
 @dataclass(frozen=True)
@@ -31,17 +30,22 @@ class Plan:
     """All that is decided before the first step; deciding it changes nothing outside."""
 
     config: TrainConfig
-    ctx: list[mx.Context]
+    engine: Engine
     datasets: list[FaceDataset]
-    network: Network
+    network: Network | None  # None where its symbol was read
     loss: Loss
-    symbol: mx.sym.Symbol  # as it is computed
-    published: mx.sym.Symbol  # as it is saved: always float32
+    symbol: mx.sym.Symbol | StoredSymbol  # as MXNet computes it
+    published: mx.sym.Symbol | StoredSymbol  # as it is saved: always float32
     shapes: dict[str, tuple[int, ...]]  # of every input, for one device
     drops: tuple[int, ...]
     num_workers: int  # machines that train together
     fingerprints: list[str]  # of the datasets
     num_identities: list[int]  # of the datasets: those that have images
+
+    @property
+    def ctx(self) -> list[Any]:
+        """The devices of this machine."""
+        return self.engine.devices
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -59,14 +63,20 @@ class Plan:
         return self.images_per_batch * self.config.accumulate * self.num_workers
 
 
-def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> Plan:
-    """Return the plan of a run.  Raises ValueError or FileNotFoundError for what is wrong."""
-    devices = list(ctx) if ctx else contexts(config)
-    network = find_network(config.network)
+def make_plan(config: TrainConfig, ctx: Sequence[Any] | None = None) -> Plan:
+    """Return the plan of a run.  Raises ValueError or FileNotFoundError for what is wrong.
+
+    ctx: MXNet's contexts in place of the devices that the options name.
+    """
+    engine = open_engine(config, ctx)
+    is_stored = takes_stored_symbol(config)
+    network = None if is_stored else find_network(config.network)
     if not config.data_dir:
         raise ValueError("--data-dir is missing: name the dataset folder")
     check_prefix(config.prefix)
-    embedding = build_network(config.network, network_options(config))
+    embedding = None
+    if not is_stored:
+        embedding = build_network(config.network, network_options(config))
     datasets = [
         FaceDataset(folder, image_size=config.image_size, images_filter=config.images_filter)
         for folder in config.data_dir.split(",")
@@ -75,42 +85,46 @@ def make_plan(config: TrainConfig, ctx: Sequence[mx.Context] | None = None) -> P
     loss = build_loss(config.loss_type, config, datasets[0].num_classes)
     if loss.batch_plan == "triplets" and config.triplet_dtype == "auto":
         # Recorded as what it is, so that no run goes on in another precision unnoticed.
-        config = replace(config, triplet_dtype=fastest_dtype(device_numbers(devices)[0]))
+        config = replace(config, triplet_dtype=engine.mining_dtype())
     if len(datasets) > 1 and loss.batch_plan != "triplets":
         raise ValueError(
             f"--data-dir {config.data_dir}: several folders serve the triplet losses alone, since "
             "their identities have no common numbering; merge them or name one"
         )
-    is_mining = loss.batch_plan == "triplets"
-    # Verifies and mines; refuses what cannot be had before anything is trained.
-    choose_engine("", "auto", devices, config.triplet_dtype if is_mining else "float32")
-    label = mx.sym.Variable("softmax_label")
-    published = symbol = loss.symbol(embedding, label)
     check_pretrained_options(config)
-    if config.freeze_bn:
-        embedding = frozen_statistics(embedding)
-        symbol = loss.symbol(embedding, label)
     if config.dtype == "float16":
-        refuse_half_on_a_cpu(devices)
-        embedding = half_precision(embedding)
-        symbol = loss.symbol(embedding, label)
+        refuse_half_on_a_cpu(engine.devices)
+    if embedding is None:
+        published = symbol = read_training_symbol(config, loss)
+    else:
+        published = loss.symbol(embedding, mx.sym.Variable("softmax_label"))
+        symbol = as_computed(config, loss, embedding, engine)
     batch = config.per_batch_size
     shapes = {"data": (batch, 3, *datasets[0].image_shape), "softmax_label": (batch,)}
     shapes |= {name: (batch,) for name, _ in loss.step_inputs(1)}
-    check_image_size(config, published, shapes)
-    refuse_few_images(symbol, shapes)
-    if config.fc7_init == "imprint":
-        check_imprinting(config, published, shapes, datasets[0].num_classes)
     num_workers = count_machines(config.kvstore)
-    images = batch * len(devices) * config.accumulate * num_workers
+    images = batch * len(engine.devices) * config.accumulate * num_workers
     drops = ()
     if drops_at_milestones(config):
         drops = milestones(config.lr_steps, loss.base_milestones, images, loss.delay)
     fingerprints = [dataset.fingerprint() for dataset in datasets]
-    return Plan(
-        config, devices, datasets, network, loss, symbol, published, shapes, drops,
+    plan = Plan(
+        config, engine, datasets, network, loss, symbol, published, shapes, drops,
         num_workers, fingerprints, num_identities,
     )  # fmt: skip
+    engine.check(plan)
+    return plan
+
+
+def as_computed(
+    config: TrainConfig, loss: Loss, embedding: mx.sym.Symbol, engine: Engine
+) -> mx.sym.Symbol:
+    """Return the training symbol as it is computed, with --freeze-bn; with --dtype on MXNet."""
+    if config.freeze_bn:
+        embedding = frozen_statistics(embedding)
+    if config.dtype == "float16" and engine.name == "mxnet":
+        embedding = half_precision(embedding)
+    return loss.symbol(embedding, mx.sym.Variable("softmax_label"))
 
 
 def count_identities(dataset: FaceDataset, images_filter: int) -> int:
@@ -151,10 +165,20 @@ def check_pretrained_options(config: TrainConfig) -> None:
         raise ValueError("\n".join(faults))
 
 
-def refuse_half_on_a_cpu(devices: Sequence[mx.Context]) -> None:
+def refuse_half_on_a_cpu(devices: Sequence[Any]) -> None:
     """Raise ValueError if these devices do not multiply float16."""
-    if devices[0].device_type == "cpu":
+    if str(devices[0]).startswith("cpu"):
         raise ValueError("--dtype float16 needs a GPU; on a CPU leave it out")
+
+
+def check_symbol(plan: Plan) -> None:
+    """Raise ValueError for images that the network does not take, too few, and an imprinting
+    without a classifier."""
+    config, shapes = plan.config, plan.shapes
+    check_image_size(config, plan.published, shapes)
+    refuse_few_images(plan.symbol, shapes)
+    if config.fc7_init == "imprint":
+        check_imprinting(config, plan.published, shapes, plan.datasets[0].num_classes)
 
 
 def check_image_size(config: TrainConfig, symbol: mx.sym.Symbol, shapes: dict) -> None:
@@ -191,20 +215,6 @@ def contexts(config: TrainConfig) -> list[mx.Context]:
     if not wanted:
         return [mx.cpu()]
     return gpus(wanted, "unset --gpus and CUDA_VISIBLE_DEVICES to train on the CPU")
-
-
-def visible_gpus(config: TrainConfig) -> list[int]:
-    """Return the GPU numbers to use: --gpus, else all of CUDA_VISIBLE_DEVICES, else none.
-
-    CUDA numbers the visible devices from 0, so its entries count but do not name.
-    Raises ValueError if --gpus is not a list of numbers.
-    """
-    if config.gpus:
-        numbers = [part.strip() for part in config.gpus.split(",")]
-        if not all(part.isdecimal() for part in numbers) or len(set(numbers)) < len(numbers):
-            raise ValueError(f"--gpus {config.gpus!r}: give numbers, each once, such as 0,1")
-        return list(map(int, numbers))
-    return list(range(len(visible_entries() or [])))
 
 
 def network_options(config: TrainConfig) -> NetworkOptions:

@@ -12,12 +12,11 @@ from collections.abc import Iterable
 import contextlib
 import logging
 
-import mxnet as mx
-
 from ..checkpoints.embedding_part import embedding_symbol
 from ..checkpoints.graph import parse_graph
 from ..checkpoints.load import Params, load_checkpoint
 from ..checkpoints.pixels import pixel_scaling, raw_pixel_layer
+from ..lazy_mxnet import mx
 from ..networks.heads import head_parameters
 from ..networks.published import renamed_parameters
 

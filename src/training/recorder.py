@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 import logging
 
-import mxnet as mx
-
 from ..checkpoints.last_state import save_last
 from ..checkpoints.load import save_checkpoint, save_symbol
+from ..lazy_mxnet import mxnet_errors
 from .announce import announce, run_facts
 from .divergence import DivergedError, refuse_divergence
-from .live import LiveEmbedder
 from .machines import OtherMachineError
 from .memory import MemoryEstimate
 from .progress import Progress
@@ -58,7 +56,7 @@ class Recorder(NoRecorder):
     def __init__(self, run: Run, memory: MemoryEstimate):
         self._run, self._config = run, run.plan.config
         config, source, step = self._config, run.source, run.position.step
-        self._embedder = LiveEmbedder(run.plan, run.stepper)
+        self._embedder = run.plan.engine.embedder(run.plan, run.stepper)
         self._pair_sets = find_targets(config.data_dir.split(","), config.target)
         self._progress = Progress(run.plan.images_per_step, run.last_step)
         announce(run.plan, memory, source.batches_per_epoch, run.last_step, step)
@@ -114,7 +112,7 @@ class Recorder(NoRecorder):
             else:
                 self._save_last()
                 logger.info("saved the last whole step, %d; go on with --resume", step)
-        except (OSError, ValueError, mx.MXNetError) as error:
+        except (OSError, ValueError, *mxnet_errors()) as error:
             logger.error("step %d could not be saved: %s", step, error)
 
     def close(self) -> None:

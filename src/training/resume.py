@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import json
 from typing import Any
 
-from ..checkpoints.last_state import LastState, has_last, load_last
+from ..checkpoints.last_state import LastState, has_last, read_last
 from ..checkpoints.names import LAST, params_path
 from ..config import TrainConfig, flag_of
 from ..limits import shown
@@ -19,7 +19,7 @@ from .validation import Best
 FREE_TO_CHANGE = frozenset(
     {"max_steps", "end_epoch", "verbose", "frequent", "ckpt", "target", "num_threads"}
     | {"resume", "tensorboard", "gpus", "pretrained", "new_head", "prefix", "data_dir"}
-    | {"memory_limit", "max_bad"}
+    | {"memory_limit", "max_bad", "engine", "compile", "train_symbol", "plan_only"}
 )
 
 
@@ -56,7 +56,7 @@ def earlier_run(
     """
     if not has_last(config.prefix):
         return None
-    last = load_last(config.prefix)
+    last = read_last(config.prefix)
     check_record(last.record, str(params_path(config.prefix, LAST)))
     step = last.record["position"]["step"]
     if not config.resume:

@@ -7,21 +7,16 @@ import logging
 import math
 from typing import Any
 
-import mxnet as mx
 import numpy as np
 
-from ..batches.source import BatchSource, batches
+from ..batches.source import BatchSource
 from ..checkpoints.last_state import LastState
 from ..checkpoints.names import LAST, params_path
 from ..config import TrainConfig
-from ..ops import fast_graph
+from ..lazy_mxnet import mxnet_errors
+from ..losses.reports import Metrics
 from .agreement import agree
-from .imprint import imprint
-from .initial import initial_params
-from .live import LiveEmbedder
 from .machines import Machines
-from .mxnet_stepper import MxnetStepper
-from .optimizer import make_optimizer
 from .plan import Plan
 from .resume import Position, as_record
 from .schedule import make_schedule
@@ -41,7 +36,7 @@ class Run:
     machines: Machines
     stepper: Stepper
     source: BatchSource
-    metric: mx.metric.CompositeEvalMetric
+    metric: Metrics
     position: Position
     last_step: float
     schedule: Any
@@ -129,7 +124,7 @@ def start_run(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:
 def _resumed(plan: Plan, earlier: LastState, machines: Machines) -> Run:
     try:
         return _started(plan, earlier, machines)
-    except (ValueError, KeyError, TypeError, mx.MXNetError) as error:
+    except (ValueError, KeyError, TypeError, *mxnet_errors()) as error:
         path = params_path(plan.config.prefix, LAST)
         reason = (str(error).strip().splitlines() or [""])[-1]
         if isinstance(error, KeyError):
@@ -139,19 +134,21 @@ def _resumed(plan: Plan, earlier: LastState, machines: Machines) -> Run:
 
 def _started(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:
     config = plan.config
-    mx.random.seed(config.seed)
-    parameters = (earlier.arg_params, earlier.aux_params) if earlier else first_parameters(plan)
-    kvstore = machines.kvstore
-    if not kvstore and len(plan.ctx) > 1:
-        kvstore = mx.kvstore.create(config.kvstore)
-    stepper = make_stepper(plan, *parameters, kvstore)
-    source = batches(
+    engine = plan.engine
+    engine.seed(config.seed)
+    if earlier:
+        parameters = earlier.arg_params, earlier.aux_params
+    else:
+        parameters = engine.first_parameters(plan)
+    stepper = engine.stepper(plan, *parameters, machines)
+    source = BatchSource(
         plan.loss.batch_plan,
         plan.datasets,
         config,
         np.random.default_rng(config.seed),
-        LiveEmbedder(plan, stepper, config.triplet_dtype).embed,
+        engine.embedder(plan, stepper, config.triplet_dtype).forward,
         len(plan.ctx),
+        to_device=engine.for_mining,
         worker=machines.rank,
         num_workers=machines.count,
     )
@@ -168,52 +165,6 @@ def _started(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:
         source.close()  # its threads
         raise
     return run
-
-
-def first_parameters(plan: Plan) -> tuple[dict, dict]:
-    """Return (arg_params, aux_params): drawn, from --pretrained, the classifier imprinted."""
-    initializer, config = plan.network.initializer(), plan.config
-    parameters = initial_params(
-        plan.published,
-        plan.shapes,
-        initializer,
-        config.pretrained,
-        new_head=bool(config.new_head),
-    )
-    if config.fc7_init == "imprint":
-        imprint(
-            plan.published,
-            *parameters,
-            plan.ctx,
-            plan.datasets[0],
-            plan.images_per_batch,
-            config.max_bad,
-        )
-    return parameters
-
-
-def make_stepper(
-    plan: Plan, arg_params: dict, aux_params: dict, kvstore: mx.kvstore.KVStore | None
-) -> MxnetStepper:
-    """Return the step of a plan, with its optimizer."""
-    config = plan.config
-    optimizer = make_optimizer(config, plan.published.attr_dict())
-    return MxnetStepper(
-        fast_graph(
-            plan.symbol,
-            plan.ctx,
-            plan.shapes,
-            training=True,
-            accumulates=config.accumulate > 1,
-        ),
-        plan.ctx,
-        plan.shapes,
-        arg_params,
-        aux_params,
-        optimizer,
-        kvstore=kvstore,
-        accumulate=config.accumulate,
-    )
 
 
 def final_step(config: TrainConfig, batches_per_epoch: int | None) -> float:

@@ -11,7 +11,6 @@ import platform
 import subprocess
 from typing import Any
 
-import mxnet as mx
 import numpy as np
 
 from .. import __version__
@@ -86,16 +85,17 @@ class RunLog:
 
 
 def _description(config: TrainConfig, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what run.json begins with.  "versions" of the facts are those of the engine."""
     return {
         "config": dataclasses.asdict(config),
         "versions": {
             "arcface_mxnet": __version__,
-            "mxnet": mx.__version__,
+            **facts.get("versions", {}),
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
         "git": _git_revision(),
-        **facts,
+        **{name: fact for name, fact in facts.items() if name != "versions"},
         "validation": [],
     }
 

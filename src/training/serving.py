@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-import mxnet as mx
 from mxnet.kvstore.kvstore_server import KVStoreServer
 
+from ..lazy_mxnet import mx
 from .machines import count_machines, job_processes
 from .watch import ALL, JOINING, Watch, beat, find_silent_node, find_silent_scheduler, silent
 

@@ -15,8 +15,7 @@ import sys
 import threading
 import time
 
-import mxnet as mx
-from mxnet.base import _LIB, check_call
+from ..lazy_mxnet import mx
 
 # Environment variables of MXNet's parameter server, in seconds, and what they are by default.
 INTERVAL = "PS_HEARTBEAT_INTERVAL", 3
@@ -55,8 +54,8 @@ def silent(kvstore: mx.kvstore.KVStore, nodes: int, duration: int) -> int:
     """Return how many of these nodes (a group, or one of ps-lite's ids) sent nothing for so many
     seconds; 0 until all have joined.  The scheduler hears all, the others the scheduler alone."""
     count = ctypes.c_int()
-    check_call(
-        _LIB.MXKVStoreGetNumDeadNode(
+    mx.base.check_call(
+        mx.base._LIB.MXKVStoreGetNumDeadNode(
             kvstore.handle, ctypes.c_int(nodes), ctypes.byref(count), ctypes.c_int(duration)
         )
     )

@@ -130,10 +130,27 @@ def test_the_same_random_state_gives_the_same_triplets():
 def test_it_works_where_the_embeddings_are():
     embeddings, identities = bag([5] * 4, 0.9)
     there = mx.nd.array(embeddings, ctx=mx.cpu(1))
-    assert mining._Bag(there, identities).unit.context == mx.cpu(1)
+    assert mining.bag_of(there, identities).unit.context == mx.cpu(1)
     from_device = mine(there, identities, 0.3, 0, np.random.default_rng(0)).triplets
     from_numpy = mine(embeddings, identities, 0.3, 0, np.random.default_rng(0)).triplets
     assert np.array_equal(from_device, from_numpy) and len(from_numpy)
+
+
+@pytest.mark.parametrize("mode", mining.MODES)
+@pytest.mark.parametrize("max_ap", [0, 0.9])
+def test_a_tensor_is_mined_by_torch(mode, max_ap, monkeypatch):
+    torch = pytest.importorskip("torch", reason="needs torch: pip install 'arcface_mxnet[torch]'")
+    monkeypatch.setattr(mining, "BLOCK", 700)  # several blocks
+    embeddings, identities = bag([5] * 12 + [1, 2, 3], 0.9, shuffled=True)
+    rng = np.random.default_rng
+    found = mine(torch.tensor(embeddings), identities, 0.3, max_ap, rng(1), mode)
+    wanted = mine(embeddings, identities, 0.3, max_ap, rng(1), mode)
+    assert type(mining.bag_of(torch.tensor(embeddings), identities)).__name__ == "TensorBag"
+    assert np.array_equal(found.triplets, wanted.triplets) and len(wanted.triplets)
+    np.testing.assert_allclose(found.d_ap, wanted.d_ap, atol=1e-5)
+    np.testing.assert_allclose(found.d_an, wanted.d_an, atol=1e-5)
+    with pytest.raises(ValueError, match="not finite"):
+        mine(torch.full((2, 3), torch.nan), np.array([0, 0]), 0.3, 0, rng(0))
 
 
 def test_pairs_of_images_that_are_not_side_by_side():

@@ -220,8 +220,8 @@ def watched() -> Iterator[tuple[list[Step], list[int]]]:
             steps[-1].shares.append(
                 Share(
                     device,
-                    inputs["data"][place].asnumpy(),
-                    inputs["softmax_label"][place].asnumpy().astype(int),
+                    inputs["data"][place],
+                    inputs["softmax_label"][place].astype(int),
                     dict(zip(names, (o.asnumpy() for o in outputs), strict=True)),
                 )
             )

@@ -27,7 +27,10 @@ FREE = {
     "--tensorboard", "--pretrained", "--max-bad", "--new-head",
 }  # fmt: skip
 # Refused or decided for another reason before options are compared, or about the run itself.
-APART = {"--prefix", "--data-dir", "--gpus", "--kvstore", "--dtype", "--memory-limit", "--resume"}
+APART = {
+    "--prefix", "--data-dir", "--gpus", "--kvstore", "--dtype", "--memory-limit", "--resume",
+    "--engine", "--compile", "--train-symbol", "--plan-only",
+}  # fmt: skip
 
 
 def test_every_flag_has_a_row_and_every_row_a_flag():

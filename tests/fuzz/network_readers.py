@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import hashlib
 import json
 from pathlib import Path
 import tempfile
 
 from arcface_mxnet.checkpoints.graph import read_graph
+from arcface_mxnet.checkpoints.last_state import read_last
 from arcface_mxnet.checkpoints.network import read_network
 from arcface_mxnet.checkpoints.params import read_params, write_params
+from arcface_mxnet.config import TrainConfig
+from arcface_mxnet.losses import build_loss
+from arcface_mxnet.training import stored_symbol
+from arcface_mxnet.training.stored_symbol import StoredSymbol
 import numpy as np
 
 from tests.fuzz.table import one, reader
@@ -80,14 +86,44 @@ def last_files() -> dict[str, bytes]:
     return {"m-last.params": params_bytes(ARRAYS | states)}
 
 
-def last(folder: Path):
-    from arcface_mxnet.checkpoints.last_state import load_last
-
-    return load_last(str(folder / "m")).record
+reader("last", last_files, "m-last.params", lambda f: read_last(str(f / "m")).record,
+       lambda record: True, "checkpoints.last_state.read_last")  # fmt: skip
 
 
-reader("last", last_files, "m-last.params", last, lambda record: True,
-       "checkpoints.last_state.load_last", needs=("mxnet",))  # fmt: skip
+def training_files() -> dict[str, bytes]:
+    """What --plan-only writes, of a classifier of 4 identities."""
+    names = ["data", "softmax_label", "fc1_weight", "fc7_weight"]
+    nodes = [{"op": "null", "name": name, "inputs": []} for name in names]
+    nodes += [
+        {"op": "FullyConnected", "name": "fc1", "attrs": {"num_hidden": "4", "no_bias": "True"},
+         "inputs": [[0, 0, 0], [2, 0, 0]]},
+        {"op": "FullyConnected", "name": "fc7", "attrs": {"num_hidden": "4", "no_bias": "True"},
+         "inputs": [[4, 0, 0], [3, 0, 0]]},
+        {"op": "SoftmaxOutput", "name": "softmax", "inputs": [[5, 0, 0], [1, 0, 0]]},
+    ]  # fmt: skip
+    symbol = {"nodes": nodes, "arg_nodes": [0, 1, 2, 3], "heads": [[6, 0, 0]]}
+    arrays = {"arg:fc1_weight": np.ones((4, 12), np.float32), "arg:fc7_weight": np.eye(4)}
+    record = {"num_classes": 4, "options": stored_symbol._options(SOFTMAX)}
+    return {
+        "m-train-symbol.json": json.dumps(symbol).encode(),
+        "m-train-plan.json": json.dumps(record).encode(),
+        "m-train-initial.params": params_bytes(arrays),
+    }
+
+
+SOFTMAX = TrainConfig(loss_type="0")
+
+
+def training_symbol(folder: Path) -> StoredSymbol:
+    config = replace(SOFTMAX, prefix=str(folder / "m"))
+    return stored_symbol.read_training_symbol(config, build_loss("0", config, 4))
+
+
+for file in training_files():
+    reader(f"training-{file[8:]}", training_files, file, training_symbol,
+           lambda symbol: len(symbol.graph.nodes) > 0,
+           "training.stored_symbol.read_training_symbol",
+           "training.stored_symbol.check_plan")  # fmt: skip
 
 
 def onnx_files() -> dict[str, bytes]:

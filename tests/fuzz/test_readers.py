@@ -42,6 +42,7 @@ OF_OUR_OWN = {
     "training.few_images": "a graph of this process",
     "training.memory": "a graph of this process",
     "training.resume.as_record": "a round through JSON",
+    "training.stored_symbol._options": "a round through JSON",
     "checkpoints.last_state.save_last": "writes",
     "serve.model_print": "a picture of this package",
     "serve.page": "the page of this package",

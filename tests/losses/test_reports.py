@@ -2,7 +2,7 @@
 
 import logging
 
-from arcface_mxnet.losses.reports import AnglesEvery, DecilesEvery, step_of
+from arcface_mxnet.losses.reports import AnglesEvery, DecilesEvery, Metrics, step_of
 import mxnet as mx
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_cross_entropy_of_a_hopeless_sample_is_finite(build, run):
 
 def feed(metric, step, *outputs, devices=1, batches=1):
     """Give the outputs of a step as the loop does."""
-    with step_of(mx.metric.CompositeEvalMetric([metric]), step):
+    with step_of(Metrics([metric]), step):
         for _ in range(batches):
             for device in range(devices):
                 metric.update([], [mx.nd.array(part, ctx=mx.cpu(device)) for part in outputs])
@@ -68,7 +68,7 @@ def test_the_lines_are_those_of_the_steps_after_a_resumption_too(caplog):
 def test_a_line_counts_every_batch_of_its_step(caplog):
     caplog.set_level(logging.INFO)
     metric = DecilesEvery(1, "target_probability")
-    with step_of(mx.metric.CompositeEvalMetric([metric]), 1):
+    with step_of(Metrics([metric]), 1):
         for value in (0.25, 0.75):
             metric.update([], [mx.nd.full((5,), value)])
     assert caplog.messages == ["target probability: lowest tenth 0.2500, highest tenth 0.7500"]

@@ -119,14 +119,14 @@ BY_HAND: tuple[Mutant, ...] = (
     Mutant(
         "steps have no seed of their own: a resumed run drops out other units",
         "src/training/loop.py",
-        "            mx.random.seed((config.seed * SEED_STRIDE + step) % SEED_LIMIT)\n",
+        "            plan.engine.seed((config.seed * SEED_STRIDE + step) % SEED_LIMIT)\n",
         "",
         (f"{LOSSES}[4]",),
     ),
     Mutant(
         "--kvstore is ignored",
-        "src/training/run.py",
-        "kvstore = mx.kvstore.create(config.kvstore)",
+        "src/training/on_mxnet.py",
+        "kvstore = mx.kvstore.create(plan.config.kvstore)",
         'kvstore = mx.kvstore.create("device")',
         (f"{FLAGS}[--kvstore-sums_by_it]",),
     ),
@@ -147,8 +147,8 @@ BY_HAND: tuple[Mutant, ...] = (
     Mutant(
         "the milestones do not count accumulated images",
         "src/training/plan.py",
-        "images = batch * len(devices) * config.accumulate * num_workers",
-        "images = batch * len(devices) * num_workers",
+        "images = batch * len(engine.devices) * config.accumulate * num_workers",
+        "images = batch * len(engine.devices) * num_workers",
         (f"{FLAGS}[--accumulate-makes_one_update_of_several_batches]",),
     ),
     Mutant(
@@ -174,7 +174,7 @@ BY_HAND: tuple[Mutant, ...] = (
     ),
     Mutant(
         "the optimizer does not see the symbol's multipliers",
-        "src/training/run.py",
+        "src/training/on_mxnet.py",
         "optimizer = make_optimizer(config, plan.published.attr_dict())",
         "optimizer = make_optimizer(config, {})",
         (f"{FLAGS}[--fc7-lr-mult-moves_the_classifier_more]",),

@@ -28,7 +28,9 @@ class Played:
 
 def plan_of(prefix, *, data="d" * 16, devices=1, **options):
     config = TrainConfig(prefix=str(prefix), **options)
-    return SimpleNamespace(config=config, fingerprints=[data], ctx=[None] * devices)
+    engine = SimpleNamespace(versions=lambda: {"mxnet": "1.9.1"})
+    devices = [None] * devices
+    return SimpleNamespace(config=config, fingerprints=[data], ctx=devices, engine=engine)
 
 
 def agreed(*plans, steps=(0, 0, 0)):

@@ -15,8 +15,8 @@ from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.checkpoints.names import checkpoint_numbers
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
-from arcface_mxnet.training import loop, recorder
-from arcface_mxnet.training import run as run_module
+from arcface_mxnet.training import first as first_module
+from arcface_mxnet.training import loop, on_mxnet, recorder
 from arcface_mxnet.training.loop import DivergedError, train
 from arcface_mxnet.training.mxnet_stepper import MxnetStepper
 from arcface_mxnet.training.plan import make_plan
@@ -252,7 +252,7 @@ def test_an_image_size_that_the_network_does_not_take(options):
 def test_accumulation_adds_our_own_operators_gradients_too(options, tmp_path):
     """Two batches of 5 accumulated equal the sum of their gradients (PReLU included)."""
     plan = make_plan(TrainConfig(**options, accumulate=2, mom=0.0, wd=0.0))
-    args, aux = run_module.initial_params(plan.published, plan.shapes, plan.network.initializer())
+    args, aux = first_module.initial_params(plan.published, plan.shapes, plan.network.initializer())
     rng = np.random.RandomState(0)
     halves = [
         {
@@ -263,7 +263,7 @@ def test_accumulation_adds_our_own_operators_gradients_too(options, tmp_path):
     ]
     moved = []
     for batches in ([halves[0]] * 2, [halves[1]] * 2, halves):
-        stepper = run_module.make_stepper(plan, args, aux, None)
+        stepper = on_mxnet.make_stepper(plan, args, aux, None)
         for batch in batches:
             mx.random.seed(3)
             stepper.forward_backward(batch)

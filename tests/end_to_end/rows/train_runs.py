@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 import re
 
+from arcface_mxnet.checkpoints.load import load_params
+from arcface_mxnet.training.engine import has_torch
 import numpy as np
 
 from tests.end_to_end.results import assert_same, assert_same_end
@@ -209,6 +211,50 @@ def wants_a_job(base, given):
 @TRAIN.row("--dtype", value="float16")
 def wants_a_gpu(base, given):
     refused(given, "--dtype float16 needs a GPU")
+
+
+@TRAIN.row("--dtype", value="bfloat16")
+def is_torchs(base, given):
+    if has_torch():
+        assert (base.record["engine"], given.record["engine"]) == ("mxnet", "torch")
+        assert "bfloat16 on cpu" in given.said
+    else:
+        refused(given, "--dtype bfloat16: MXNet computes none")
+
+
+@TRAIN.row("--engine", value="torch")
+def executes_the_same_symbol(base, given):
+    if not has_torch():
+        refused(given, "--engine torch is not installed: pip install 'arcface_mxnet[torch]'")
+        return
+    assert given.record["engine"] == "torch" and not given.steps, "MXNet's stepper makes no step"
+    ends = base.saved("last"), given.saved("last")
+    assert ends[0].keys() == ends[1].keys()
+    for name, array in ends[0].items():
+        assert ends[1][name].shape == array.shape, name
+
+
+@TRAIN.row("--compile", value="1")
+def is_refused_by_mxnet(base, given):
+    refused(given, "--compile 1: MXNet compiles nothing")
+
+
+@TRAIN.row("--plan-only")
+def writes_what_a_run_elsewhere_needs(base, given):
+    """Three files, and no step."""
+    assert given.code == 0 and not given.steps
+    names = ("symbol.json", "plan.json", "initial.params")
+    paths = [Path(f"{given.prefix}-train-{name}") for name in names]
+    assert all(path.is_file() for path in paths) and str(paths[0]) in given.out
+    first = load_params(paths[2])
+    for name, array in base.steps[0].before.items():
+        assert np.array_equal(first[f"arg:{name}"].asnumpy(), array), name
+
+
+@TRAIN.row("--train-symbol", value="<absent>")
+def reads_the_symbol(base, given):
+    wanted = "no training symbol" if has_torch() else "--engine torch is not installed"
+    refused(given, wanted)
 
 
 @TRAIN.row("--num-threads", value="1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checkpoints.nodes import HARMLESS, Node
+from .nodes import HARMLESS, Node
 
 NEEDED: Any = object()  # in place of a default: the symbol must say
 
@@ -13,11 +13,11 @@ class Options:
     """Attributes of one node.  Each method returns one, or the default where it is left out.
 
     What a handler neither reads nor names in ignore() could change what the operator computes:
-    check_all_read() refuses it.
+    check_all_read() refuses it.  use: what cannot be done then, for messages.
     """
 
-    def __init__(self, node: Node):
-        self._node = node
+    def __init__(self, node: Node, use: str):
+        self._node, self._use = node, use
         self._unread = {
             key for key in node.texts if not key.startswith("__") and key not in HARMLESS
         }
@@ -65,7 +65,7 @@ class Options:
 
     def refusal(self, what: str) -> ValueError:
         return ValueError(
-            f"{self._node.operator} {self._node.name!r}: {what} cannot be exported to ONNX"
+            f"{self._node.operator} {self._node.name!r}: {what} cannot be {self._use}"
         )
 
     def _axis(self, name: str, axis: int, rank: int) -> int:

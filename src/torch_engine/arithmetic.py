@@ -1,0 +1,250 @@
+"""The operators that compute value by value, and the reductions, with MXNet's gradients at ties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import operator as python
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.options import Options
+from .table import Mode, operator
+
+OF_ONE: dict[str, Callable[[Tensor], Tensor]] = {
+    "_copy": lambda x: x,
+    "BlockGrad": torch.Tensor.detach,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "sqrt": torch.sqrt,
+    "rsqrt": torch.rsqrt,
+    "square": torch.square,
+    "reciprocal": torch.reciprocal,
+    "exp": torch.exp,
+    "log": torch.log,
+    "abs": torch.abs,
+    "sign": torch.sign,
+    "negative": torch.neg,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tan": torch.tan,
+    "arcsin": torch.arcsin,
+    "arccos": torch.arccos,
+    "arctan": torch.arctan,
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+    "ones_like": torch.ones_like,
+    "zeros_like": torch.zeros_like,
+}
+
+
+def larger(left: Tensor, right: Tensor) -> Tensor:
+    """Of two that are equal the left one gets the gradient."""
+    return torch.where(left >= right, left, right)
+
+
+def smaller(left: Tensor, right: Tensor) -> Tensor:
+    return torch.where(left <= right, left, right)
+
+
+def _compare(compare: Callable) -> Callable[..., Tensor]:
+    """Return a comparison that gives 1 and 0 in the type of what is compared."""
+    return lambda left, right: compare(left, right).to(left.dtype)
+
+
+# Beside the published words of each: the function of two tensors.
+OF_TWO = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "mod": torch.remainder,
+    "power": torch.pow,
+    "maximum": larger,
+    "minimum": smaller,
+    "equal": _compare(python.eq),
+    "not_equal": _compare(python.ne),
+    "greater": _compare(python.gt),
+    "greater_equal": _compare(python.ge),
+    "lesser": _compare(python.lt),
+    "lesser_equal": _compare(python.le),
+}
+ELEMWISE = ("add", "sub", "mul", "div")  # "elemwise_add", where others are "_maximum"
+
+
+def _plain(call: Callable) -> Callable:
+    return lambda options, mode: call
+
+
+def _of_same_shape(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """MXNet does not broadcast there."""
+
+    def checked(left: Tensor, right: Tensor) -> Tensor:
+        if left.shape != right.shape:
+            raise ValueError("operands of different shapes")
+        return call(left, right)
+
+    return checked
+
+
+for _name, _call in OF_ONE.items():
+    operator(_name)(_plain(_call))
+for _name, _call in OF_TWO.items():
+    _same = f"elemwise_{_name}" if _name in ELEMWISE else f"_{_name}"
+    operator(_same, inputs=2)(_plain(_of_same_shape(_call)))
+    operator(f"broadcast_{_name}", inputs=2)(_plain(_call))
+
+# operator: function of the tensor and the number
+WITH_SCALAR = {
+    "_plus_scalar": torch.add,
+    "_minus_scalar": torch.sub,
+    "_rminus_scalar": lambda x, number: number - x,
+    "_mul_scalar": torch.mul,
+    "_div_scalar": torch.div,
+    "_rdiv_scalar": lambda x, number: number / x,
+    "_power_scalar": torch.pow,
+    "_rpower_scalar": lambda x, number: number**x,
+    "_mod_scalar": torch.remainder,
+    "_maximum_scalar": lambda x, number: torch.where(x >= number, x, number),
+    "_minimum_scalar": lambda x, number: torch.where(x <= number, x, number),
+    "_equal_scalar": _compare(python.eq),
+    "_not_equal_scalar": _compare(python.ne),
+    "_greater_scalar": _compare(python.gt),
+    "_greater_equal_scalar": _compare(python.ge),
+    "_lesser_scalar": _compare(python.lt),
+    "_lesser_equal_scalar": _compare(python.le),
+}
+
+
+def _scalar_maker(call: Callable) -> Callable:
+    def make(options: Options, mode: Mode):
+        options.ignore("is_int")  # of the number as it was written
+        number = float(options.number("scalar"))
+        return lambda x: call(x, number)
+
+    return make
+
+
+for _name, _call in WITH_SCALAR.items():
+    operator(_name)(_scalar_maker(_call))
+
+
+@operator("clip")
+def clip(options: Options, mode: Mode):
+    """A value at a limit still gets its gradient."""
+    low, high = (float(options.number(key)) for key in ("a_min", "a_max"))
+    return lambda x: torch.clamp(x, low, high)
+
+
+@operator("add_n", inputs=None)
+def add_n(options: Options, mode: Mode):
+    options.ignore("num_args")
+
+    def call(first: Tensor, *others: Tensor) -> Tensor:
+        for other in others:
+            if other.shape != first.shape:
+                raise ValueError("operands of different shapes")
+            first = first + other
+        return first
+
+    return call
+
+
+@operator("where", inputs=3)
+def where(options: Options, mode: Mode):
+    return lambda condition, left, right: torch.where(condition != 0, left, right)
+
+
+class _Extreme(torch.autograd.Function):
+    """The largest or smallest value; every one that equals it gets the whole gradient."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, axes: list[int], find: Callable) -> Tensor:
+        found = find(x, dim=axes, keepdim=True)
+        ctx.save_for_backward(x, found)
+        return found
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        x, found = ctx.saved_tensors
+        return gradient * (x == found), None, None
+
+
+def _norm(x: Tensor, axes: list[int]) -> Tensor:
+    return torch.sqrt((x * x).sum(dim=axes, keepdim=True))
+
+
+# Of a tensor and its axes, which are kept with length 1.
+REDUCTIONS = {
+    "sum": lambda x, axes: x.sum(dim=axes, keepdim=True),
+    "mean": lambda x, axes: x.mean(dim=axes, keepdim=True),
+    "max": lambda x, axes: _Extreme.apply(x, axes, torch.amax),
+    "min": lambda x, axes: _Extreme.apply(x, axes, torch.amin),
+    "norm": _norm,
+}
+
+
+def _reduction(name: str, reduce: Callable) -> Callable:
+    def make(options: Options, mode: Mode):
+        given, is_kept = options.integers("axis", ()), options.flag("keepdims", False)
+        is_excluding = name != "norm" and options.flag("exclude", False)
+        if name == "norm" and options.integer("ord", 2) != 2:
+            raise options.refusal("a norm of another order than 2")
+
+        def call(x: Tensor) -> Tensor:
+            axes = sorted(_axis(axis, x.ndim) for axis in given)
+            if is_excluding:
+                axes = [axis for axis in range(x.ndim) if axis not in axes]
+            axes = axes or list(range(x.ndim))
+            found = reduce(x, axes)
+            if is_kept:
+                return found
+            left = [size for axis, size in enumerate(x.shape) if axis not in axes]
+            return found.reshape(left or (1,))  # () is (1,) in MXNet
+
+        return call
+
+    return make
+
+
+def _axis(axis: int, rank: int) -> int:
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis {axis} of {rank}")
+    return axis % rank
+
+
+for _name, _call in REDUCTIONS.items():
+    operator(_name)(_reduction(_name, _call))
+
+
+def _turned(options: Options) -> tuple[bool, bool]:
+    options.ignore("forward_stype")
+    return options.flag("transpose_a", False), options.flag("transpose_b", False)
+
+
+@operator("dot", inputs=2)
+def dot(options: Options, mode: Mode):
+    """The last axis of the left with the first of the right."""
+    left_turned, right_turned = _turned(options)
+
+    def call(left: Tensor, right: Tensor) -> Tensor:
+        if left_turned or right_turned:
+            if left.ndim != 2 or right.ndim != 2:
+                raise ValueError("transposed operands that are no matrices")
+            left, right = left.T if left_turned else left, right.T if right_turned else right
+        found = torch.tensordot(left, right, dims=1)
+        return found if found.ndim else found.reshape(1)
+
+    return call
+
+
+@operator("batch_dot", inputs=2)
+def batch_dot(options: Options, mode: Mode):
+    left_turned, right_turned = _turned(options)
+
+    def call(left: Tensor, right: Tensor) -> Tensor:
+        left = left.transpose(1, 2) if left_turned else left
+        return torch.bmm(left, right.transpose(1, 2) if right_turned else right)
+
+    return call

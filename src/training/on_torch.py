@@ -1,0 +1,183 @@
+"""Training on PyTorch: the same symbol, executed with autograd."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..checkpoints.graph import parse_graph
+from ..checkpoints.nodes import Graph
+from ..config import TrainConfig
+from ..engines.packages import has_bfloat16
+from ..lazy_mxnet import mx
+from ..torch_engine.embedder import TensorEmbedder
+from ..torch_engine.graph import Measured, Program, frozen_statistics
+from ..torch_engine.stepper import DTYPES, TorchStepper, refuse_unfed
+from .engine import Engine, visible_gpus
+from .few_images import told_of_few
+from .machines import Machines
+from .memory import BYTES, MemoryEstimate
+from .optimizer import make_optimizer
+from .stepper import Params, Stepper
+from .stored_first import stored_parameters
+from .stored_symbol import StoredSymbol
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+# Bytes kept per byte of operator outputs, for the gradient and while it is computed: on a CPU
+# (benchmarks/memory.py); on a GPU nothing is measured.
+KEPT = 1.3
+VIEWS = frozenset({"Reshape", "Flatten", "BlockGrad", "_copy", "expand_dims", "slice_axis"})
+
+
+class TorchEngine(Engine):
+    """PyTorch on one device: a GPU if one is named or visible, else the CPU."""
+
+    name: ClassVar[str] = "torch"
+
+    def __init__(self, config: TrainConfig, reason: str):
+        self.devices = [torch_device(visible_gpus(config))]
+        self._reason, self._dtype = reason, config.dtype
+        # float32 is float32 here, as it is in MXNet.
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+
+    def said(self, plan: Plan) -> str:
+        why = f" (auto: {self._reason})" if self._reason else ""
+        compiled = ", compiled" if plan.config.compile else ""
+        exact = ", TF32 off" if self._dtype == "float32" and self.devices[0].type == "cuda" else ""
+        return f"torch {torch.__version__}{why}, {self._dtype}{exact}{compiled}"
+
+    def versions(self) -> dict[str, str]:
+        return {"torch": torch.__version__}
+
+    def mining_dtype(self) -> str:
+        return "bfloat16" if self.devices[0].type == "cpu" and has_bfloat16() else "float32"
+
+    def check(self, plan: Plan) -> None:
+        if isinstance(plan.published, StoredSymbol):
+            told_of_few(self._norms(plan), plan.config.per_batch_size)
+            return
+        from .plan import check_symbol
+
+        check_symbol(plan)
+
+    def _norms(self, plan: Plan) -> list[tuple[str, int]]:
+        """Return the normalisations by the batch, and how many values each sees per channel."""
+        frozen = {n.name for n in self.graph(plan).nodes if n.get("use_global_stats", False)}
+        return [
+            (node.name, math.prod(shape) // shape[1])
+            for node, shape, _ in self._measured(plan)
+            if node.operator == "BatchNorm" and node.name not in frozen
+        ]
+
+    def graph(self, plan: Plan) -> Graph:
+        """Return the training graph."""
+        if not isinstance(plan.symbol, StoredSymbol):
+            return parse_graph(plan.symbol.tojson(), "the training symbol")
+        graph = plan.symbol.graph
+        return frozen_statistics(graph) if plan.config.freeze_bn else graph
+
+    def _measured(self, plan: Plan) -> list[Measured]:
+        graph = self.graph(plan)
+        program = Program(graph, training=True, dtype=DTYPES[self._dtype])
+        shapes = plan.shapes | self._parameter_shapes(plan)
+        refuse_unfed(program.variables, set(shapes), graph.source)
+        return program.measured(shapes)
+
+    def _parameter_shapes(self, plan: Plan) -> dict[str, tuple[int, ...]]:
+        if isinstance(plan.published, StoredSymbol):
+            return {k: v.shape for part in self._stored(plan) for k, v in part.items()}
+        args, _, auxs = plan.published.infer_shape(**plan.shapes)
+        names = [*plan.published.list_arguments(), *plan.published.list_auxiliary_states()]
+        return dict(zip(names, [*args, *auxs], strict=True))
+
+    def _stored(self, plan: Plan) -> tuple[Params, Params]:
+        if not hasattr(self, "_held"):
+            self._held = stored_parameters(plan)
+        return self._held
+
+    def estimate(self, plan: Plan) -> MemoryEstimate:
+        shapes = self._parameter_shapes(plan)
+        states = self.graph(plan).states()
+        weights = BYTES * sum(
+            math.prod(shape)
+            for name, shape in shapes.items()
+            if name not in states and name not in plan.shapes
+        )
+        activations = logits = 0.0
+        of_logits = (plan.config.per_batch_size, plan.datasets[0].num_classes)
+        for node, shape, size in self._measured(plan):
+            if node.operator in VIEWS:
+                continue
+            if tuple(shape) == of_logits:
+                logits += KEPT * size
+            else:
+                activations += KEPT * size
+        moments = len(make_optimizer(plan.config, {}).moments)
+        return MemoryEstimate(
+            weights, weights, weights * moments, round(activations), round(logits)
+        )
+
+    def seed(self, number: int) -> None:
+        torch.manual_seed(number)
+
+    def first_parameters(self, plan: Plan) -> tuple[Params, Params]:
+        if isinstance(plan.published, StoredSymbol):
+            held = self._stored(plan)
+            del self._held  # the stepper has a copy
+            return held
+        from .first import first_parameters
+
+        mx.random.seed(plan.config.seed)  # the numbers with which MXNet would begin
+        return first_parameters(plan, [mx.cpu()])
+
+    def stepper(
+        self, plan: Plan, arg_params: Params, aux_params: Params, machines: Machines
+    ) -> Stepper:
+        config = plan.config
+        return TorchStepper(
+            self.graph(plan),
+            self.devices[0],
+            plan.shapes,
+            arg_params,
+            aux_params,
+            make_optimizer(config, plan.published.attr_dict()),
+            accumulate=config.accumulate,
+            dtype=config.dtype,
+            compiled=bool(config.compile),
+        )
+
+    def embedder(self, plan: Plan, stepper: TorchStepper, dtype: str = "float32") -> TensorEmbedder:
+        low = DTYPES.get(dtype)
+        graph, device = self.graph(plan), self.devices[0]
+        return TensorEmbedder(graph, stepper.tensors, device, plan.images_per_batch, low)
+
+    def for_mining(self, rows: np.ndarray) -> Tensor:
+        return torch.as_tensor(rows, device=self.devices[0])
+
+
+def torch_device(numbers: list[int]) -> torch.device:
+    """Return the device of these GPU numbers, the CPU for none.
+
+    Raises ValueError for several, and for one that is not there.
+    """
+    if not numbers:
+        return torch.device("cpu")
+    if len(numbers) > 1:
+        raise ValueError(
+            f"--engine torch trains on one GPU, and {len(numbers)} are named or visible: give "
+            "--gpus with one number, or --engine mxnet"
+        )
+    present = torch.cuda.device_count()
+    if numbers[0] >= present:
+        raise ValueError(
+            f"GPU {numbers[0]} not found: PyTorch sees {present}. Install its CUDA build and a "
+            "driver, or unset --gpus and CUDA_VISIBLE_DEVICES to train on the CPU"
+        )
+    return torch.device("cuda", numbers[0])

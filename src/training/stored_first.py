@@ -1,0 +1,95 @@
+"""The parameters with which a run begins, where MXNet is not there to draw them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..checkpoints.names import existing_params
+from ..checkpoints.nodes import Graph
+from ..checkpoints.params import read_params, split_params
+from .imprint import CLASSIFIER, imprint
+from .stepper import Params
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+logger = logging.getLogger(__name__)
+
+CLASSIFIER_PREFIX = "fc7"
+MAGNITUDE = 2.0  # of Xavier's initializer, as r* and y* have it for what they draw
+
+
+def stored_parameters(plan: Plan) -> tuple[Params, Params]:
+    """Return (arg_params, aux_params), numpy's: those that --plan-only wrote beside the symbol, or
+    those of --pretrained with a classifier drawn where it has none.
+
+    Raises ValueError naming what is missing.
+    """
+    stored, config = plan.published, plan.config
+    if stored.arg_params:
+        return stored.arg_params, stored.aux_params
+    if not config.pretrained or config.new_head:
+        raise ValueError(
+            f"{stored.graph.source}: no parameters stand beside it, and without MXNet none but a "
+            "classifier's are drawn; give --pretrained without --new-head, or all three files "
+            "that --plan-only writes"
+        )
+    arg_params, aux_params = split_params(read_params(existing_params(config.pretrained)))
+    given, states = arg_params | aux_params, stored.graph.states()
+    sizes = classifier_shapes(stored.graph, given, plan.datasets[0].num_classes)
+    rng = np.random.default_rng(config.seed)
+    found: Params = {}
+    for name in stored.graph.variables():
+        if name in given:
+            found[name] = given[name].astype(np.float32)
+        elif name in sizes:
+            found[name] = _drawn(sizes[name], rng)
+            logger.warning("pretrained: initialised %s %s", name, sizes[name])
+    if missing := [n for n in stored.graph.variables() if n not in found and n not in plan.shapes]:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise ValueError(
+            f"--pretrained {config.pretrained}: lacks {', '.join(missing[:5])}{more}, which "
+            f"{stored.graph.source} reads: they belong to different networks"
+        )
+    parameters = (
+        {name: array for name, array in found.items() if name not in states},
+        {name: array for name, array in found.items() if name in states},
+    )
+    logger.info("pretrained: took the parameters of %s", config.pretrained)
+    if config.fc7_init == "imprint":
+        imprint(stored, *parameters, None, plan.datasets[0], plan.images_per_batch, config.max_bad)
+    return parameters
+
+
+def classifier_shapes(graph: Graph, given: Params, num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the classifier's weight and bias, as the dense layer says that reads
+    them; the embedding's size is that of the layer or norm before it.
+
+    Raises ValueError for a classifier of another number of identities than the dataset has.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    ends = ("fc1_beta", "fc1_bias", "pre_fc1_bias")
+    size = next((len(given[name]) for name in ends if name in given), None)
+    for node in graph.nodes:
+        names = [graph.nodes[entry.node].name for entry in node.inputs[1:]]
+        if node.operator != "FullyConnected" or not names[0].startswith(CLASSIFIER_PREFIX):
+            continue
+        rows = node.get("num_hidden", 0)
+        if names[0] == CLASSIFIER and rows % num_classes:
+            raise ValueError(
+                f"{graph.source}: its classifier knows {rows} identities, the dataset has "
+                f"{num_classes}: a symbol is trained on the dataset that it was made for"
+            )
+        if size:
+            found[names[0]] = (rows, size)
+        found |= dict.fromkeys(names[1:], (rows,))
+    return found
+
+
+def _drawn(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    if len(shape) < 2:
+        return np.zeros(shape, np.float32)
+    return rng.normal(0, (MAGNITUDE / shape[0]) ** 0.5, shape).astype(np.float32)
