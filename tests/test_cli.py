@@ -174,7 +174,7 @@ def test_every_command_starts_without_mxnet_and_says_what_is_missing():
     done = start(HIDE + ALL_SCRIPTS, str(root / "setup.py"))
     assert done.stdout == b"done\n", done.stdout + done.stderr
     commands = {
-        "train_softmax": ["--help"],
+        "train_softmax": ["--data-dir", "nowhere", "--prefix", "p", "--engine", "mxnet"],
         "checkpoints.slim": ["--model", "a,1"],
     }
     for name, arguments in commands.items():

@@ -112,7 +112,10 @@ def undo(new: Path, old: Path, *, overwrite: bool = False, progress: bool = Fals
     if (arrays["removed_keys"] >= 0).any():
         facts.append(_facts(new / REMOVED, progress))
     if about.get("new") != _print_of(new):
-        raise ValueError(f"{new}: was changed since the plan was applied; it cannot be undone")
+        raise ValueError(
+            f"{new / ABOUT}: is of other files than these: the dataset was changed since the plan "
+            "was applied, so that it cannot be undone"
+        )
     source = (arrays["removed_keys"] >= 0).astype(np.int64)
     keys_there = np.where(source == 1, arrays["removed_keys"], arrays["new_keys"])
     rows = np.empty(len(source), np.int64)

@@ -40,7 +40,7 @@ class Stages:
                     if not isinstance(known, dict) or known.get(name) != facts[name]
                 ]  # fmt: skip
                 raise ValueError(
-                    f"{folder}: holds the work for another plan (other: "
+                    f"{about}: of the work for another plan (other: "
                     f"{shown(', '.join(differing) or 'facts')}); name another folder, or give "
                     "--anew"
                 )

@@ -212,7 +212,10 @@ def to_other_kind(arrays):
         (drop("arg:fc1_weight"), "the parameters lack fc1_weight, which the symbol reads: the"),
         (to_other_kind, "the parameters lack bn0_moving_mean, which"),
         (lambda arrays: arrays.clear(), "lack conv0_weight, conv0_bias, .* and 3 more, which"),
-        (as_integers, "parameter fc1_bias is int32; a network's are floats"),
+        (
+            as_integers,
+            "symbol.json: parameter fc1_bias is int32 in .*; a network's are floats",
+        ),
     ],
 )
 def test_parameters_that_do_not_fit(training, change, message):

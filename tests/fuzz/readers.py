@@ -1,6 +1,7 @@
 """All readers that are tried."""
 
 from tests.fuzz import (  # noqa: F401  (each enters its readers)
+    cleaning_readers,
     commands,
     foreign_networks,
     image_readers,

@@ -32,6 +32,9 @@ METHODS_OF = {"json": {"load", "loads"}, "np": {"load"}, "pickle": {"load", "loa
 
 # What takes bytes in, but none that others made, or hands them to a reader above.
 OF_OUR_OWN = {
+    "clean.inputs._made": "what stored_embeddings has written a moment before",
+    "doctor.findings._line_of": "/proc",
+    "doctor.probes.ask": "what a process of its own answers",
     "compiler": "sources of this package, /proc",
     "cores": "/sys and /proc",
     "engines.packages": "/proc",

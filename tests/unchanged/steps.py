@@ -161,6 +161,12 @@ def evaluate() -> None:
     step("embed", f"deploy/test.py --model train/y1/model,1 --engine mxnet {crops}", "train-y1")
     step("embed-npy", "deploy/test.py --model export/y1.onnx --flip 1 --output npy "
          f"{crops}", "onnx-y1", stdout="eval/embed.npy")  # fmt: skip
+    step("vectors", f"arcface-embed data/people eval/vectors.npy --model {model},2 --gpu -1",
+         done, "face2rec-folder")  # fmt: skip
+    step("clean-plan", "arcface-clean plan data/people clean/work --model eval/vectors.npy",
+         "vectors")  # fmt: skip
+    step("clean-apply", "arcface-clean apply data/people clean/work clean/new", "clean-plan")
+    step("import", "arcface-import export/layers.onnx --prefix import/layers", "onnx-layers")
     step("surface-embedder", "surface embedder", done)
     for group in ("records", "scores", "networks"):
         step(f"surface-{group}", f"surface {group}")
