@@ -175,7 +175,7 @@ def test_every_command_starts_without_mxnet_and_says_what_is_missing():
     assert done.stdout == b"done\n", done.stdout + done.stderr
     commands = {
         "train_softmax": ["--data-dir", "nowhere", "--prefix", "p", "--engine", "mxnet"],
-        "checkpoints.slim": ["--model", "a,1"],
+        "networks.__main__": ["y1"],
     }
     for name, arguments in commands.items():
         script = f"import runpy; runpy.run_module('arcface_mxnet.{name}', run_name='__main__')"
