@@ -90,7 +90,7 @@ def stage_times(detector: MtcnnDetector, paths: list[Path]) -> None:
     }
     photos = [path.read_bytes() for path in paths]
     for name, embedder in embedders.items():
-        print(f"photo of 250x250 to an embedding by {name} with MXNet")
+        print(f"photo of 250x250 to an embedding by {name}")
         times = deploy["time_stages"](FaceModel(detector, embedder), photos, 2 * len(photos))
         print(deploy["table"](times))
 
