@@ -48,7 +48,7 @@ $(LIGHT)/.installed: setup.py pyproject.toml tools/make_venv.sh
 test-without-mxnet: setup $(LIGHT)/.installed
 	-@$(RUN) -m arcface_mxnet.fetch.sources fetch sface mtcnn
 	@$(LIGHT_RUN) -c "import sys, numpy; print('Python', sys.version.split()[0], 'numpy', numpy.__version__, 'without MXNet')"
-	OMP_NUM_THREADS=1 $(LIGHT_RUN) -m pytest -q -n 2 --dist loadfile -p tests.without_mxnet --at-least 1200
+	OMP_NUM_THREADS=1 $(LIGHT_RUN) -m pytest -q -p tests.without_mxnet --at-least 1200
 
 lint: setup
 	$(RUN) -m ruff check .

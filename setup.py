@@ -125,6 +125,7 @@ setup(
             "arcface-ijb = arcface_mxnet.eval.ijb:main",
             "arcface-ytf = arcface_mxnet.eval.ytf:main",
             "arcface-verify = arcface_mxnet.eval.verification:main",
+            "arcface-degrade = arcface_mxnet.batches.degrade:main",
             "arcface-compare = arcface_mxnet.eval.compare:main",
             "arcface-gen-megaface = arcface_mxnet.megaface.gen_megaface:main",
             "arcface-remove-noises = arcface_mxnet.megaface.remove_noises:main",

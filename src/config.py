@@ -8,6 +8,7 @@ train_softmax.py in its widest form, where it had them.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -40,6 +41,22 @@ def _steps_fault(steps: tuple[int, ...]) -> str | None:
     if list(steps) != sorted(set(steps)) or min(steps, default=1) < 1:
         return "must ascend from 1 on"
     return None
+
+
+def _within(least: float, most: float) -> Callable[[tuple], str | None]:
+    """Return the check of a range LOW,HIGH, or of one number for both."""
+
+    def fault(given: tuple) -> str | None:
+        is_range = len(given) in (1, 2) and least <= given[0] <= given[-1] <= most
+        if is_range:
+            return None
+        return f"give LOW,HIGH, or one number for both, from {least} to {most}, LOW the lower"
+
+    return fault
+
+
+def _share(help: str) -> Any:
+    return option(0.0, f"share 0..1 of images {help} (0: off)", at_least=0, at_most=1)
 
 
 @dataclass(frozen=True)
@@ -278,13 +295,52 @@ class SamplingConfig(Options):
 @dataclass(frozen=True)
 class AugmentationConfig(Options):
     """Random changes of an image, made in the order of these fields: each is the value of the
-    augmentation that is registered under its name, and 0 leaves it out.
+    augmentation that is registered under its name, and 0 leaves it out.  A field that is `of`
+    another is the range from which that one draws.
     """
 
     section = "augmentation"
 
+    mask: float = _share("that get a mask over mouth and chin, where aligned crops have them")
+    mask_top: tuple[float, ...] = option(
+        (0.25, 0.6),
+        "LOW,HIGH of its upper edge at the nose: 0 is as high as the eyes, 1 as the mouth",
+        check=_within(0.1, 0.9),
+        of="mask",
+    )
+    glasses: float = _share("that get glasses, where aligned crops have the eyes")
+    glasses_tint: tuple[float, ...] = option(
+        (0.0, 1.0), "LOW,HIGH of how dark the glasses are: 0 clear, 1 black",
+        check=_within(0, 1), of="glasses",
+    )  # fmt: skip
+    rotate: float = _share("that are turned around the centre of the crop, either way")
+    rotate_degrees: tuple[float, ...] = option(
+        (0.0, 10.0), "LOW,HIGH of the angle of --rotate in degrees", check=_within(0, 180),
+        of="rotate",
+    )  # fmt: skip
     rand_mirror: int = option(1, "mirror half of the images", choices=(0, 1))
     rand_shift: int = option(0, "shift each image by up to this many pixels in x and y", at_least=0)
+    grey: float = _share("made grey")
+    blur: float = _share("blurred by a Gaussian, as out of focus")
+    blur_sigma: tuple[float, ...] = option(
+        (0.5, 3.0), "LOW,HIGH of the Gaussian's sigma in pixels", check=_within(0.1, 50), of="blur"
+    )
+    motion_blur: float = _share("smeared along a line of any direction, as by movement")
+    motion_blur_length: tuple[float, ...] = option(
+        (3.0, 15.0), "LOW,HIGH of the line's length in pixels", check=_within(1, 200),
+        of="motion_blur",
+    )  # fmt: skip
+    low_res: float = _share("brought down to a face of --low-res-size pixels, and up again")
+    low_res_size: tuple[int, ...] = option(
+        (16, 24),
+        "LOW,HIGH of the height in pixels to which --low-res brings the crop, which a face fills",
+        check=_within(2, 1000),
+        of="low_res",
+    )
+    jpeg: float = _share("compressed as JPEG")
+    jpeg_quality: tuple[int, ...] = option(
+        (10, 60), "LOW,HIGH of the quality of --jpeg", check=_within(1, 100), of="jpeg"
+    )
     color: int = option(
         0,
         "1: jitter brightness, contrast and saturation; 2: JPEG re-compression too",
@@ -293,6 +349,11 @@ class AugmentationConfig(Options):
     cutoff: int = option(
         0, "side in pixels of the square blanked in half of the images (0: off)", at_least=0
     )
+    erase: float = _share("in which a rectangle of one colour covers a part")
+    erase_area: tuple[float, ...] = option(
+        (0.02, 0.3), "LOW,HIGH of the rectangle's share of the crop's area",
+        check=_within(0.001, 0.9), of="erase",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

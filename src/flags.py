@@ -29,15 +29,17 @@ def option(
     *,
     choices: tuple = (),
     check: Callable[[Any], str | None] | None = None,
+    of: str = "",
     **limits: float,
 ) -> Any:
     """Return a dataclass field that is also a flag.  help states the unit.
 
     choices: the only values allowed.  limits: at_least, above, at_most, below.  check(value)
-    says what is wrong with a value that neither describes.
+    says what is wrong with a value that neither describes.  of: the option without which this
+    one, given, is refused.
     """
     assert limits.keys() <= LIMITS.keys(), limits
-    metadata = {"help": help, "choices": choices, "check": check, "limits": limits}
+    metadata = {"help": help, "choices": choices, "check": check, "limits": limits, "of": of}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -54,10 +56,15 @@ class Options:
         faults = [
             f"{flag_of(field.name)} {_given(getattr(self, field.name))}: {fault}"
             for field in dataclasses.fields(self)
-            for fault in _faults(field, getattr(self, field.name))
+            for fault in (*_faults(field, getattr(self, field.name)), *self._unused(field))
         ]
         if faults:
             raise ValueError("\n".join(faults))
+
+    def _unused(self, field: dataclasses.Field) -> Iterable[str]:
+        of = field.metadata["of"]
+        if of and getattr(self, field.name) != field.default and not getattr(self, of):
+            yield f"only {flag_of(of)} uses it; give that too, or leave this out"
 
 
 def _given(value: Any) -> str:
@@ -102,6 +109,7 @@ _PARSERS = {
     "float": float,
     "str": str,
     "tuple[int, ...]": _comma_list(int),
+    "tuple[float, ...]": _comma_list(float),
     "tuple[str, ...]": _comma_list(str),
 }
 
@@ -116,7 +124,7 @@ def add_flags(parser: argparse.ArgumentParser, whole: type[Options]) -> None:
     for group in groups_of(whole):
         section = parser.add_argument_group(group.section)
         for field in dataclasses.fields(group):
-            _add_flag(section, field)
+            _add_flag(section, whole.__dataclass_fields__[field.name])
 
 
 def _add_flag(section: Any, field: dataclasses.Field) -> None:

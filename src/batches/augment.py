@@ -1,110 +1,89 @@
-"""Random changes of a training image, in the published order and strengths.
+"""Random changes of a training image, in one order, each seeded for itself.
 
-mirror, (shift,) re-compress, colour, cutoff: the order of AugmentationConfig.  The shift is this
-project's addition.  An augmentation is a function change(image, rng, value) -> image registered
-under the name of its option, and called where the option is not 0.
+An augmentation is a function change(image, rng, value, *, further options) -> image, registered
+under the name of its option in AugmentationConfig and called where that is not 0.  The further
+options are the names of its keyword-only parameters.  The order of the fields is the order of the
+changes: what is worn on the face; what moves it; what the camera takes from it; and as published
+re-compression, colour and cutoff at the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
+import inspect
+from typing import Any
+import zlib
 
 import numpy as np
 
 from ..config import AugmentationConfig
-from ..registry import Registry
-from .recompress import recompress
+from .augmentations import AUGMENTATIONS, sharpness, worn  # noqa: F401  (each enters its own)
+from .augmentations.colors import JITTER, LUMA, jittered
+from .augmentations.covering import FILL, blanked
+from .augmentations.moves import shifted
 
-JITTER = 0.125  # of brightness, contrast and saturation.  Source: the published iterator.
-QUALITY = (2, 20)  # of the JPEG re-compression, both ends included.  Likewise.
-FILL = 128  # grey value of the blanked square.  Likewise.
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G and B, as mx.image has them
-AUGMENTATIONS = Registry("augmentation")  # keys: the fields of AugmentationConfig
-ORDER = tuple(field.name for field in fields(AugmentationConfig))
+__all__ = [
+    "AUGMENTATIONS", "FILL", "JITTER", "LUMA", "ORDER", "Augmentation", "blanked", "jittered",
+    "ranges_of", "shifted",
+]  # fmt: skip
+
+ORDER = tuple(field.name for field in fields(AugmentationConfig) if field.name in AUGMENTATIONS)
+# These draw one after the other from an image's generator, as published.  Any other draws from a
+# place in the same stream that its name decides, so that it changes nothing of what these and the
+# others draw.
+IN_TURN = frozenset({"rand_mirror", "rand_shift", "color", "cutoff"})
+APART = 64  # bits: the places lie multiples of 2 ** APART numbers apart
 
 
 class Augmentation:
     """The changes that options ask for; without any, none.  Called with RGB uint8 (H, W, 3) and
-    a Generator it returns the changed image: uint8, or float32 where colour was changed; not
-    clipped to 0..255, as published.
+    a Generator of PCG64 it returns the changed image: uint8, or float32 where colour was changed;
+    not clipped to 0..255, as published.
 
     is_random: whether anything is changed at all.
     """
 
     def __init__(self, options: AugmentationConfig | None = None):
         self._changes = [
-            (AUGMENTATIONS[name], getattr(options, name))
-            for name in (ORDER if options else ())
-            if getattr(options, name)
+            _Change(name, options) for name in (ORDER if options else ()) if getattr(options, name)
         ]
         self.is_random = bool(self._changes)
+        self._has_own_places = any(change.place is not None for change in self._changes)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        for change, value in self._changes:
-            image = change(image, rng, value)
+        if not self._has_own_places:
+            for change in self._changes:
+                image = change(image, rng)
+            return image
+        generator = rng.bit_generator
+        begin = generator.state
+        for change in self._changes:
+            if change.place is None:
+                image = change(image, rng)
+            else:
+                in_turn = generator.state
+                generator.state = begin
+                generator.advance(change.place)
+                image = change(image, rng)
+                generator.state = in_turn
         return image
 
 
-@AUGMENTATIONS.register("rand_mirror")
-def mirror(image: np.ndarray, rng: np.random.Generator, _: int) -> np.ndarray:
-    """Flip half of the images."""
-    return image[:, ::-1] if rng.random() < 0.5 else image
+class _Change:
+    """An augmentation with the options that it is called with.  place: in the stream, None for
+    those that draw in turn."""
+
+    def __init__(self, name: str, options: AugmentationConfig):
+        self._change, self._value = AUGMENTATIONS[name], getattr(options, name)
+        self._ranges = {further: getattr(options, further) for further in ranges_of(self._change)}
+        self.place = None if name in IN_TURN else (zlib.crc32(name.encode()) + 1) << APART
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._change(image, rng, self._value, **self._ranges)
 
 
-@AUGMENTATIONS.register("rand_shift")
-def shift(image: np.ndarray, rng: np.random.Generator, most: int) -> np.ndarray:
-    """Move by up to so many pixels in x and y, the edge repeated."""
-    return shifted(image, *rng.integers(-most, most, 2, endpoint=True))
-
-
-@AUGMENTATIONS.register("color")
-def color(image: np.ndarray, rng: np.random.Generator, level: int) -> np.ndarray:
-    """Jitter the colours; from level 2 on re-compress half of the images before."""
-    if level >= 2 and rng.random() < 0.5:
-        quality = int(rng.integers(*QUALITY, endpoint=True))
-        image = recompress(np.ascontiguousarray(image), quality)
-    return jittered(image, rng)
-
-
-@AUGMENTATIONS.register("cutoff")
-def cutoff(image: np.ndarray, rng: np.random.Generator, side: int) -> np.ndarray:
-    """Blank a square of this side in half of the images."""
-    if rng.random() < 0.5:
-        y, x = rng.integers(image.shape[:2])
-        image = blanked(image, int(y), int(x), side)
-    return image
-
-
-def shifted(image: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Return the image moved by whole pixels, the edge repeated where it came from outside."""
-    height, width = image.shape[:2]
-    rows = np.clip(np.arange(height) - down, 0, height - 1)
-    columns = np.clip(np.arange(width) - right, 0, width - 1)
-    return image[rows[:, None], columns]
-
-
-def jittered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the image with brightness, contrast and saturation changed in random order.
-
-    float32 (H, W, 3), not clipped.  Each is a mixture of the image with black, with its mean
-    grey, or with its own grey, in which the image has weight 1 +- JITTER.
-    """
-    image = image.astype(np.float32)
-    for change in rng.permutation(3):
-        weight = np.float32(1 + rng.uniform(-JITTER, JITTER))
-        if change == 0:
-            other = 0
-        elif change == 1:
-            other = (image @ LUMA).mean()
-        else:
-            other = (image @ LUMA)[:, :, None]
-        image = weight * image + (1 - weight) * other
-    return image
-
-
-def blanked(image: np.ndarray, y: int, x: int, side: int) -> np.ndarray:
-    """Return a copy with a grey square of 2 * (side // 2) pixels around (y, x), clipped."""
-    half = side // 2
-    image = image.copy()
-    image[max(y - half, 0) : y + half, max(x - half, 0) : x + half] = FILL
-    return image
+def ranges_of(change: Callable[..., Any]) -> list[str]:
+    """Return the names of the further options that an augmentation takes."""
+    parameters = inspect.signature(change).parameters.values()
+    return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]

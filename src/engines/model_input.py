@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..cli import parse_size
-from ..limits import shown
 from ..text import finite_number
 
 COLORS = ("rgb", "bgr")
@@ -133,15 +132,9 @@ def declaration_of(options: dict[str, str], source: str) -> Declaration:
 
 def numbers(text: str, name: str) -> tuple[float, ...]:
     """Return one number, or one for each channel: "127.5", "123.7,116.3,103.5"."""
-    try:
-        values = tuple(finite_number(part.strip()) for part in text.split(","))
-    except ValueError:
-        values = ()
+    values = tuple(finite_number(part.strip()) for part in text.split(","))
     if len(values) not in (1, CHANNELS):
-        raise ValueError(
-            f"{name} {shown(text)}: give one number, or three, one for each channel, with commas, "
-            "in units of raw pixels"
-        )
+        raise ValueError(f"{name} {text!r}: give one number, or three, one for each channel")
     return values
 
 

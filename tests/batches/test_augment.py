@@ -1,6 +1,6 @@
 """Augmentation against loops written from the published description."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from arcface_mxnet.batches import augment
 from arcface_mxnet.batches.augment import (
@@ -11,8 +11,10 @@ from arcface_mxnet.batches.augment import (
     Augmentation,
     blanked,
     jittered,
+    ranges_of,
     shifted,
 )
+from arcface_mxnet.batches.augmentations import colors
 from arcface_mxnet.batches.recompress import recompress
 from arcface_mxnet.config import AugmentationConfig, TrainConfig
 from arcface_mxnet.flags import option
@@ -31,7 +33,15 @@ def chosen(**options):
 
 def test_every_option_of_the_group_is_an_augmentation_and_the_other_way_round():
     assert set(AUGMENTATIONS.names()) == set(ORDER)
-    assert ORDER == ("rand_mirror", "rand_shift", "color", "cutoff")
+    ranges = {name for change in ORDER for name in ranges_of(AUGMENTATIONS[change])}
+    assert {f.name for f in fields(AugmentationConfig)} == ranges | set(ORDER)
+    for change in ORDER:
+        for name in ranges_of(AUGMENTATIONS[change]):
+            assert AugmentationConfig.__dataclass_fields__[name].metadata["of"] == change
+    assert ORDER == (
+        "mask", "glasses", "rotate", "rand_mirror", "rand_shift", "grey", "blur", "motion_blur",
+        "low_res", "jpeg", "color", "cutoff", "erase",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("options", [
@@ -183,7 +193,7 @@ def test_recompression_comes_first_in_half_with_qualities_2_to_20(image, monkeyp
         assert picture.dtype == np.uint8
         return picture
 
-    monkeypatch.setattr(augment, "recompress", recompress)
+    monkeypatch.setattr(colors, "recompress", recompress)
     augmentation = chosen(color=2)
     for seed in range(600):
         result = augmentation(image, np.random.default_rng(seed))

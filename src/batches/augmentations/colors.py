@@ -1,0 +1,71 @@
+"""Augmentations of colours, and JPEG compression."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ..recompress import recompress
+from . import AUGMENTATIONS
+
+JITTER = 0.125  # of brightness, contrast and saturation.  Source: the published iterator.
+QUALITY = (2, 20)  # of the JPEG re-compression, both ends included.  Likewise.
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G and B, as mx.image has them
+
+
+@AUGMENTATIONS.register("grey")
+def grey(image: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:
+    """Take the colour from a share of the images."""
+    if rng.random() >= share:
+        return image
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+
+@AUGMENTATIONS.register("jpeg")
+def jpeg(
+    image: np.ndarray, rng: np.random.Generator, share: float, *, jpeg_quality: tuple[int, ...]
+) -> np.ndarray:
+    """Compress a share of the images as JPEG, and read them again."""
+    if rng.random() >= share:
+        return image
+    return recompress(image, int(rng.integers(jpeg_quality[0], jpeg_quality[-1], endpoint=True)))
+
+
+@AUGMENTATIONS.register("color")
+def color(image: np.ndarray, rng: np.random.Generator, level: int) -> np.ndarray:
+    """Jitter the colours; from level 2 on re-compress half of the images before."""
+    if level >= 2 and rng.random() < 0.5:
+        image = recompress(image, int(rng.integers(*QUALITY, endpoint=True)))
+    return jittered(image, rng)
+
+
+def jittered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the image with brightness, contrast and saturation changed in random order.
+
+    float32 (H, W, 3), not clipped.  Each is a mixture of the image with black, with its mean
+    grey, or with its own grey, in which the image has weight 1 +- JITTER.
+    """
+    weights = [1.0, 1.0, 1.0]
+    for change in rng.permutation(3).tolist():
+        weights[change] = 1 + rng.uniform(-JITTER, JITTER)
+    return cv2.transform(image.astype(np.float32), jitter_matrix(*weights, cv2.mean(image)))
+
+
+def jitter_matrix(
+    brightness: float, contrast: float, saturation: float, mean: tuple[float, ...]
+) -> np.ndarray:
+    """Return the float32 (3, 4) matrix, applied to (R, G, B, 1), of the three changes in a row.
+
+    mean: of R, G and B over the image.  Whatever their order, the three give the same:
+    saturation keeps the grey of a pixel, since the parts of LUMA add up to 1; so the mean grey
+    that contrast mixes in is the image's own, times brightness where that came before, and
+    brightness scales it where it comes after.
+    """
+    red, green, blue = LUMA.tolist()
+    scale = brightness * contrast
+    own, others = scale * saturation, scale * (1 - saturation)
+    grey = brightness * (1 - contrast) * (red * mean[0] + green * mean[1] + blue * mean[2])
+    r, g, b = others * red, others * green, others * blue
+    return np.array(
+        [[own + r, g, b, grey], [r, own + g, b, grey], [r, g, own + b, grey]], np.float32
+    )
