@@ -46,7 +46,7 @@ def jittered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     grey, or with its own grey, in which the image has weight 1 +- JITTER.
     """
     weights = [1.0, 1.0, 1.0]
-    for change in rng.permutation(3).tolist():
+    for change in rng.permutation(3):
         weights[change] = 1 + rng.uniform(-JITTER, JITTER)
     return cv2.transform(image.astype(np.float32), jitter_matrix(*weights, cv2.mean(image)))
 

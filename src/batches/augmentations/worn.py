@@ -12,6 +12,7 @@ import numpy as np
 from ...align.template import SIZES, template
 from . import AUGMENTATIONS
 
+ROUND = 0.7  # of lenses: 1 is an ellipse, 0 a rectangle
 SHIFT = 4  # OpenCV draws at whole 2 ** -SHIFT of a pixel
 CLOTHS = (  # RGB of what masks are made of
     (120, 170, 205), (200, 220, 230), (235, 235, 235), (30, 30, 35), (150, 190, 160),
@@ -37,7 +38,8 @@ def glasses(
     if rng.random() >= share:
         return image
     tint = rng.uniform(glasses_tint[0], glasses_tint[-1])
-    return bespectacled(image, tint, rng.integers(0, 70, 3), rng.uniform(0.75, 1.1))
+    frame = rng.integers(10, 80) + rng.integers(-8, 9, 3)
+    return bespectacled(image, tint, frame, rng.uniform(0.9, 1.1))
 
 
 def face_points(height: int, width: int) -> np.ndarray:
@@ -99,23 +101,24 @@ def bespectacled(image: np.ndarray, tint: float, frame: np.ndarray, size: float)
     points = face_points(height, width)
     across = points[1] - points[0]  # from eye to eye
     apart, pixel = float(np.hypot(*across)), height / 112
-    half = (0.40 * apart * size, 0.29 * apart * size)
+    half = (0.43 * apart * size, 0.34 * apart * size)
     tilt = np.stack([across, [-across[1], across[0]]]) / apart  # unit vectors along and down
     turn = np.linspace(0, 2 * np.pi, 60, endpoint=False)
-    oval = np.stack([half[0] * np.cos(turn), half[1] * np.sin(turn)], axis=1)
+    oval = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    oval = np.sign(oval) * np.abs(oval) ** ROUND * half
     lenses = [_drawn(eye + oval @ tilt) for eye in points[:2]]
     glass = image.copy()
     cv2.fillPoly(glass, lenses, (12, 12, 14), cv2.LINE_AA, SHIFT)
     image = cv2.addWeighted(glass, tint, image, 1 - tint, 0)
-    color, thick = frame.tolist(), _thick(1.6 * pixel)
+    color, thick = frame.tolist(), _thick(1.4 * pixel)
     cv2.polylines(image, lenses, True, color, thick, cv2.LINE_AA, SHIFT)
     unit = tilt[0]
-    for begin, end in (
-        (points[0] + unit * half[0], points[1] - unit * half[0]),
-        (points[0] - unit * half[0], points[0] - unit * apart),
-        (points[1] + unit * half[0], points[1] + unit * apart),
-    ):
-        cv2.polylines(image, [_drawn([begin, end])], False, color, thick, cv2.LINE_AA, SHIFT)
+    bridge_and_arms = [
+        _drawn([points[0] + unit * half[0], points[1] - unit * half[0]]),
+        _drawn([points[0] - unit * half[0], points[0] - unit * apart]),
+        _drawn([points[1] + unit * half[0], points[1] + unit * apart]),
+    ]
+    cv2.polylines(image, bridge_and_arms, False, color, thick, cv2.LINE_AA, SHIFT)
     return image
 
 
