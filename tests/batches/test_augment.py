@@ -159,9 +159,8 @@ class Draws:
     def permutation(self, count):
         return self.order
 
-    def uniform(self, low, high):
-        assert (low, high) == (-JITTER, JITTER)
-        return next(self.weights)
+    def random(self, count):
+        return np.array([(next(self.weights) + JITTER) / (2 * JITTER) for _ in range(count)])
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
