@@ -152,6 +152,104 @@ def blanks(base, given):
     assert 0.2 < np.mean(grey[1] > 8) < 0.8
 
 
+LARGE = ("--image-size", "32,32")  # which new augmentations see as a small aligned crop
+
+
+def apart(base, given):
+    """Return how far the runs' images are apart, float (N, H, W): the mean over colours."""
+    assert np.array_equal(base.labels, given.labels)
+    return np.abs(base.images - given.images).mean(axis=1)
+
+
+def far(base, given):
+    """Return the share of images that the flag changed."""
+    return np.mean(apart(base, given).max(axis=(1, 2)) > 0)
+
+
+@TRAIN.row("--mask", value="1", on=LARGE)
+def covers_the_mouth(base, given):
+    changed = apart(base, given) > 0
+    assert changed[:, 26:30, 14:18].mean() > 0.95 and not changed[:, :14, 8:24].any()
+
+
+@TRAIN.row("--mask-top", value="0.6", on=(*LARGE, "--mask", "1"))
+def leaves_the_nose(base, given):
+    changed = apart(base, given) > 0
+    assert changed[:, 16:20, 15:17].any() and far(base, given) > 0.9
+
+
+@TRAIN.row("--glasses", value="1", on=LARGE)
+def covers_the_eyes(base, given):
+    changed = apart(base, given) > 0
+    assert changed[:, 13:17].mean() > 0.4 and not changed[:, 22:].any()
+
+
+@TRAIN.row("--glasses-tint", value="1", on=(*LARGE, "--glasses", "1", "--glasses-tint", "0.5"))
+def darkens_the_glasses(base, given):
+    assert given.images[:, :, 14:16, 10:12].max() < 20
+    assert np.mean(base.images[:, :, 14:16, 10:12] > 20) > 0.5
+
+
+@TRAIN.row("--rotate", value="1", on=LARGE)
+def turns(base, given):
+    changed = apart(base, given)
+    assert far(base, given) == 1
+    assert changed[:, 14:18, 14:18].mean() < changed.mean(), "around the centre"
+
+
+@TRAIN.row("--rotate-degrees", value="180", on=(*LARGE, "--rotate", "1", "--rotate-degrees", "0"))
+def turns_so_far(base, given):
+    assert np.array_equal(base.images[:, :, ::-1, ::-1], given.images)
+
+
+@TRAIN.row("--grey", value="1")
+def takes_the_colour(base, given):
+    assert (given.images == given.images[:, :1]).all() and (base.images != base.images[:, :1]).any()
+
+
+def detail(run):
+    """Return the mean difference of neighbouring pixels."""
+    return np.abs(np.diff(run.images, axis=3)).mean() + np.abs(np.diff(run.images, axis=2)).mean()
+
+
+@TRAIN.row("--blur", value="1")
+@TRAIN.row("--blur-sigma", value="4", on=("--blur", "1", "--blur-sigma", "0.5,1"))
+@TRAIN.row("--motion-blur", value="1")
+@TRAIN.row("--motion-blur-length", value="9,12", on=(
+    "--motion-blur", "1", "--motion-blur-length", "2,4"))  # fmt: skip
+@TRAIN.row("--low-res", value="1", on=LARGE)
+@TRAIN.row("--low-res-size", value="4", on=(*LARGE, "--low-res", "1"))
+def takes_detail(base, given):
+    assert far(base, given) > 0.95
+    assert detail(given) < 0.8 * detail(base)
+    assert abs(given.images.mean() - base.images.mean()) < 8
+
+
+@TRAIN.row("--jpeg", value="0.5")
+def compresses_some(base, given):
+    assert 0.2 < far(base, given) < 0.8
+
+
+@TRAIN.row("--jpeg-quality", value="1,3", on=("--jpeg", "1", "--jpeg-quality", "95"))
+def compresses_harder(base, given):
+    assert apart(base, given).mean() > 4
+
+
+@TRAIN.row("--erase", value="0.5")
+def covers_a_rectangle(base, given):
+    assert 0.2 < far(base, given) < 0.8
+    assert 0.01 < np.mean(apart(base, given) > 0) < 0.3
+
+
+@TRAIN.row("--erase-area", value="0.5", on=("--erase", "1"))
+def covers_so_much(base, given):
+    def flat(run):  # where all differences to the right and below are 0
+        steps = [np.abs(np.diff(run.images, axis=axis)).sum(axis=1) == 0 for axis in (2, 3)]
+        return np.mean(steps[0][:, :, :-1] & steps[1][:, :-1])
+
+    assert flat(given) > 0.35 > flat(base)
+
+
 @TRAIN.row("--prefix", value="<a prefix>")
 def writes_there(base, given):
     for run in (base, given):
