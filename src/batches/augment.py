@@ -52,6 +52,12 @@ class Augmentation:
         self._has_own_places = any(change.place is not None for change in self._changes)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        changed = self.lent(image, rng)
+        return changed.copy() if changed.dtype == np.float32 else changed
+
+    def lent(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return what a call does, but where it is float32 the thread's next call may write over
+        it."""
         if not self._has_own_places:
             for change in self._changes:
                 image = change(image, rng)

@@ -200,7 +200,7 @@ class BatchSource:
                     continue
                 image, labels[place] = found
                 if augmentation.is_random:
-                    image = augmentation(image, self._rng(draw.number, offset + place))
+                    image = augmentation.lent(image, self._rng(draw.number, offset + place))
                 _put(image, data[place])
 
         futures = [self._pool.submit(fill, begin) for begin in range(0, size, CHUNK)]

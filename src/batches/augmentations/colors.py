@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import cv2
 import numpy as np
 
@@ -11,6 +13,7 @@ from . import AUGMENTATIONS
 JITTER = 0.125  # of brightness, contrast and saturation.  Source: the published iterator.
 QUALITY = (2, 20)  # of the JPEG re-compression, both ends included.  Likewise.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G and B, as mx.image has them
+_thread = threading.local()  # its buffers: new ones for each image cost as much as the colour
 
 
 @AUGMENTATIONS.register("grey")
@@ -42,15 +45,26 @@ def color(image: np.ndarray, rng: np.random.Generator, level: int) -> np.ndarray
 def jittered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the image with brightness, contrast and saturation changed in random order.
 
-    float32 (H, W, 3), not clipped.  Each is a mixture of the image with black, with its mean
-    grey, or with its own grey, in which the image has weight 1 +- JITTER.
+    float32 (H, W, 3), not clipped; the thread's next call writes over it.  Each is a mixture of
+    the image with black, with its mean grey, or with its own grey, in which the image has weight
+    1 +- JITTER.
     """
     weights = [1.0, 1.0, 1.0]
     order, draws = rng.permutation(3), rng.random(3)  # of uniform(-JITTER, JITTER), but faster
     for change, draw in zip(order, draws.tolist(), strict=True):
         weights[change] = 1 - JITTER + 2 * JITTER * draw
     matrix = jitter_matrix(*weights, cv2.mean(image))
-    return cv2.transform(image.astype(np.float32), matrix)
+    whole, out = _buffers(image.shape)
+    np.copyto(whole, image)
+    return cv2.transform(whole, matrix, dst=out)
+
+
+def _buffers(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return this thread's two buffers, float32 of a shape."""
+    if getattr(_thread, "shape", None) != shape:
+        _thread.pair = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        _thread.shape = shape
+    return _thread.pair
 
 
 def jitter_matrix(

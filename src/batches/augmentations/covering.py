@@ -36,14 +36,19 @@ def erase(
     rows = max(round(math.sqrt(area * aspect)), 1)
     columns = max(round(math.sqrt(area / aspect)), 1)
     top, left = rng.integers((height - rows + 1, width - columns + 1)).tolist()
-    image = image.copy()
+    image = _own(image)
     image[top : top + rows, left : left + columns] = rng.integers(0, 256, 3)
     return image
 
 
 def blanked(image: np.ndarray, y: int, x: int, side: int) -> np.ndarray:
-    """Return a copy with a grey square of 2 * (side // 2) pixels around (y, x), clipped."""
+    """Return the image with a grey square of 2 * (side // 2) pixels around (y, x), clipped."""
     half = side // 2
-    image = image.copy()
+    image = _own(image)
     image[max(y - half, 0) : y + half, max(x - half, 0) : x + half] = FILL
     return image
+
+
+def _own(image: np.ndarray) -> np.ndarray:
+    """Return an image that may be written into: float32 is what colour made, a copy of others."""
+    return image if image.dtype == np.float32 else image.copy()
