@@ -48,7 +48,7 @@ $(LIGHT)/.installed: setup.py pyproject.toml tools/make_venv.sh
 test-without-mxnet: setup $(LIGHT)/.installed
 	-@$(RUN) -m arcface_mxnet.fetch.sources fetch sface mtcnn
 	@$(LIGHT_RUN) -c "import sys, numpy; print('Python', sys.version.split()[0], 'numpy', numpy.__version__, 'without MXNet')"
-	OMP_NUM_THREADS=1 $(LIGHT_RUN) -m pytest -q -p tests.without_mxnet --at-least 1200
+	OMP_NUM_THREADS=1 $(LIGHT_RUN) -m pytest -q -n 2 --dist loadfile -p tests.without_mxnet --at-least 1200
 
 lint: setup
 	$(RUN) -m ruff check .
@@ -67,7 +67,7 @@ fuzz-readers: setup
 	OMP_NUM_THREADS=1 $(RUN) -m tests.fuzz $(READER) -n $(N)
 
 parity: setup
-	$(RUN) -m tests.torch_engine.parity $(GRAPHS)
+	$(RUN) -m tests.torch_engine.parity $(GRAPHS) $(if $(RESULTS),--results $(RESULTS))
 
 kills: N = 100
 kills: setup

@@ -1,11 +1,14 @@
 """The face service under load, beside the commit before it was made for months.
 
     python -m benchmarks.service                    loads, silent sockets, 2 minutes of new sizes
+    python -m benchmarks.service --minutes 0        without those: two minutes in all
     python -m benchmarks.service --minutes 20       as long as the figure of the document
     python -m benchmarks.service --before ''        without the earlier commit (no git here)
 
 Starts the service with the pretrained m1 on a free port of this machine and asks it from this
-process, on the same cores; earlier and present code take turns.  Needs models/ and datasets/orl:
+process, on the same cores; earlier and present code take turns.  The last two columns are the
+milliseconds of a core that an answered photo took, of the service and of what asks: other work on
+the machine changes them less than the rates.  Needs models/ and datasets/orl:
 python -m arcface_mxnet.fetch.sources fetch
 """
 
@@ -24,12 +27,14 @@ import sys
 import tarfile
 import tempfile
 import time
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from arcface_mxnet.engines.session import fastest_dtype
 import cv2
-import httpx
 import numpy as np
+
+from benchmarks.asking import Client, upload
 
 ROOT = Path(__file__).parents[1]
 NEEDED = (
@@ -37,8 +42,7 @@ NEEDED = (
     "datasets/orl",
 )  # fmt: skip
 BEFORE = "fffa736"
-SECONDS = 10.0  # of each load
-TURNS = 2
+TURNS = 3
 CLIENTS = 8
 WAITING = 16
 SILENT = 1100
@@ -60,11 +64,17 @@ class Service:
         self.start_seconds = time.perf_counter() - begin
         if not self.url:
             raise RuntimeError("the service did not start")
+        self.port = urlsplit(self.url).port
 
     def megabytes(self) -> float:
         """Return the memory that it has resident."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+    def cpu_seconds(self) -> float:
+        """Return the seconds of a core that it has taken so far, all its threads together."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
     def __enter__(self) -> Service:
         return self
@@ -96,122 +106,132 @@ def photos() -> list[bytes]:
     return made
 
 
-async def ask(client: httpx.AsyncClient, photo: bytes, answers: list[tuple[int, float]]) -> None:
-    start = time.perf_counter()
-    try:
-        status = (await client.post("/embed", files={"image": photo})).status_code
-    except httpx.TransportError:
-        status = 0
-    answers.append((status, time.perf_counter() - start))
-
-
-async def closed_loop(url: str, sent: list[bytes], clients: int, seconds: float) -> list:
+async def closed_loop(service: Service, sent: list[bytes], clients: int, seconds: float) -> Load:
     """Ask with a fixed number of clients, each waiting for its answer."""
-    answers: list[tuple[int, float]] = []
+    client = Client(service.port)
+    for request in sent[:5]:
+        await client.ask(request)
+    client.answers.clear()
+    load = Load(service, client)
+    end = time.perf_counter() + seconds
 
-    async def one(client: httpx.AsyncClient, number: int, end: float) -> None:
+    async def one(number: int) -> None:
         while time.perf_counter() < end:
-            await ask(client, sent[(number + len(answers)) % len(sent)], answers)
+            await client.ask(sent[(number + len(client.answers)) % len(sent)])
 
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        for photo in sent[:5]:
-            await ask(client, photo, [])
-        end = time.perf_counter() + seconds
-        await asyncio.gather(*(one(client, number, end) for number in range(clients)))
-    return answers
+    await asyncio.gather(*map(one, range(clients)))
+    load.end()
+    return load
 
 
-async def open_loop(url: str, sent: list[bytes], rate: float) -> list:
+async def open_loop(service: Service, sent: list[bytes], rate: float, seconds: float) -> Load:
     """Ask at a fixed rate, whether answers come or not."""
-    answers: list[tuple[int, float]] = []
-    start, tasks = time.perf_counter(), []
-    limits = httpx.Limits(max_connections=500)
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
-        for number in range(int(rate * SECONDS)):
-            await asyncio.sleep(max(0, start + number / rate - time.perf_counter()))
-            tasks.append(asyncio.create_task(ask(client, sent[number % len(sent)], answers)))
-        await asyncio.gather(*tasks)
-    return answers
+    client, tasks = Client(service.port), []
+    load = Load(service, client)
+    start = time.perf_counter()
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(max(0, start + number / rate - time.perf_counter()))
+        tasks.append(asyncio.create_task(client.ask(sent[number % len(sent)])))
+    await asyncio.gather(*tasks)
+    load.end()
+    return load
 
 
-def line(name: str, answers: list[tuple[int, float]], seconds: float = SECONDS) -> float:
-    """Print a row; return photos per second."""
-    done = [1000 * took for status, took in answers if status == 200]
-    busy = sum(status == 503 for status, _ in answers)
-    p50, p99 = np.percentile(done, [50, 99])
-    lost = len(answers) - len(done) - busy
-    rate = len(done) / seconds
-    print(
-        f"{name:34} {rate:7.1f} {p50:7.0f} {p99:7.0f} {len(done):6} {busy:6} {lost:6}", flush=True
-    )
-    return rate
+class Load:
+    """What a load found, from now until end(), and what it took of the cores."""
+
+    def __init__(self, service: Service, client: Client):
+        self._service, self._client = service, client
+        self._start = time.perf_counter(), service.cpu_seconds(), time.process_time()
+
+    def end(self) -> None:
+        self._client.close()
+        now = time.perf_counter(), self._service.cpu_seconds(), time.process_time()
+        self._took = [end - start for start, end in zip(self._start, now, strict=True)]
+
+    def line(self, name: str) -> float:
+        """Print a row; return photos per second."""
+        answers = self._client.answers
+        done = [1000 * took for status, took in answers if status == 200]
+        busy = sum(status == 503 for status, _ in answers)
+        p50, p99 = np.percentile(done, [50, 99]) if done else (np.nan, np.nan)
+        seconds, service, client = self._took
+        rate, each = len(done) / seconds, 1000 / max(len(done), 1)
+        print(
+            f"{name:34} {rate:7.1f} {p50:7.0f} {p99:7.0f} {len(done):6} {busy:6} "
+            f"{len(answers) - len(done) - busy:6} {service * each:8.1f} {client * each:7.2f}",
+            flush=True,
+        )
+        return rate
 
 
-def compare(folder: Path, sent: list[bytes], before: str) -> None:
-    """Print the rates of both codes in turns, and of bfloat16 where the processor has it."""
+def compare(folder: Path, sent: list[bytes], before: str, seconds: float) -> None:
+    """Print the rates of both codes in turns, and of float32 where that is not the default."""
     kinds: dict[str, tuple[Path | None, tuple[str, ...]]] = {"now": (None, ())}
     if before:
         kinds = {f"before ({before})": (earlier(before, folder / "before"), ()), **kinds}
     if fastest_dtype(-1) == "bfloat16":
-        kinds["now, --dtype bfloat16"] = None, ("--dtype", "bfloat16")
+        kinds["now, --dtype float32"] = None, ("--dtype", "float32")
     rates: dict[str, list[float]] = {name: [] for name in kinds}
     for turn in range(TURNS):
         for number, (name, (source, options)) in enumerate(kinds.items()):
             store = folder / f"{turn}-{number}.sqlite"
             with Service(store, *options, source=source) as service:
-                answers = asyncio.run(closed_loop(service.url, sent, CLIENTS, SECONDS))
-            rates[name].append(line(f"{CLIENTS} clients, {name}", answers))
-    first = statistics.median(next(iter(rates.values())))
+                load = asyncio.run(closed_loop(service, sent, CLIENTS, seconds))
+            rates[name].append(load.line(f"{CLIENTS} clients, {name}"))
+    first = rates[next(iter(rates))]
     for name, found in list(rates.items())[1:]:
-        print(f"{name}: {statistics.median(found) / first:.2f} times {next(iter(rates))}")
+        ratios = sorted(mine / other for mine, other in zip(found, first, strict=True))
+        print(
+            f"{name}: {statistics.median(ratios):.2f} times {next(iter(rates))} (median of "
+            f"{TURNS} turns, {ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
 
 
-def alone(folder: Path, sent: list[bytes]) -> None:
+def alone(folder: Path, sent: list[bytes], seconds: float) -> None:
     """Print what one client, half the load and twice the load find, and /health among silence."""
     with Service(folder / "load.sqlite") as service:
         print(f"started in {service.start_seconds:.1f} s, {service.megabytes():.0f} MB")
-        line("one client", asyncio.run(closed_loop(service.url, sent, 1, SECONDS)))
-        full = line(
-            f"{CLIENTS} clients", asyncio.run(closed_loop(service.url, sent, CLIENTS, SECONDS))
-        )
-        line("half of that", asyncio.run(open_loop(service.url, sent, full / 2)))
-        over = asyncio.run(open_loop(service.url, sent, 2 * full))
-        line(f"twice that, {WAITING} may wait", over)
+        asyncio.run(closed_loop(service, sent, 1, seconds)).line("one client")
+        load = asyncio.run(closed_loop(service, sent, CLIENTS, seconds))
+        full = load.line(f"{CLIENTS} clients")
+        asyncio.run(open_loop(service, sent, full / 2, seconds)).line("half of that")
+        over = asyncio.run(open_loop(service, sent, 2 * full, seconds))
+        over.line(f"twice that, {WAITING} may wait")
         for kind, start in (
             ("silent", b""),
             ("slow head", b"GET /health HTTP/1.1\r\nHost:"),
             ("slow body", b"POST /embed HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\na"),
         ):
-            print(
-                f"/health among {SILENT} {kind} sockets: {among(service.url, start):.3f} s at most"
-            )
+            print(f"/health among {SILENT} {kind} sockets: {among(service, start):.3f} s at most")
 
 
-def among(url: str, start: bytes) -> float:
+def among(service: Service, start: bytes) -> float:
     """Return the longest of 20 answers of /health while many sockets send `start` and no more."""
-    place, took = httpx.URL(url), []
+    took = []
     with ExitStack() as held:
         for number in range(SILENT):
-            one = held.enter_context(socket.create_connection((place.host, place.port), 10))
+            one = held.enter_context(socket.create_connection(("127.0.0.1", service.port), 10))
             one.sendall(start)
             if number % (SILENT // 20) == SILENT // 20 - 1:
                 begin = time.perf_counter()
-                with urlopen(f"{url}health", timeout=60) as answer:
+                with urlopen(f"{service.url}health", timeout=60) as answer:
                     answer.read()
                 took.append(time.perf_counter() - begin)
     return max(took)
 
 
-async def new_sizes(service: Service, sent: list[bytes], minutes: float) -> list[tuple]:
-    """Send photos of ever new sizes; return (minutes, megabytes) every few seconds."""
+async def new_sizes(service: Service, photos: list[bytes], minutes: float) -> list[tuple]:
+    """Send photos of ever new sizes; return (minutes, megabytes) after each."""
     rng, found, begin = np.random.default_rng(0), [], time.perf_counter()
-    images = [cv2.imdecode(np.frombuffer(photo, np.uint8), 1) for photo in sent]
-    async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
-        while (now := (time.perf_counter() - begin) / 60) < minutes:
-            width, height = rng.integers(200, 1800, 2)
-            image = cv2.resize(images[len(found) % len(images)], (int(width), int(height)))
-            await ask(client, cv2.imencode(".jpg", image)[1].tobytes(), [])
-            found.append((now, service.megabytes()))
+    images = [cv2.imdecode(np.frombuffer(photo, np.uint8), 1) for photo in photos]
+    client = Client(service.port)
+    while (now := (time.perf_counter() - begin) / 60) < minutes:
+        width, height = rng.integers(200, 1800, 2)
+        image = cv2.resize(images[len(found) % len(images)], (int(width), int(height)))
+        await client.ask(upload("/embed", cv2.imencode(".jpg", image)[1].tobytes()))
+        found.append((now, service.megabytes()))
+    client.close()
     return found
 
 
@@ -230,19 +250,25 @@ def memory(folder: Path, sent: list[bytes], minutes: float) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=2.0, help="of new sizes (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each load (%(default)s)")
     parser.add_argument("--before", default=BEFORE, help="commit to compare with (%(default)s)")
     args = parser.parse_args([] if argv is None else argv)
     missing = [name for name in NEEDED if not (ROOT / name).exists()]
     if missing:
         print(f"left out: {', '.join(missing)} absent; fetch them with arcface-fetch fetch")
         return
-    sent = photos()
+    found = photos()
+    sent = [upload("/embed", photo) for photo in found]
     print("250x250 photo -> face -> crop -> embedding, /embed")
-    print(f"{'load':34} {'per s':>7} {'p50 ms':>7} {'p99 ms':>7} {'200':>6} {'503':>6} {'lost':>6}")
+    print(
+        f"{'load':34} {'per s':>7} {'p50 ms':>7} {'p99 ms':>7} {'200':>6} {'503':>6} {'lost':>6} "
+        f"{'core ms':>8} {'client':>7}"
+    )
     with tempfile.TemporaryDirectory() as name:
-        compare(Path(name), sent, args.before)
-        alone(Path(name), sent)
-        memory(Path(name), sent, args.minutes)
+        compare(Path(name), sent, args.before, args.seconds)
+        alone(Path(name), sent, args.seconds)
+        if args.minutes:
+            memory(Path(name), found, args.minutes)
 
 
 if __name__ == "__main__":

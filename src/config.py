@@ -95,7 +95,9 @@ class ModelConfig(Options):
         "network name, as `python -m arcface_mxnet.networks` lists them, or the symbol of one, "
         "PREFIX-symbol.json, as arcface-import writes it",
     )
-    loss_type: str = option("4", "loss by published number or by name")
+    loss_type: str = option(
+        "4", "loss by published number or by name; none, without labels, with --teacher"
+    )
     pretrained: str = option("", "start from the parameters of checkpoint PREFIX,NUMBER")
     new_head: int = option(
         0,
@@ -187,6 +189,66 @@ class LossConfig(Options):
     fc7_lr_mult: float = option(1.0, "learning rate multiplier of the classifier")
     fc7_no_bias: bool = option(False, "no bias in the softmax classifier of losses 0 and 8")
     triplet_alpha: float = option(0.3, "margin alpha between squared distances, 0..4", at_least=0)
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(Options):
+    """Where the rows of the classifier are."""
+
+    section = "classifier of many identities (--engine torch)"
+
+    classifier: str = option(
+        "dense",
+        "dense: every process has all of it, as published; sharded: each has the rows of a slice "
+        "of the identities, with the same results; partial: of its slice each step computes a "
+        "sample.  docs/scale.md lists the losses that can be shared out",
+        choices=("dense", "sharded", "partial"),
+    )
+    sample_rate: float = option(
+        0.1,
+        "partial: share of the identities that a step has; the batch's own are always among them",
+        above=0,
+        at_most=1,
+    )
+    classifier_memory: str = option(
+        "device",
+        "partial: where the rows lie with their optimizer's states, on the device or in the host's "
+        "memory, of which the sampled ones are moved",
+        choices=("device", "host"),
+    )
+    classifier_save: str = option(
+        "shards",
+        "numbered checkpoints of a classifier that is shared out: shards, files of ranges beside "
+        "it, or published, all of fc7_weight in it",
+        choices=("shards", "published"),
+    )
+
+
+@dataclass(frozen=True)
+class TeacherConfig(Options):
+    """A network, or its vectors, that the trained one learns from; only with --teacher."""
+
+    section = "teacher (docs/distillation.md)"
+
+    teacher: str = option(
+        "",
+        "learn the embeddings of checkpoint PREFIX,NUMBER, of an ONNX file, or ready vectors FILE "
+        "of the dataset's images, beside --loss-type or, with none, alone",
+    )
+    teacher_loss: str = option(
+        "cosine",
+        "distance to the teacher's vectors, both at length 1: cosine, 1 - cosine; squared, the "
+        "squared distance, which is twice that",
+        choices=("cosine", "squared"),
+    )
+    teacher_weight: float = option(
+        1.0, "weight of the mean distance to the teacher's vectors", above=0
+    )
+    teacher_dtype: str = option(
+        "float32",
+        "type in which the vectors of a teacher that is a network are kept beside --prefix",
+        choices=("float32", "float16"),
+    )
 
 
 @dataclass(frozen=True)
@@ -422,7 +484,7 @@ class RunConfig(Options):
 @dataclass(frozen=True)
 class TrainConfig(
     RunConfig, AugmentationConfig, SamplingConfig, ScheduleConfig, OptimizerConfig, UpdateConfig,
-    LossConfig, NetworkConfig, ModelConfig, DataConfig,
+    ClassifierConfig, TeacherConfig, LossConfig, NetworkConfig, ModelConfig, DataConfig,
 ):  # fmt: skip
     """All options of one training run, flat.  Python collects fields from the last base on."""
 

@@ -75,6 +75,12 @@ def is_foreseen(error: BaseException) -> bool:
     return isinstance(error, (ValueError, OSError)) and _is_ours(error)
 
 
+def reason_of(error: BaseException) -> str:
+    """Return an error in one line, for the line of a list or table that it spoils."""
+    of_system = isinstance(error, OSError) and error.errno is not None
+    return " ".join((_foreseen(error) if of_system else str(error)).split()) or type(error).__name__
+
+
 def words_of(error: BaseException) -> str:
     """Return what a user should read of an error; of one that is not foreseen, in one line."""
     if is_foreseen(error):

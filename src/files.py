@@ -13,7 +13,7 @@ that file, by whomever it was written, is read as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 import errno
 import json
@@ -22,6 +22,7 @@ from pathlib import Path
 import re
 import secrets
 import shlex
+import stat
 import sys
 import time
 from typing import IO, Any
@@ -127,20 +128,25 @@ class SetWriter:
 
 
 @contextmanager
-def replace_set(*paths: str | os.PathLike) -> Iterator[SetWriter]:
+def replace_set(
+    *paths: str | os.PathLike, head: str | os.PathLike | None = None
+) -> Iterator[SetWriter]:
     """Yield what writes a set of files of one folder; they appear together when the block ends.
 
-    The first path is the head of the set, by which its readers know it.  A member that the
-    block does not open is removed.  If the block raises, nothing changes.  Two processes may
-    write one set at once: each appears whole, and the later stays.
+    head: the file by which readers know the set (the first path); it may be one that stays as it
+    is, where a part of a set is written anew.  A member that the block does not open is removed.
+    If the block raises, nothing changes.  Two processes may write one set at once: each appears
+    whole, and the later stays.
     Raises ValueError if another set of that head, with more files, was interrupted here.
     """
     members = tuple(Path(path) for path in paths)
-    folder, marker = members[0].parent, marker_path(members[0])
+    folder, marker = members[0].parent, marker_path(Path(head or members[0]))
     if any(path.parent != folder for path in members):
         raise ValueError(f"the files of a set lie in one folder: {members}")
     _prepare(folder)
-    _refuse_others(marker, members)  # now, and not after hours of writing
+    for member in members:  # now, and not after hours of writing
+        refuse_no_file(member)
+    _refuse_others(marker, members)
     writer = SetWriter(members)
     try:
         with naming(members[0]):
@@ -157,14 +163,15 @@ def replace_set(*paths: str | os.PathLike) -> Iterator[SetWriter]:
 
 
 @contextmanager
-def reading_set(*paths: str | os.PathLike) -> Iterator[None]:
+def reading_set(*paths: str | os.PathLike, mends: Collection[str] = ()) -> Iterator[None]:
     """Let the block read files of one set, the head first: all of one writing, or ValueError.
 
-    Waits while another process gives them their names.  Raises ValueError if a process was
-    killed in that, or if the files were replaced while the block read them.
+    mends: names of those that will be written anew, so that an interrupted writing of no other
+    is not refused.  Waits while another process gives them their names.  Raises ValueError if a
+    process was killed in that, or if the files were replaced while the block read them.
     """
     head = Path(paths[0])
-    _wait_until_whole(head)
+    _wait_until_whole(head, mends)
     before = _states(paths)
     try:
         yield
@@ -174,7 +181,8 @@ def reading_set(*paths: str | os.PathLike) -> Iterator[None]:
     else:
         # In this order: without a marker the names are whole now, and they are the names that
         # the block saw if they are still the same afterwards.
-        is_whole = _listing(marker_path(head)) is None
+        listing = _listing(marker_path(head))
+        is_whole = listing is None or _mends(mends, listing)
         if _states(paths) == before and is_whole:
             return
     raise ValueError(f"{head}: was replaced while it was read; read it again")
@@ -185,10 +193,27 @@ def marker_path(head: Path) -> Path:
     return head.with_name(f"{head.name}.writing")
 
 
+def refuse_no_file(path: str | os.PathLike) -> None:
+    """Raise an error if path names what must not be replaced by a file: a folder, or a device or
+    pipe such as /dev/null and /dev/stdout."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except OSError:
+        return  # nothing, or what writing it will tell
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(mode):
+        raise ValueError(
+            f"{path}: is a device or a pipe; results appear under their name when they are "
+            "complete, which takes a file: name one"
+        )
+
+
 class _Part:
     """A file on its way to its name, locked by its writer."""
 
     def __init__(self, path: Path, mode: str, options: dict[str, Any]):
+        refuse_no_file(path)
         self._path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         while True:
@@ -298,7 +323,11 @@ def _refuse_others(marker: Path, members: tuple[Path, ...]) -> None:
         raise _interrupted(marker, listing)
 
 
-def _wait_until_whole(head: Path) -> None:
+def _mends(names: Collection[str], listing: dict[str, Any]) -> bool:
+    return bool(listing["files"]) and set(listing["files"]) <= set(names)
+
+
+def _wait_until_whole(head: Path, mends: Collection[str]) -> None:
     """Wait while another process renames the files of a set; raise ValueError if it is dead."""
     marker, begin = marker_path(head), time.monotonic()
     while _listing(marker) is not None:
@@ -307,6 +336,8 @@ def _wait_until_whole(head: Path) -> None:
             listing = _listing(marker)  # while nobody else can begin
             is_dead = is_left or (is_left is None and waited > LOCKLESS_PATIENCE)
             if is_dead and listing is not None:
+                if _mends(mends, listing):
+                    return
                 raise _interrupted(marker, listing)
         if waited > PATIENCE:
             raise ValueError(

@@ -7,13 +7,19 @@ found, so that no message grows with the file.
 from __future__ import annotations
 
 from collections.abc import Sized
+import errno
+import io
 import json
 import os
 from pathlib import Path
+import select
 import stat
+import time
 from typing import Any, BinaryIO
 
 BLOCK = 1 << 20  # bytes read at a time from what has no size, such as a pipe
+MOST_OF_A_PIPE = 1 << 28  # bytes
+PATIENCE = 5  # seconds for somebody to open the other end of a named pipe
 LONGEST_NUMBER = 256  # bits of an integer that is written out
 
 
@@ -21,19 +27,67 @@ def read_limited(path: str | os.PathLike, limit: int, what: str) -> bytes:
     """Return the bytes of a file that has at most `limit` of them.
 
     what: the file in messages, such as "symbol".  Raises FileNotFoundError with the full path if
-    there is none, ValueError if it is larger.
+    there is none, ValueError if it is larger, or no file.
+    """
+    with open_file(path, what) as file:
+        return read_open(file, limit, f"{path}: {_one(what)}")
+
+
+def open_file(path: str | os.PathLike, what: str) -> BinaryIO:
+    """Return a file, open to read; of a pipe what came out of it until its other end was closed.
+
+    Raises FileNotFoundError with the full path if there is none; ValueError for a device, for a
+    pipe that nobody writes into, and for one that gives more than MOST_OF_A_PIPE bytes.
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            data = read_open(file, limit, f"{path}: a {what}")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        # Without waiting: opening a pipe that has no other end takes for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"no {what} {path.absolute()}") from None
-    except ValueError as error:
-        if "null byte" not in str(error):
-            raise
+    except ValueError:
         raise FileNotFoundError(f"no {what} {shown(str(path))}: a name has no zero bytes") from None
-    return data
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise ValueError(f"{path}: is no {what}, but a socket or a device") from None
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise FileNotFoundError(f"no {what} {path.absolute()}: that is a folder")
+        if stat.S_ISFIFO(mode):
+            return io.BufferedReader(io.BytesIO(_drained(descriptor, path, what)))
+        if not stat.S_ISREG(mode):
+            raise ValueError(f"{path}: is no {what}, but a device")
+        os.set_blocking(descriptor, True)
+        return os.fdopen(os.dup(descriptor), "rb")
+    finally:
+        os.close(descriptor)
+
+
+def _drained(descriptor: int, path: Path, what: str) -> bytes:
+    """Return all that comes out of a pipe that does not block."""
+    blocks, size, deadline = [], 0, time.monotonic() + PATIENCE
+    while size <= MOST_OF_A_PIPE:
+        try:
+            block = os.read(descriptor, BLOCK)
+        except BlockingIOError:  # its other end is open
+            select.select([descriptor], [], [])
+            continue
+        if not block and not size and time.monotonic() < deadline:
+            time.sleep(0.02)
+        elif not block:
+            break
+        blocks.append(block)
+        size += len(block)
+    if not size:
+        raise ValueError(f"{path}: a pipe into which nobody writes {_one(what)}")
+    check_count(size, MOST_OF_A_PIPE, f"{path}: a pipe with {_one(what)}", "bytes or more")
+    return b"".join(blocks)
+
+
+def _one(what: str) -> str:
+    return f"{'an' if what[0] in 'aeio' else 'a'} {what}"
 
 
 def read_open(file: BinaryIO, limit: int, what: str) -> bytes:
@@ -41,16 +95,11 @@ def read_open(file: BinaryIO, limit: int, what: str) -> bytes:
 
     what: begins the message of the ValueError that is raised if there is more.
     """
-    facts = os.fstat(file.fileno())
-    if stat.S_ISREG(facts.st_mode):
-        check_count(facts.st_size, limit, what, "bytes")
-        data = file.read(facts.st_size + 1)  # one more: it may grow meanwhile
-    else:
-        blocks, size = [], 0
-        while size <= limit and (block := file.read(BLOCK)):
-            blocks.append(block)
-            size += len(block)
-        data = b"".join(blocks)
+    begin = file.tell()
+    size = file.seek(0, os.SEEK_END) - begin
+    check_count(size, limit, what, "bytes")
+    file.seek(begin)
+    data = file.read(size + 1)  # one more: it may grow meanwhile
     check_count(len(data), limit, what, "bytes")
     return data
 

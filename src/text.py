@@ -11,11 +11,10 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 import os
-from pathlib import Path
 import re
 from typing import Any
 
-from .limits import parse_json, read_limited, read_open, shown
+from .limits import open_file, parse_json, read_limited, read_open, shown
 
 try:
     import tomllib
@@ -123,11 +122,7 @@ def finite_number(text: str) -> float:
 
 
 def _lines(path: str | os.PathLike, what: str) -> Iterator[tuple[int, str]]:
-    try:
-        file = open(path, "rb")  # noqa: PTH123, SIM115
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise FileNotFoundError(f"no {what} {Path(path).absolute()}") from None
-    with file:
+    with open_file(path, what) as file:
         encoding, at = _encoding(file.peek(4)[:4])
         if encoding != "utf-8":
             text = decode_text(read_open(file, LARGEST_DOCUMENT, f"{path}: a {what}"), path)

@@ -66,12 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if result.stopped_by:
             print(f"{result.stopped_by}: saved at step {result.steps}; go on with --resume")
             return INTERRUPTED
+        if result.rank:
+            return 0
         for score in result.results:
             print(f"{score.target}: {score.accuracy:.5f} +- {score.std:.5f}")
         print(f"{result.steps} steps; last state: {result.checkpoint}")
         return 0
 
-    return run(work)
+    code = run(work)
+    if "arcface_mxnet.training.world" in sys.modules:
+        sys.modules["arcface_mxnet.training.world"].leave_broken_job(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def test_the_flat_config_is_its_groups_and_nothing_else():
     names = [field.name for group in groups for field in fields(group)]
     assert names == [field.name for field in fields(TrainConfig)] == list(asdict(TrainConfig()))
     assert len(set(names)) == len(names)
-    assert len({group.section for group in groups}) == len(groups) == 10
+    assert len({group.section for group in groups}) == len(groups) == 12
     changed = replace(TrainConfig(margin_m=0.4), lr=0.2)
     assert (changed.margin_m, changed.lr, TrainConfig.lr) == (0.4, 0.2, 0.1)
     with pytest.raises(ValueError, match="--lr -1: must be at least 0"):

@@ -8,7 +8,14 @@ import sys
 import time
 
 from arcface_mxnet import files, locks
-from arcface_mxnet.files import marker_path, reading_set, replace_file, replace_set
+from arcface_mxnet.embedding.row_store import RowWriter
+from arcface_mxnet.files import (
+    marker_path,
+    reading_set,
+    replace_file,
+    replace_path,
+    replace_set,
+)
 from arcface_mxnet.locks import locked, try_lock
 import pytest
 
@@ -290,3 +297,19 @@ def test_a_file_that_is_written_by_name_appears_whole_or_not_at_all(tmp_path):
         raise RuntimeError
     assert target.read_text() == "new"
     assert [path.name for path in target.parent.iterdir()] == ["a"]
+
+
+def test_a_device_a_pipe_and_a_folder_are_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/null")  # a rename would remove the link, or the device
+    (tmp_path / "folder").mkdir()
+    for name, error in (("pipe", ValueError), ("device", ValueError), ("folder", OSError)):
+        for write in (replace_file, replace_path):
+            with pytest.raises(error, match=name), write(tmp_path / name):
+                pytest.fail("begun")
+        with pytest.raises(error, match=name), replace_set(tmp_path / "a", tmp_path / name):
+            pytest.fail("begun")
+        with pytest.raises(error, match=name):
+            RowWriter(tmp_path / name, (1, 2), "float32")
+    assert names_in(tmp_path) == ["device", "folder", "pipe"]
+    assert (tmp_path / "device").is_symlink() and (tmp_path / "pipe").is_fifo()

@@ -32,7 +32,7 @@ LAYERS = (
         "megaface.lists", "megaface.search", "megaface.packed", "megaface.tile", "megaface.tally",
         "megaface.pairs", "megaface.inner_loops", "batches.order",
         "batches.grouped", "torch_engine.table", "torch_engine.layers", "torch_engine.arithmetic",
-        "torch_engine.shapes", "torch_engine.losses", "torch_engine.graph",
+        "torch_engine.shapes", "torch_engine.cuts", "torch_engine.losses", "torch_engine.graph",
         "report.curves", "report.histograms", "report.labels", "report.marks",
         "report.names", "report.page", "report.pictures", "report.scales", "report.sentences",
         "report.steps", "report.style", "report.svg", "report.tables",

@@ -1,8 +1,11 @@
 """Foreign files within limits: size before reading, and messages that do not grow with the file."""
 
 import os
+import socket
 import threading
+import time
 
+from arcface_mxnet import limits
 from arcface_mxnet.limits import check_count, parse_json, read_limited, shown
 import pytest
 
@@ -23,15 +26,65 @@ def test_a_large_file_is_not_read_to_be_refused(tmp_path):
         read_limited(path, 1 << 20, "list")
 
 
-def test_what_has_no_size_is_read_to_its_limit_and_no_further(tmp_path):
-    with pytest.raises(ValueError, match="at most 100 are taken"):
-        read_limited("/dev/zero", 100, "list")
+def test_a_pipe_is_read_to_its_end_and_to_the_limit(tmp_path, monkeypatch):
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    writer = threading.Thread(target=lambda: path.write_bytes(b"abc"))
-    writer.start()
+
+    def write(data):
+        thread = threading.Thread(target=lambda: path.write_bytes(data))
+        thread.start()
+        return thread
+
+    writer = write(b"abc")
     assert read_limited(path, 3, "list") == b"abc"
     writer.join()
+    writer = write(b"abcd")
+    with pytest.raises(ValueError, match="pipe: a list of 4 bytes; at most 3 are taken"):
+        read_limited(path, 3, "list")
+    writer.join()
+    monkeypatch.setattr(limits, "MOST_OF_A_PIPE", 10)
+    writer = write(b"x" * 20)
+    with pytest.raises(ValueError, match="a pipe with a list of 20 bytes or more; at most 10"):
+        read_limited(path, 1 << 30, "list")
+    writer.join()
+
+
+def test_a_pipe_that_is_slow_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "PATIENCE", 0.05)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def write():
+        with path.open("wb", buffering=0) as file:
+            time.sleep(0.3)
+            file.write(b"ab")
+            time.sleep(0.3)
+            file.write(b"cd")
+
+    both = os.open(path, os.O_RDWR)  # so that the writer need not wait for a reader
+    thread = threading.Thread(target=write)
+    thread.start()
+    threading.Timer(0.1, os.close, [both]).start()
+    assert read_limited(path, 9, "list") == b"abcd"
+    thread.join()
+
+
+def test_what_is_no_file_is_told_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "PATIENCE", 0.1)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe: a pipe into which nobody writes a list"):
+        read_limited(tmp_path / "pipe", 9, "list")
+    for device in ("/dev/zero", "/dev/null"):
+        with pytest.raises(ValueError, match=f"{device}: is no list, but a device"):
+            read_limited(device, 9, "list")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / "s"))
+        with pytest.raises(ValueError, match="s: is no list, but a socket"):
+            read_limited(tmp_path / "s", 9, "list")
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        read_limited(tmp_path / "round", 9, "list")
+    assert caught.value.filename
 
 
 @pytest.mark.parametrize("name", ["none", ".", "file/below", "a\0b"])

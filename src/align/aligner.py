@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ..data.images import MAX_PIXELS, read_image
+from ..errors import reason_of
 from ..files import replace_file
 from .crop import align_face, crop_box
 from .detectors import Detector
@@ -66,7 +67,7 @@ class Aligner:
                 return Outcome(self._fault_of_old(photo.crop_path))
             crop, outcome = self.crop(photo)
         except (ValueError, OSError, MemoryError, cv2.error) as error:
-            return Outcome(one_line(str(error) or type(error).__name__))
+            return Outcome(one_line(reason_of(error)))
         if crop is None:
             return outcome
         encoded, data = cv2.imencode(photo.crop_path.suffix, crop)

@@ -1,9 +1,11 @@
 """In which order images are drawn: batch plans that need nothing but keys.
 
 A plan is a class PLANS[name](setting) with batches_per_epoch, draws(state), an endless
-iterator of Draw, uses, the options of group "sampling" that it reads, and place, the names in
-the state of a Draw.  Each Draw carries the state from which draws() goes on after it, and all
-randomness comes from (seed, epoch, ...), so that a resumed run draws what it would have drawn.
+iterator of Draw, uses, the options of group "sampling" that it reads, place, the names in
+the state of a Draw, and moved(state, before, after), that state in batches of `after` images of
+all machines where it was one in batches of `before`.  Each Draw carries the state from which
+draws() goes on after it, and all randomness comes from (seed, epoch, ...), so that a resumed run
+draws what it would have drawn.
 """
 
 from __future__ import annotations
@@ -119,6 +121,11 @@ class Shuffled:
                 )
             epoch, batch = epoch + 1, 0
 
+    def moved(self, state: dict[str, Any], before: int, after: int) -> dict[str, Any]:
+        batch = state["batch"] * before // after
+        ends = batch >= self.batches_per_epoch
+        return {"epoch": state["epoch"] + ends, "batch": 0 if ends else batch}
+
     def _substitutes(self, order: np.ndarray, begin: int, place: int) -> Iterator[int]:
         return from_place(order, begin + place + self._total)
 
@@ -186,6 +193,9 @@ class Identities:
                 {"number": number},
                 substitutes=partial(self._substitutes, first),
             )
+
+    def moved(self, state: dict[str, Any], before: int, after: int) -> dict[str, Any]:
+        return {"number": state["number"] * before // after}
 
     def _share_keys(self, share: int) -> np.ndarray:
         """Return the keys of one share, counted from the beginning of training."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 import itertools
 import time
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import cv2
@@ -24,6 +25,8 @@ CHUNK = 8  # images that a thread reads in one go
 _AUGMENT = 1  # keeps the seeds of the augmentation apart from those of the order
 
 Embed = Callable[[Any], Any]
+# (number of the dataset, key of an image) -> what the image brings besides itself, float32
+OfImage = Callable[[int, int], np.ndarray]
 
 
 class Batch(NamedTuple):
@@ -72,6 +75,8 @@ class BatchSource:
     None where that shows only in training.
     wait_seconds: time spent waiting for images to be read.  bad_records: those of the batches
     handed out.
+    of_images: {name: (shape, function)}, what each image brings besides itself, whatever is done
+    to its pixels.  beside: the same for the batch handed out last, by name, (B, *shape).
     """
 
     def __init__(
@@ -86,7 +91,9 @@ class BatchSource:
         to_device: Callable[[np.ndarray], Any] = np.asarray,
         worker: int = 0,
         num_workers: int = 1,
+        of_images: Mapping[str, tuple[tuple[int, ...], OfImage]] = MappingProxyType({}),
     ):
+        self._of_images, self.beside = of_images, {}
         self._datasets, self._embed, self._to_device = list(datasets), embed, to_device
         shapes = {dataset.image_shape for dataset in self._datasets}
         if len(shapes) > 1:
@@ -106,8 +113,10 @@ class BatchSource:
         self.epoch = 0
         self._begin(int(rng.integers(2**31)), None)
 
-    def _begin(self, seed: int, state: dict[str, Any] | None) -> None:
-        self._seed, self._state = seed, state
+    def _begin(
+        self, seed: int, state: dict[str, Any] | None, moved_from: int | None = None
+    ) -> None:
+        self._seed = seed
         setting = Setting(
             self._datasets, self._config, seed, self._num_devices, self._worker,
             self._num_workers, self._embed_keys if self._embed else None,
@@ -118,6 +127,9 @@ class BatchSource:
         )
         if faults:
             raise ValueError("\n".join(faults))
+        if state and moved_from:
+            state = plan.moved(state, moved_from, self._batch_size * self._num_workers)
+        self._state = state
         self.batches_per_epoch = plan.batches_per_epoch
         self._draws = plan.draws(state)
         self._pending: deque[_Reading] = deque()
@@ -135,6 +147,7 @@ class BatchSource:
             reason = max(reading.bad).reason
             raise ValueError(f"nothing can take the place of a bad record: {reason}")
         self._state, self.epoch = reading.draw.state, reading.draw.epoch
+        self.beside = reading.beside
         return Batch(data, labels)
 
     def state(self) -> dict[str, Any]:
@@ -147,13 +160,15 @@ class BatchSource:
             "bad_records": self.bad_records.state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Any], moved_from: int | None = None) -> None:
         """Go on from state(): the next batches are those that came after it, bit for bit.
 
+        moved_from: images of a batch of all machines where another number of them wrote it; then it
+        goes on at the same image, or at the beginning of the batch that holds it.
         Raises ValueError if it was written with another plan or batch size.
         """
         for name, mine in (("plan", self._plan_name), ("images_per_batch", self._batch_size)):
-            if state[name] != mine:
+            if state[name] != mine and (name == "plan" or moved_from is None):
                 raise ValueError(
                     f"the interrupted run drew batches with {name} {state[name]}, this one has "
                     f"{mine}; resume with the same options, or start from its parameters with "
@@ -169,7 +184,7 @@ class BatchSource:
             reading.cancel()
         # Last states older than this count have none.
         self.bad_records.restore(state.get("bad_records", ()))
-        self._begin(state["seed"], state["place"])
+        self._begin(state["seed"], state["place"], moved_from)
 
     def close(self) -> None:
         """Stop reading."""
@@ -181,15 +196,24 @@ class BatchSource:
         while len(self._pending) < AHEAD and not (last and last.is_awaited):
             last = next(self._draws)
             bad, self._bad_in_bag = self._bad_in_bag, []
-            self._pending.append(self._read(last, self._augmentation, bad))
+            self._pending.append(self._read(last, self._augmentation, bad, self._of_images))
 
-    def _read(self, draw: Draw, augmentation: Augmentation, bad: list[BadRecord]) -> _Reading:
+    def _read(
+        self,
+        draw: Draw,
+        augmentation: Augmentation,
+        bad: list[BadRecord],
+        of_images: Mapping[str, tuple[tuple[int, ...], OfImage]],
+    ) -> _Reading:
         """Start reading a batch.  bad: what did not decode while it was drawn."""
         size = len(draw.keys)
         offset = self._worker * size  # of this machine's part in the batch of all
         data = np.empty((size, 3, *self._datasets[0].image_shape), np.float32)
         labels = np.empty(size, np.float32)
         empty: list[int] = []
+        beside = {
+            name: np.zeros((size, *shape), np.float32) for name, (shape, _) in of_images.items()
+        }
 
         def fill(begin: int) -> None:
             for place in range(begin, min(begin + CHUNK, size)):
@@ -198,13 +222,15 @@ class BatchSource:
                     empty.append(place)
                     data[place] = labels[place] = 0
                     continue
-                image, labels[place] = found
+                image, labels[place], key = found
+                for name, (_, function) in of_images.items():
+                    beside[name][place] = function(int(draw.sources[place]), key)
                 if augmentation.is_random:
                     image = augmentation.lent(image, self._rng(draw.number, offset + place))
                 _put(image, data[place])
 
         futures = [self._pool.submit(fill, begin) for begin in range(0, size, CHUNK)]
-        return _Reading(draw, data, labels, futures, bad, empty)
+        return _Reading(draw, data, labels, futures, bad, empty, beside)
 
     def _rng(self, batch: int, place: int) -> np.random.Generator:
         """Return the generator of one image, default_rng([seed, _AUGMENT, batch, place])'s equal;
@@ -214,14 +240,14 @@ class BatchSource:
 
     def _sample(
         self, draw: Draw, place: int, bad: list[BadRecord]
-    ) -> tuple[np.ndarray, int] | None:
-        """Return image and identity of a place, from its key or the first substitute that
+    ) -> tuple[np.ndarray, int, int] | None:
+        """Return image, identity and key of a place, from its key or the first substitute that
         decodes, None if none does.  Those that do not are added to bad."""
         source = int(draw.sources[place])
         dataset = self._datasets[source]
         for key in itertools.chain([int(draw.keys[place])], draw.substitutes(place)):
             try:
-                return dataset.sample(key)
+                return *dataset.sample(key), key
             except UnreadableError as error:
                 bad.append(BadRecord(source, key, str(error)))
                 self.bad_records.refuse_excess(bad)
@@ -248,7 +274,7 @@ class BatchSource:
         def start(part: np.ndarray) -> _Reading:
             filled = np.resize(part, self._batch_size)
             draw = Draw(filled, np.full(len(filled), source), 0, 0, {})
-            return self._read(draw, plain, self._bad_in_bag)
+            return self._read(draw, plain, self._bad_in_bag, {})
 
         readings = deque(start(part) for part in parts[:AHEAD])
         embedded, readable = [], []
@@ -289,9 +315,10 @@ class _Reading:
         futures: list[Future],
         bad: list[BadRecord],
         empty: list[int],
+        beside: dict[str, np.ndarray],
     ):
         self.draw, self.data, self.labels, self.futures = draw, data, labels, futures
-        self.bad, self.empty = bad, empty
+        self.bad, self.empty, self.beside = bad, empty, beside
 
     def cancel(self) -> None:
         for future in self.futures:

@@ -89,6 +89,12 @@ class Triplets:
             yield Draw(keys, sources, number, self._epoch(bag - 1), after, len(waiting) < need)
             number += 1
 
+    def moved(self, state: dict[str, Any], before: int, after: int) -> dict[str, Any]:
+        """The triplets that wait are those of rank 0."""
+        waiting = [] if self._setting.worker else state["waiting"]
+        number = state["number"] * before // after
+        return {"bag": state["bag"], "number": number, "waiting": waiting}
+
     def _epoch(self, bag: int) -> int:
         turn, source = divmod(bag, len(self._orders))
         return turn // self._bags_per_order(source)

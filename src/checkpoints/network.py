@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 DATA = "data"
 CLASSIFIER_PREFIX = "fc7"  # of parameters that are often left in a file whose symbol was slimmed
+TRAINING_PREFIXES = (CLASSIFIER_PREFIX, "teacher_map")  # the other: of a last state, with --teacher
 BLOCK = 1 << 20  # bytes of a file that are hashed at a time
 
 
@@ -72,7 +73,7 @@ def read_network(checkpoint: str) -> StoredNetwork:
     """
     graph, arg_params, aux_params = _read(checkpoint)
     unread = (arg_params.keys() | aux_params.keys()) - set(graph.variables())
-    strangers = sorted(name for name in unread if not name.startswith(CLASSIFIER_PREFIX))
+    strangers = sorted(name for name in unread if not name.startswith(TRAINING_PREFIXES))
     if strangers:
         _warn_once(checkpoint, len(strangers), strangers[0])
     return _network(without_casts(embedding_part(graph)), arg_params, aux_params)

@@ -55,12 +55,12 @@ def read_params(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"no parameter file {path.absolute()}")
     with path.open("rb") as file:
-        return _Reader(file, os.fstat(file.fileno()).st_size, str(path)).arrays()
+        return Reader(file, os.fstat(file.fileno()).st_size, str(path)).arrays()
 
 
 def parse_params(data: bytes, source: str) -> dict[str, np.ndarray]:
     """Return the named arrays of a file's bytes.  source: where they come from, for messages."""
-    return _Reader(io.BytesIO(data), len(data), source).arrays()
+    return Reader(io.BytesIO(data), len(data), source).arrays()
 
 
 def write_params(path: str | os.PathLike, arrays: Mapping[str, Any]) -> None:
@@ -131,7 +131,7 @@ def _array_header(values: np.ndarray) -> bytes:
     return head + shape + struct.pack("<iii", 1, 0, TYPES.index(values.dtype.name))
 
 
-class _Reader:
+class Reader:
     """The fields of one file, each checked before it is believed."""
 
     def __init__(self, file: BinaryIO, size: int, source: str):
@@ -172,6 +172,9 @@ class _Reader:
         for dimension in shape:
             size *= dimension
         self._claim(size, f"values of shape {shape}")
+        return self._values(shape, dtype, size)
+
+    def _values(self, shape: tuple[int, ...], dtype: np.dtype, size: int) -> np.ndarray:
         try:
             array = np.empty(shape, dtype)
         except ValueError:  # no values, but dimensions whose product numpy cannot hold

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..data.dataset import FaceDataset
 from ..data.facts import Facts, gather
-from ..data.identity_lists import names_of
+from ..data.identity_lists import names_of, read_names
 from ..data.plan import Part, Plan, grouped, numbered, part_of, renumbered
 from ..data.rewriting import refuse_existing, write_plan
 from ..embedding.npz import read_npz
@@ -127,7 +127,7 @@ def undo(new: Path, old: Path, *, overwrite: bool = False, progress: bool = Fals
              arrays["old_identities"][begin:end])
         for begin, end in zip(bounds[:-1], bounds[1:], strict=True)
     )  # fmt: skip
-    names = _old_names(new)
+    names = read_names(new / OLD_NAMES)
     restored = Plan(parts, about["kind"], (about["height"], about["width"]), names)
     write_plan(restored, old, progress=progress)
     return len(rows)
@@ -226,15 +226,3 @@ def _rows_of(facts: Facts, keys: np.ndarray) -> np.ndarray:
     if len(keys) != len(rows) or not np.array_equal(there[order][place], keys):
         raise ValueError(f"{facts.folder}: holds other images than the plan left there")
     return rows[order[place]]
-
-
-def _old_names(new: Path) -> dict[int, str]:
-    path = new / OLD_NAMES
-    if not path.is_file():
-        return {}
-    names = {}
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
-        for line in file:
-            key, _, name = line.rstrip("\n").partition("\t")
-            names[int(key)] = name
-    return names

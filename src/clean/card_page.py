@@ -108,6 +108,7 @@ def _images(facts: dict, sample: Sample) -> str:
 def _histogram(name: str, words: str, values: np.ndarray) -> str:
     if not len(values):
         return ""
+    values = np.asarray(values, np.float64)  # float32 has no 48 steps in the range of equal values
     low, high = np.quantile(values, (0.001, 0.999))
     counts, _ = np.histogram(values, BINS, (float(low), float(max(high, low + 1e-6))))
     step, top = WIDTH / BINS, max(int(counts.max()), 1)

@@ -59,6 +59,7 @@ class FaceDataset:
         self.folder = Path(folder)
         check_files(self.folder)
         self._cures = Cures(self.folder)
+        self._cure = f"`arcface-rec check {self.folder}` finds all such; {self._cures.skip}"
         rec, idx = self.folder / "train.rec", self.folder / "train.idx"
         with reading_set(rec, idx, self.folder / "property"):
             self.num_classes, self.image_shape = read_property(self.folder / "property")
@@ -114,9 +115,8 @@ class FaceDataset:
         if not (0 <= label < self.num_classes and label == int(label)):
             self._refuse(self._label_faults(np.array([key]), np.float32([label])))
         self._check_claim(key, int(label))
-        cure = f"`arcface-rec check {self.folder}` finds all such; {self._cures.skip}"
         try:
-            rgb = decode_rgb(record.payload, name, cure=cure, max_pixels=CROP_PIXELS)
+            rgb = decode_rgb(record.payload, name, cure=self._cure, max_pixels=CROP_PIXELS)
             return fit_height(rgb, self.image_shape, name), int(label)
         except ValueError as error:
             raise UnreadableError(str(error)) from None

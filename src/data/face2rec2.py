@@ -31,6 +31,7 @@ from arcface_mxnet.data.lists import (
 )
 from arcface_mxnet.data.packing import Packed, PackOptions, pack
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.text import read_text
 
 DEFAULT_SIZE = (112, 112)
 
@@ -162,7 +163,7 @@ def _names_text(stem: Path, names: list[str], packed: Packed) -> str | None:
     path, list_path = Path(f"{stem}.names"), Path(f"{stem}.lst")
     if not path.is_file():
         return None
-    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    text = read_text(path, "list of names", names=True)
     is_older = path.stat().st_mtime_ns < list_path.stat().st_mtime_ns
     if is_older or text.count("\n") != packed.num_identities:
         log.warning("%s: of another packing than this list; removed", path)

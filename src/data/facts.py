@@ -6,7 +6,7 @@ be absent or wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 import os
 from pathlib import Path
@@ -65,9 +65,11 @@ def gather(
     *,
     num_threads: int = 1,
     progress: bool = False,
+    mends: Collection[str] = (),
 ) -> Facts:
     """Read a folder through and return what it says.  judge: looks at each image, in num_threads.
 
+    mends: names of files that will be written anew, see reading_set().
     Raises FileNotFoundError for a missing folder or train.rec, OSError where it cannot be read,
     ValueError where writing the files was interrupted, or they were replaced meanwhile.
     """
@@ -76,7 +78,7 @@ def gather(
     if not rec.is_file():
         raise FileNotFoundError(f"{folder.absolute()} has no file train.rec, which has the images")
     cures, faults = Cures(folder), Faults()
-    with reading_set(rec, folder / "train.idx", folder / "property"):
+    with reading_set(rec, folder / "train.idx", folder / "property", mends=mends):
         said = _property(folder, faults, cures)
         index = _index(folder, faults, cures)
         table = scan(rec, judge, num_threads=num_threads, progress=progress)

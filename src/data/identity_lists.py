@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 import re
 
+from ..limits import shown
+from ..text import read_lines, whole_number
 from .labels import MOST
 
 
@@ -25,16 +27,27 @@ def numbers_of(text: str) -> set[int]:
 def names_of(folder: Path) -> dict[int, str]:
     """Return the names that train.names gives to the numbers, empty if there is no such file.
 
+    Raises ValueError as read_names() does.
+    """
+    return read_names(folder / "train.names")
+
+
+def read_names(path: Path) -> dict[int, str]:
+    """Return the names of identities by number, empty if there is no such file.
+
     Lines of NUMBER<TAB>NAME.  Raises ValueError for others.
     """
-    path = folder / "train.names"
     if not path.is_file():
         return {}
-    names = {}
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            key, tab, name = line.rstrip("\n").partition("\t")
-            if not key.isdecimal() or not tab:
-                raise ValueError(f"{path} line {number}: expected NUMBER<TAB>NAME")
-            names[int(key)] = name
+    names: dict[int, str] = {}
+    for line, text in read_lines(path, "list of names", exact=True):
+        key, tab, name = text.partition("\t")
+        try:
+            number = whole_number(key, 0, MOST - 1)
+        except ValueError:
+            number = -1
+        if number < 0 or not tab:
+            raise ValueError(f"{path} line {line}: {shown(text)} is not NUMBER<TAB>NAME")
+        if names.setdefault(number, name) != name:
+            raise ValueError(f"{path} line {line}: {number} is named a second time")
     return names

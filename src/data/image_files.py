@@ -6,7 +6,9 @@ named as damaged when it is read and not left out in silence.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 HEAD = 32  # bytes that tell a format
 
@@ -68,8 +70,7 @@ def is_image(path: str | os.PathLike) -> bool:
     """Tell whether a file is taken for an image.  Raises OSError if it cannot be opened."""
     if os.path.splitext(path)[1].lower() in ENDINGS:  # noqa: PTH122 - a million Paths are slow
         return True
-    with open(path, "rb") as file:  # noqa: PTH123
-        return bool(image_format(file.read(HEAD)))
+    return bool(image_format(_head(path) or b""))
 
 
 def is_left_behind(name: str) -> bool:
@@ -81,14 +82,27 @@ def is_left_behind(name: str) -> bool:
 def image_fault(path: str | os.PathLike) -> str:
     """Return why a listed file cannot be an image, without decoding it, or ""."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            head = file.read(HEAD)
+        head = _head(path)
     except (FileNotFoundError, NotADirectoryError):
         return "missing"
     except IsADirectoryError:
         return "a folder"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
+    if head is None:
+        return "a pipe or a device"
     if not head:
         return "empty"
     return "" if image_format(head) else f"no image: begins with {head[:8]!r}"
+
+
+def _head(path: str | os.PathLike) -> bytes | None:
+    """Return the first bytes of a file, None of a pipe or device, which may not be waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        return os.read(descriptor, HEAD) if stat.S_ISREG(mode) else None
+    finally:
+        os.close(descriptor)

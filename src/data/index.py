@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..limits import open_file
 from .framing import REBUILD
 
 BLOCK = 1 << 22  # bytes read at a time
@@ -44,9 +45,10 @@ def read_index(idx_path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
 def read_hashed_index(idx_path: str | os.PathLike) -> Index:
     """Return read_index() with the digest of what was read.  Raises what it does."""
     digest, lines = hashlib.sha256(), _Lines(Path(idx_path))
-    with Path(idx_path).open("rb") as file:
+    with open_file(idx_path, "index") as file:
         # Memory counts when it is written to: room for the most lines that the file can hold.
-        room = os.fstat(file.fileno()).st_size // SHORTEST_LINE + 1
+        room = file.seek(0, os.SEEK_END) // SHORTEST_LINE + 1
+        file.seek(0)
         keys, offsets = np.empty(room, np.int64), np.empty(room, np.int64)
         count, rest = 0, b""
         while block := file.read(BLOCK):

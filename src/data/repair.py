@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import os
-from pathlib import Path
 
 import numpy as np
 
-from ..files import replace_file
+from ..files import marker_path, replace_file, replace_set
 from .contradictions import Cures, ids_are_kept
 from .facts import Facts, compared, gather
 from .images import decode_bgr
@@ -19,14 +19,13 @@ from .roles import own_keys, roles_of
 from .scan import Scan, scan
 from .walk import walk
 
+BESIDE = ("train.idx", "property")  # what is written anew without train.rec, both or neither
 
-def write_index(table: Scan, keys: np.ndarray) -> Path:
-    """Write FILE.idx for the table of FILE.rec; keys: int64 (n,) of its rows, -1 for none."""
-    path = table.path.with_suffix(".idx")
-    with replace_file(path, "w", newline="\n") as file:
-        pairs = zip(keys.tolist(), table.offsets.tolist(), strict=True)
-        file.writelines(f"{key}\t{offset}\n" for key, offset in pairs if key >= 0)
-    return path
+
+def _index_lines(table: Scan, keys: np.ndarray) -> Iterator[str]:
+    """Yield the lines of an index; keys: int64 (n,) of the table's rows, -1 for none."""
+    pairs = zip(keys.tolist(), table.offsets.tolist(), strict=True)
+    return (f"{key}\t{offset}\n" for key, offset in pairs if key >= 0)
 
 
 def index_anew(rec_path: str | os.PathLike, *, progress: bool = False) -> list[str]:
@@ -39,7 +38,9 @@ def index_anew(rec_path: str | os.PathLike, *, progress: bool = False) -> list[s
     keys = own_keys(table.headers, roles_of(table.headers))
     if not (keys >= 0).any():
         raise ValueError("\n".join([f"{table.path}: holds no whole record", *_left_out(table)]))
-    path = write_index(table, keys)
+    path = table.path.with_suffix(".idx")
+    with replace_file(path, "w", newline="\n") as file:
+        file.writelines(_index_lines(table, keys))
     return [f"wrote {path}: {int((keys >= 0).sum())} records", *_left_out(table)]
 
 
@@ -49,8 +50,9 @@ def repair(folder: str | os.PathLike, *, progress: bool = False) -> list[str]:
     train.rec is only written, as a whole, if its own header, identity records or ids are wrong or
     bytes of it are damaged.  Raises ValueError for labels that are no identity.
     """
-    facts = gather(folder, progress=progress)
-    if not facts.faults:
+    facts = gather(folder, progress=progress, mends=BESIDE)
+    was_interrupted = marker_path(facts.scan.path).exists()
+    if not facts.faults and not was_interrupted:
         return [f"{facts.folder}: nothing to repair"]
     table = facts.scan
     identities, is_whole = whole_numbers(facts.labels)
@@ -71,10 +73,11 @@ def repair(folder: str | os.PathLike, *, progress: bool = False) -> list[str]:
     )  # fmt: skip
     done = []
     if _is_sound(mended):
-        if (facts.num_classes, facts.image_shape) != (num_classes, shape):
-            done.append(_write_property(facts, num_classes, shape))
-        if facts.index is None or not _same_index(facts, keys):
-            done.append(f"wrote {write_index(table, keys)}: {int(named.sum())} records")
+        index = None if facts.index and _same_index(facts, keys) else keys
+        is_same = (facts.num_classes, facts.image_shape) == (num_classes, shape)
+        text = None if is_same else f"{num_classes},{shape[0]},{shape[1]}"
+        if was_interrupted or index is not None or text:
+            done += _write_beside(facts, index, text)
     else:
         part = Part(facts, facts.roles.images, keys[facts.roles.images], identities)
         kind = _kind(facts)
@@ -131,11 +134,25 @@ def _kind(facts: Facts) -> str:
     return "ranges" if len(roles.ranges) or second > first else "count"
 
 
-def _write_property(facts: Facts, num_classes: int, shape: tuple[int, int]) -> str:
-    text = f"{num_classes},{shape[0]},{shape[1]}"
-    with replace_file(facts.folder / "property", "w") as file:
-        file.write(f"{text}\n")
-    return f"wrote {facts.folder / 'property'}: {text} (identities, height, width)"
+def _write_beside(facts: Facts, keys: np.ndarray | None, text: str | None) -> list[str]:
+    """Write index and property, together, and return what was done.
+
+    keys: of the rows of the table; text: of property; None for one that stays byte for byte.
+    """
+    index, about = (facts.folder / name for name in BESIDE)
+    done = []
+    with replace_set(index, about, head=facts.scan.path) as files:
+        if keys is None:
+            files.open(index).write(index.read_bytes())
+        else:
+            files.open(index, "w", newline="\n").writelines(_index_lines(facts.scan, keys))
+            done.append(f"wrote {index}: {int((keys >= 0).sum())} records")
+        if text is None:
+            files.open(about).write(about.read_bytes())
+        else:
+            files.open(about, "w").write(f"{text}\n")
+            done.append(f"wrote {about}: {text} (identities, height, width)")
+    return done or [f"wrote {index} and {about} as they were: writing them was interrupted"]
 
 
 def _shape_of_first(facts: Facts) -> tuple[int, int]:

@@ -81,6 +81,8 @@ def walk(rec_path: str | os.PathLike, block: int = BLOCK) -> Iterator[Stretch]:
     Raises FileNotFoundError; OSError where the disk cannot be read.
     """
     path = Path(rec_path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no record file {path.absolute()}")
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         begin, lost, more, rest = 0, None, block, b""

@@ -26,15 +26,20 @@ from .source_text import NETWORK, SourceText, declarations, parse_source
 DECLARING = ("preset", "input_color", "mean", "scale", "layout", "output_name")
 
 
-def add_embedding_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --gpu, --engine and --dtype, and those of ONNX files of others."""
+def add_embedding_arguments(parser: argparse.ArgumentParser, *, auto: bool = False) -> None:
+    """Add --gpu, --engine and --dtype, and those of ONNX files of others.
+
+    auto: --dtype may be "auto", which is its default then; the program decides.
+    """
     add_engine_arguments(parser)
     parser.add_argument(
         "--dtype",
-        choices=DTYPES,
-        default="float32",
+        choices=("auto", *DTYPES) if auto else DTYPES,
+        default="auto" if auto else "float32",
         help="what products are computed in; bfloat16 is faster where the processor has it, and "
-        "what it costs is said (%(default)s)",
+        "what it costs is said"
+        + ("; auto takes it where the embeddings stay the same" if auto else "")
+        + " (%(default)s)",
     )
     add_input_arguments(parser)
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ..align.aligner import NO_FACE, Aligner, Outcome, one_line
+from ..errors import reason_of
 from .embed_inputs import Item
 
 UNALIGNED = "listed as a photo, without landmarks: give --detect"
@@ -24,7 +25,7 @@ def prepared_blocks(
         try:
             return prepared(item, aligner)
         except (ValueError, OSError, MemoryError, cv2.error) as error:
-            return None, Outcome(one_line(str(error) or type(error).__name__))
+            return None, Outcome(one_line(reason_of(error)))
 
     def submitted(start: int) -> list[Future]:
         return [pool.submit(prepare, item) for item in items[start : start + block]]

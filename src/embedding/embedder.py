@@ -17,6 +17,7 @@ from ..engines.cache import ConversionCache
 from ..engines.choice import Engine, choose_engine
 from ..engines.model_input import UNDECLARED, Declaration
 from ..engines.onnx_file import read_onnx
+from ..engines.parity import Parity
 from .image_embedder import ImageEmbedder
 from .onnx_file_runner import OnnxFileRunner
 from .runners import OnnxRunner, Runner
@@ -76,6 +77,12 @@ class Embedder(ImageEmbedder):
     def size(self) -> tuple[int, int] | None:
         """(height, width) of the images, None where the first ones decide."""
         return self._runner.input.size if isinstance(self._runner, OnnxFileRunner) else None
+
+    @property
+    def cost(self) -> Parity | None:
+        """Of another dtype than float32 what it cost the first images; None where not measured."""
+        network = getattr(self._runner, "network", None)
+        return network.cost if network is not None else None
 
     @property
     def facts(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import naming
+from ..files import naming, refuse_no_file
 from ..locks import is_at, try_lock
 
 
@@ -57,6 +57,7 @@ class RowWriter:
         *,
         anew: bool = False,
     ):
+        refuse_no_file(path)
         self.path, self._part = Path(path), partial_path(path)
         self.shape, self.dtype = tuple(shape), np.dtype(dtype).newbyteorder("<")
         self._row_bytes = int(np.prod(self.shape[1:])) * self.dtype.itemsize

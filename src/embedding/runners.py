@@ -42,13 +42,13 @@ class OnnxRunner:
         self._load, self._engine, self._cache = load, engine, cache
         self._prove, self._name = prove, name
         self._size: tuple[int, ...] = ()
-        self._network: ConvertedNetwork
+        self.network: ConvertedNetwork | None = None  # that of the last images
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         if batch.shape[2:] != self._size:
-            self._network = self._open(batch.shape[2:])
+            self.network = self._open(batch.shape[2:])
             self._size = batch.shape[2:]
-        return self._network.run(batch)[0]
+        return self.network.run(batch)[0]
 
     def _open(self, size: tuple[int, int]) -> ConvertedNetwork:
         return ConvertedNetwork(

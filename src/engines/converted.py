@@ -52,6 +52,7 @@ class ConvertedNetwork:
         # Other precisions are held against float32 on the first batch, which MXNet has confirmed.
         self._float32: ConvertedNetwork | None = None
         self._dtype = dtype
+        self.cost: Parity | None = None  # of the dtype, against float32; known after the first run
         if dtype != "float32" and prove:
             self._unproven = None
             self._float32 = ConvertedNetwork(network, size, gpu=gpu, cache=cache, name=name)
@@ -135,8 +136,8 @@ class ConvertedNetwork:
             self._cache.note_compared(self._key, self._engine, facts | {"images": len(batch)})
 
     def _tell_cost(self, single: ConvertedNetwork, batch: np.ndarray) -> None:
-        parity = Parity.of(single.run(batch), self._run(batch))
-        logger.warning("%s in %s against float32: %s", self._name, self._dtype, parity)
+        self.cost = Parity.of(single.run(batch), self._run(batch))
+        logger.warning("%s in %s against float32: %s", self._name, self._dtype, self.cost)
 
 
 def _filled(batch: np.ndarray) -> np.ndarray:

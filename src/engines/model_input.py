@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..cli import parse_size
+from ..limits import shown
 from ..text import finite_number
 
 COLORS = ("rgb", "bgr")
@@ -132,9 +133,15 @@ def declaration_of(options: dict[str, str], source: str) -> Declaration:
 
 def numbers(text: str, name: str) -> tuple[float, ...]:
     """Return one number, or one for each channel: "127.5", "123.7,116.3,103.5"."""
-    values = tuple(finite_number(part.strip()) for part in text.split(","))
+    try:
+        values = tuple(finite_number(part.strip()) for part in text.split(","))
+    except ValueError:
+        values = ()
     if len(values) not in (1, CHANNELS):
-        raise ValueError(f"{name} {text!r}: give one number, or three, one for each channel")
+        raise ValueError(
+            f"{name} {shown(text)}: give one number, or three, one for each channel, with commas, "
+            "in units of raw pixels"
+        )
     return values
 
 

@@ -16,14 +16,15 @@ import os
 from pathlib import Path
 import subprocess
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from ..limits import parse_json, read_limited, shown
 
 LARGEST_FILE = 1 << 26  # bytes; the published lists have up to 300 KB
-LARGEST_ANSWER = 1 << 27  # bytes of JSON
-MOST_MEMORY = 2 << 30  # bytes of address space, of which the libraries take a third
-MOST_SECONDS = 20  # of processor time; twice that by the clock
+LARGEST_ANSWER = 1 << 24  # bytes of JSON, or four times the file
+MOST_MEMORY = 500 << 20  # bytes beyond what the child has without the file, and twice the file
+MOST_SECONDS = 4  # of processor time, and one more for each megabyte of the file
+PATIENCE = 10  # times that, by the clock
 DEEPEST = 8  # cells in cells
 CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -58,18 +59,10 @@ def read_mat(path: str | os.PathLike) -> dict[str, Any]:
     the limits.
     """
     data = read_limited(path, LARGEST_FILE, "MATLAB file")
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
-        child = subprocess.run(
-            [sys.executable, "-c", CHILD, json.dumps([place for place in sys.path if place])],
-            input=data,
-            capture_output=True,
-            timeout=2 * MOST_SECONDS,
-            env=environment,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise _fault(path, f"reading it takes more than {2 * MOST_SECONDS} seconds") from None
+        child = _ask(data)
+    except subprocess.TimeoutExpired as error:
+        raise _fault(path, f"reading it takes more than {error.timeout} seconds") from None
     answer = child.stdout.decode(errors="replace")
     if child.returncode < 0:
         raise _fault(path, f"its reader crashed (signal {-child.returncode})")
@@ -79,6 +72,18 @@ def read_mat(path: str | os.PathLike) -> dict[str, Any]:
     if answer.startswith("!"):
         raise _fault(path, answer[1:])
     return {name: _made(value) for name, value in parse_json(answer, f"{path}", "a list").items()}
+
+
+def _ask(data: bytes) -> subprocess.CompletedProcess[bytes]:
+    """Return what came of a child that was given a file.  Raises subprocess.TimeoutExpired."""
+    return subprocess.run(
+        [sys.executable, "-c", CHILD, json.dumps([place for place in sys.path if place])],
+        input=data,
+        capture_output=True,
+        timeout=PATIENCE * _seconds(data),
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
 
 
 def _fault(path: str | os.PathLike, reason: str) -> ValueError:
@@ -98,20 +103,27 @@ def _made(value: Any) -> Any:
 
 def answer() -> None:
     """Read a .mat file from standard input, and write its variables, or !REASON, as JSON."""
-    _limit()
+    import scipy.io  # noqa: F401  (before the limits: it is not the file's)
+
+    answer_to(sys.stdin.buffer.read())
+
+
+def answer_to(data: bytes) -> NoReturn:
+    """Write the variables of a .mat file, or !REASON, as JSON, and end the process."""
     import io
 
     from scipy.io import loadmat
 
+    _limit(MOST_MEMORY + 2 * len(data), _seconds(data))
     try:
-        content = loadmat(io.BytesIO(sys.stdin.buffer.read()))
+        content = loadmat(io.BytesIO(data))
         variables = {
             name: _plain(value, DEEPEST)
             for name, value in content.items()
             if not name.startswith("__")
         }
         text = json.dumps(variables, allow_nan=False)
-        if len(text) > LARGEST_ANSWER:
+        if len(text) > max(LARGEST_ANSWER, 4 * len(data)):
             raise ValueError("it holds more than a list")
     except NotImplementedError:
         text = "!it is of version 7.3"
@@ -122,14 +134,23 @@ def answer() -> None:
     os._exit(0)  # without what a damaged heap would do on the way out
 
 
-def _limit() -> None:
+def _seconds(data: bytes) -> int:
+    """Return the processor time that reading a file may take."""
+    return MOST_SECONDS + (len(data) >> 20)
+
+
+def _limit(memory: int, seconds: int) -> None:
+    """Set the limits of this process.  memory: bytes that it may take from now on."""
     try:
         import resource
     except ImportError:  # Windows
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    statm = Path("/proc/self/statm")  # where there is none, RLIMIT_AS is not heeded either
+    if statm.is_file():
+        most = int(statm.read_text().split()[0]) * resource.getpagesize() + memory
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -35,6 +35,7 @@ from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.data.list_faults import all_faults, is_of_other_data, missing_message
 from arcface_mxnet.data.other_endings import ImageFinder
 from arcface_mxnet.engines.arguments import add_engine_arguments
+from arcface_mxnet.errors import reason_of
 from arcface_mxnet.eval.failures import COLUMN, SIDES
 from arcface_mxnet.eval.folder_pairs import ListedPair, spread
 from arcface_mxnet.eval.pair_images import FITS, ImagePreparer
@@ -202,7 +203,7 @@ def prepared(
         try:
             encoded[path] = prepare(path)
         except (ValueError, OSError) as error:
-            faults.append(str(error))
+            faults.append(reason_of(error))
     if faults:
         message = all_faults(f"{len(faults)} of {len(sides)} images cannot be packed:", faults)
         if not skip or not any(p.left in encoded and p.right in encoded for p in pairs):

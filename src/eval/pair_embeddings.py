@@ -104,7 +104,11 @@ def verification_scores(
 
     image_size: as for embed_pair_set().  Raises ValueError as that and verify_pairs() do.
     """
-    embeddings = embed_pair_set(embed, pair_set, image_size)
+    return scores_of(embed_pair_set(embed, pair_set, image_size), folds=folds)
+
+
+def scores_of(embeddings: PairEmbeddings, *, folds: int = 10) -> PairSetScores:
+    """Return verification_scores() of what is embedded already."""
     both = embeddings.flip_sum
-    result = verify_pairs(both[0::2], both[1::2], pair_set.is_genuine, folds=folds)
+    result = verify_pairs(both[0::2], both[1::2], embeddings.is_genuine, folds=folds)
     return PairSetScores(result.accuracy, result.std, embeddings.xnorm, result)

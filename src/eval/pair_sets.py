@@ -18,11 +18,13 @@ import numpy as np
 
 from ..data.images import CROP_PIXELS, decode_rgb, fit_height
 from ..files import reading_set, replace_set
+from ..text import read_text
 from . import pair_bin  # noqa: F401  (registers itself)
 from .pair_columns import column_lines, read_columns
 from .pair_containers import container_of
 
 # Names of files need not be UTF-8.
+LARGEST_NAMES = 1 << 28  # bytes
 NAMES_TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
@@ -169,7 +171,9 @@ def columns_path(path: Path) -> Path:
 
 def _names_text(path: Path) -> str | None:
     names = names_path(path)
-    return names.read_text(**NAMES_TEXT) if names.is_file() else None
+    if not names.is_file():
+        return None
+    return read_text(names, "list of names", names=True, limit=LARGEST_NAMES)
 
 
 def _parse_names(text: str | None, path: Path, num_images: int) -> tuple[list[str], list[str]]:

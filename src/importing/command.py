@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
-from arcface_mxnet.engines.model_input import ARCFACE, COLORS
+from arcface_mxnet.engines.model_input import ARCFACE, COLORS, numbers
 from arcface_mxnet.engines.presets import PRESETS
-from arcface_mxnet.importing.preprocessing import parse_numbers
 
 if TYPE_CHECKING:
     from arcface_mxnet.checkpoints.network import StoredNetwork
@@ -118,8 +117,8 @@ def _imported(args: argparse.Namespace) -> tuple[Imported, bytes]:
     """Return the network of a file, and an ONNX file that computes what the file does."""
     options = {
         "color": args.input_color,
-        "mean": parse_numbers("--mean", args.mean),
-        "scale": parse_numbers("--scale", args.scale),
+        "mean": None if args.mean is None else numbers(args.mean, "--mean"),
+        "scale": None if args.scale is None else numbers(args.scale, "--scale"),
         "size": parse_size(args.image_size) if args.image_size else None,
     }
     is_onnx = args.file.lower().endswith(".onnx")

@@ -150,8 +150,9 @@ def prelu(importer: Importer, node: OnnxNode) -> Tensor:
     if slope.size != 1 and (slope.size != channels or (shape or slope.shape) != by_channel):
         raise node.refusal(f"slopes {slope.shape} for {channels} channels")
     slopes = importer.writer.parameter(
-        node.layer, "gamma", slope.reshape(-1), node.source(1), start=SLOPES
-    )
+        node.layer, "gamma", slope.reshape(-1), node.source(1), start=SLOPES,
+        shape=(1,) if slope.size == 1 != channels else (),  # else it is taken for one by channel
+    )  # fmt: skip
     made = importer.writer.add("LeakyReLU", node.layer, [data.entry, slopes], act_type="prelu")
     return importer.computed(node, made)
 

@@ -34,6 +34,9 @@ class Preprocessing:
     scale: tuple[float, ...] | None = None
     size: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        Declaration(color=self.color, mean=self.mean, scale=self.scale)  # refuses what is none
+
     @property
     def is_declared(self) -> bool:
         return self.mean is not None or self.scale is not None
@@ -50,26 +53,6 @@ class Preprocessing:
             color=self.color, mean=self.means(), scale=self.scales(), layout="nchw"
         )
         return fed(rgb_nchw.astype(np.float32), declared)
-
-
-def parse_numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
-    """Return the one or three numbers of --mean or --scale, None for none.
-
-    Raises ValueError for anything else.
-    """
-    if text is None:
-        return None
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    is_scale = flag == "--scale"
-    if len(values) not in (1, CHANNELS) or not np.isfinite(values).all() or (
-        is_scale and min(values) <= 0
-    ):  # fmt: skip
-        what = "one number above 0, or three" if is_scale else "one number, or three"
-        raise ValueError(f"{flag} {text!r}: give {what} with commas, in units of raw pixels")
-    return values
 
 
 def entered(writer: SymbolWriter, wanted: Preprocessing) -> Entry:

@@ -9,6 +9,7 @@ from . import (  # noqa: F401  (each registers itself)
     combined,
     cosface,
     curricularface,
+    distill,
     intra_inter,
     magface,
     marginal,

@@ -29,7 +29,9 @@ class Loss:
     batch_plan names how batches are drawn.  base_milestones are the steps, at a batch of 512,
     at which the learning rate drops; delay is how many steps later each drop comes.
     step_inputs(step) returns ((name, value), ...): extra inputs of the graph, each a float that
-    every sample of the batch gets as (N,).
+    every sample of the batch gets as (N,).  image_inputs() returns {name: shape}: extra inputs
+    that every image brings with it, (N, *shape).
+    needs_identities: there must be two or more.  needs_teacher: it cannot be trained without one.
     faults() says what is wrong with the options; building refuses them.
     """
 
@@ -37,6 +39,8 @@ class Loss:
 
     batch_plan: ClassVar[str] = "shuffled"
     base_milestones: ClassVar[tuple[int, ...]] = EARLY_MILESTONES
+    needs_identities: ClassVar[bool] = True
+    needs_teacher: ClassVar[bool] = False
 
     @property
     def delay(self) -> int:
@@ -73,6 +77,10 @@ class Loss:
     def step_inputs(self, step: int) -> Sequence[tuple[str, float]]:
         """Return the extra inputs of the graph at this step, counted from 1."""
         return ()
+
+    def image_inputs(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what each image brings besides itself and its label, by name."""
+        return {}
 
 
 def build_loss(loss_type: str, config: TrainConfig, num_classes: int) -> Loss:

@@ -31,6 +31,7 @@ from arcface_mxnet.cli import add_image_size_argument, run
 from arcface_mxnet.data.images import read_image
 from arcface_mxnet.data.list_faults import refuse_other_data
 from arcface_mxnet.engines.arguments import add_engine_arguments
+from arcface_mxnet.errors import reason_of
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.megaface.align_attempts import crop_with_hint
 from arcface_mxnet.megaface.align_photos import Photo, facescrub_photos, megaface_photos
@@ -134,7 +135,7 @@ def check(arguments: argparse.Namespace) -> int:
             height, width = read_image(arguments.root / name).shape[:2]
             fault = "" if (height, width) == size else f"is {height}x{width} (height x width)"
         except (ValueError, OSError) as error:
-            fault = " ".join(str(error).split())
+            fault = reason_of(error)
         if fault:
             faults += 1
             print(f"{name}\t{fault}")
@@ -158,7 +159,7 @@ def _align_one(
             raise ValueError(photo.hint)
         crop, attempt = crop_with_hint(detector, read_image(photo.path), photo.hint, size)
     except (ValueError, OSError, cv2.error) as error:
-        return "failed: " + " ".join(str(error).split())
+        return f"failed: {reason_of(error)}"
     note(photo, attempt)
     with replace_file(path) as file:
         file.write(cv2.imencode(path.suffix, crop)[1].tobytes())

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..data.folders import find_images
 from ..data.list_faults import all_faults, is_of_other_data, two_of_each
+from ..errors import reason_of
 from ..limits import shown
 from ..text import finite_number, read_json, read_lines
 from .align_attempts import Hint
@@ -124,7 +125,7 @@ def _hint_beside(path: Path) -> Hint | str:
             [_finite(points[key]["x"], points[key]["y"]) for key in LANDMARK_KEYS]
         )
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        reason = f"there is no {error}" if isinstance(error, KeyError) else error
+        reason = f"there is no {error}" if isinstance(error, KeyError) else reason_of(error)
         return f"{note}: not the box and landmarks of a photo: {reason}"
     return Hint(np.concatenate([corner, corner + sides]) if box else None,
                 landmarks if points else None)  # fmt: skip

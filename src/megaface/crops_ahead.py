@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.images import read_image
+from ..errors import reason_of
 
 
 def crops_ahead(
@@ -24,7 +25,7 @@ def crops_ahead(
         try:
             bgr = read_image(root / name)
         except (ValueError, OSError) as error:
-            return str(error)
+            return reason_of(error)
         if bgr.shape[:2] != size:
             return f"is {bgr.shape[0]}x{bgr.shape[1]} (height x width); align it first"
         return bgr[:, :, ::-1]

@@ -14,6 +14,8 @@ from ..data.list_faults import two_of_each
 from ..embedding.ready_vectors import ReadyVectors
 from ..embedding.source_text import SourceText, parse_source
 from ..embedding.vectors import unit_rows
+from ..errors import reason_of
+from ..limits import open_file
 from .features import feature_dim, file_fault, read_features, vector_faults
 from .packed import FeatureStore
 
@@ -75,10 +77,10 @@ class FeatureFolder:
     def _fault(self, path: str, size: int) -> str:
         """Return what is wrong with a file of another size than features have."""
         try:
-            with open(path, "rb") as file:  # noqa: PTH123
+            with open_file(path, "feature file") as file:
                 return file_fault(file.read(16), self.dim, size) or "of another size"
-        except OSError as reason:
-            return f"cannot be read: {reason.strerror}"
+        except (OSError, ValueError) as error:
+            return f"cannot be read: {reason_of(error)}"
 
     def _path(self, name: str) -> str:
         return f"{self.path}/{name}{self.ending}"

@@ -15,7 +15,7 @@ import struct
 import numpy as np
 
 from ..files import replace_file
-from ..limits import read_limited
+from ..limits import open_file, read_limited
 
 HEADER = struct.Struct("<4i")
 CV_32F = 5
@@ -73,7 +73,7 @@ def read_features(
     """
     size = HEADER.size + 4 * dim
     blank = HEADER.pack(dim, 1, 4, CV_32F) + bytes(4 * dim)
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | os.O_NONBLOCK  # no pipe is waited for
     faults: dict[int, str] = {}
     pieces = []
     for position, path in enumerate(paths):
@@ -103,7 +103,7 @@ def read_features(
 def feature_dim(path: str | os.PathLike) -> int:
     """Return the dimension D that the header of a feature file states, checked by its size."""
     size = Path(path).stat().st_size
-    with Path(path).open("rb") as file:
+    with open_file(path, "feature file") as file:
         fault = file_fault(file.read(HEADER.size), None, size)
     if fault is not None:
         raise ValueError(f"{path}: {fault}")

@@ -47,5 +47,26 @@ def is_own_prelu(graph: Graph, number: int) -> bool:
     return is_prelu(node) and graph.are_variables(node["inputs"][1:])
 
 
+def is_shared_prelu(graph: Graph, number: int) -> bool:
+    """Tell whether a PReLU has one slope for several channels, as networks of others may."""
+    data, slope = map(graph.shape, graph.nodes[number]["inputs"])
+    return slope == (1,) != data[1:2]
+
+
 def own_prelu(graph: Graph, number: int) -> Claim:
-    return own_operator(graph, (number,), "arcface_prelu", graph.nodes[number]["inputs"], {})
+    node = graph.nodes[number]
+    if not is_shared_prelu(graph, number):
+        return own_operator(graph, (number,), "arcface_prelu", node["inputs"], {})
+    data, slope = node["inputs"]
+    shape = {"shape": f"({graph.shape(data)[1]},)"}
+
+    def build(rewriter: Rewriter) -> Entry:
+        """Ours takes a slope for each channel."""
+        rewriter.set_shape(slope, (1,))
+        slopes = rewriter.add(
+            "broadcast_to", f"{node['name']}_slopes", [rewriter.entry(slope)], shape
+        )
+        entries = [rewriter.entry(data), slopes]
+        return rewriter.add("arcface_prelu", node["name"], entries, user_attrs(node))
+
+    return Claim((number,), build)

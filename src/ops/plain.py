@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import re
 
-from .own import is_own_prelu, own_operator, own_prelu
+from .own import is_own_prelu, is_shared_prelu, own_operator, own_prelu
 from .rewrite import Claim, Graph, Node, attrs_of, is_prelu
 
 TRUE = ("True", "true", "1")
@@ -79,7 +79,8 @@ def norms_and_prelus(graph: Graph, *, training: bool, whole: bool = True) -> Ite
         if not (is_own_prelu(graph, number) or (whole and is_relu(node))):
             continue
         norm = node["inputs"][0][0]
-        if norm in norms and graph.readers(norm) == [number] and not graph.is_head(number):
+        alone = norm not in norms or graph.readers(norm) != [number] or graph.is_head(number)
+        if not alone and not (is_prelu(node) and is_shared_prelu(graph, number)):
             norms.remove(norm)
             yield _batch_norm(graph, (norm, number), training)
         elif is_prelu(node):

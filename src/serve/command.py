@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..align.arguments import add_detector_arguments, chosen_detector
 from ..cli import run
-from ..embedding.arguments import add_embedding_arguments, open_embedder
+from ..embedding.arguments import add_embedding_arguments
 from ..embedding.face_model import FaceModel
 from ..eval.deployed_threshold import add_threshold_arguments, threshold_source
 from ..text import read_text
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--model", default="models/sface-m1,0", help="checkpoint PREFIX,NUMBER or exported .onnx")
-    add_embedding_arguments(parser)
+    add_embedding_arguments(parser, auto=True)
     add_detector_arguments(parser, min_size=40)
     parser.set_defaults(detector="yunet")
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
@@ -139,6 +139,7 @@ def _serve(args: argparse.Namespace) -> None:
     from .app import Settings, create_app
     from .people import People
     from .pipeline import MAX_BATCH
+    from .precision import open_in_precision
     from .recognizer import Recognizer
     from .server import ending_by_signal, listen, room_for, serve
 
@@ -149,7 +150,8 @@ def _serve(args: argparse.Namespace) -> None:
     cv2.setNumThreads(1)  # photos share the cores already, several at a time
     listening = listen(args.host, args.port, limits.connections)
     with ending_by_signal():
-        embedder = open_embedder(args, args.model, batch_size=MAX_BATCH, flip=False)
+        card_dtype = source.card.facts["dtype"] if source.card else ""
+        embedder = open_in_precision(args, card_dtype, MAX_BATCH)
         face_model = FaceModel(chosen_detector(args), embedder)
         threshold = source.squared_l2(embedder.facts, flip=False, crop=face_model.size)
         recognizer = Recognizer(face_model, limits.faces)

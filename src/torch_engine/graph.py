@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..checkpoints.nodes import Entry, Graph, Node
 from ..checkpoints.parts import EMBEDDING_OUTPUT
-from . import arithmetic, layers, losses, shapes  # noqa: F401 - they fill the table
+from . import arithmetic, cuts, layers, losses, shapes  # noqa: F401 - they fill the table
 from .table import Computed, Mode, computed
 
 
@@ -69,7 +69,8 @@ class Program:
     the gammas of fix_gamma; they decay in between.  losses: for each output whether it makes a
     gradient of its own.  dtype: bfloat16 or float16 for the products of the network; the embedding
     itself and all behind it is float32.  single: what the symbol's "float32" is, float64 for a
-    reference.  Raises ValueError that names the node for an operator or an option not known.
+    reference.  made_by: what makes the call of a node, the table.  Raises ValueError that names the
+    node for an operator or an option not known.
     """
 
     def __init__(
@@ -79,13 +80,14 @@ class Program:
         training: bool,
         dtype: torch.dtype | None = None,
         single: torch.dtype = torch.float32,
+        made_by: Callable[[Node, Mode], Computed] = computed,
     ):
         graph = graph.ending_in(graph.outputs)
         self._nodes = nodes = graph.nodes
         self.output_names = graph.output_names()
         low = nodes_before_embedding(graph) if dtype else frozenset()
         made = {
-            number: computed(node, Mode(training, dtype if number in low else None, single))
+            number: made_by(node, Mode(training, dtype if number in low else None, single))
             for number, node in enumerate(nodes)
             if not node.is_variable
         }

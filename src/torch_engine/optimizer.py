@@ -36,9 +36,11 @@ class TensorOptimizer:
             self._groups.setdefault(key, []).append(name)
 
     @torch.no_grad()
-    def update(self, gradients: Mapping[str, Tensor], lr: float, loss_scale: float = 1.0) -> None:
-        """Make one step at this learning rate."""
-        rescale = self._rescale_grad * self._clip_factor(gradients, loss_scale)
+    def update(
+        self, gradients: Mapping[str, Tensor], lr: float, clip: float, loss_scale: float = 1.0
+    ) -> None:
+        """Make one step at this learning rate.  clip: of clip_factor()."""
+        rescale = self._rescale_grad * clip
         self._count += self._rule.counts
         for (lr_mult, wd_mult, is_scaled), names in self._groups.items():
             tensors = [[self._weights[n].detach() for n in names], [gradients[n] for n in names]]
@@ -48,12 +50,19 @@ class TensorOptimizer:
                 tensors, lr * lr_mult, self._rule.wd * wd_mult, own, self._count
             )
 
-    def _clip_factor(self, gradients: Mapping[str, Tensor], loss_scale: float) -> float:
+    def clip_factor(
+        self, gradients: Mapping[str, Tensor], loss_scale: float = 1.0, others: float = 0.0
+    ) -> float:
+        """Return by what all gradients are multiplied to be no longer than --grad-clip together.
+
+        others: the L2 norm of gradients that are updated elsewhere, before they are rescaled.
+        """
         if not self._rule.grad_clip:
             return 1.0
         scaled = [g for name, g in gradients.items() if name in self._scaled]
-        others = [g for name, g in gradients.items() if name not in self._scaled]
-        norm = math.hypot(joint_norm(scaled) / loss_scale, joint_norm(others)) * self._rescale_grad
+        single = [g for name, g in gradients.items() if name not in self._scaled]
+        norm = math.hypot(joint_norm(scaled) / loss_scale, joint_norm(single), others)
+        norm *= self._rescale_grad
         return min(1.0, self._rule.grad_clip / norm) if norm else 1.0
 
     @property

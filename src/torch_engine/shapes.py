@@ -1,4 +1,4 @@
-"""The operators that cut, join, reshape and look up, out of range by MXNet's rules."""
+"""The operators that reshape, join, split and look up, out of range by MXNet's rules."""
 
 from __future__ import annotations
 
@@ -155,22 +155,6 @@ def slice_channel(options: Options, mode: Mode):
     return call
 
 
-@operator("slice_axis")
-def slice_axis(options: Options, mode: Mode):
-    axis, begin = options.integer("axis"), options.integer("begin")
-    end = options.integer("end", None)
-
-    def call(x: Tensor) -> Tensor:
-        size = x.shape[axis]
-        first = begin + size if begin < 0 else begin
-        last = size if end is None else end + size if end < 0 else end
-        if not 0 <= first < last <= size:
-            raise ValueError(f"a cut from {begin} to {end} out of {size}")
-        return x.narrow(axis, first, last - first)
-
-    return call
-
-
 @operator("_arange", inputs=0)
 def arange(options: Options, mode: Mode):
     start, stop = options.number("start", 0), options.number("stop", None)
@@ -275,6 +259,21 @@ def log_softmax(options: Options, mode: Mode):
     axis = options.integer("axis", -1)
     _check_plain(options)
     return lambda x: F.log_softmax(x, dim=axis)
+
+
+@operator("SoftmaxActivation")
+def softmax_activation(options: Options, mode: Mode):
+    """Over the channels, as far as MXNet 1.9.1 says the same on a CPU and on a GPU."""
+    kind = options.word("mode", "instance")
+    if kind not in ("instance", "channel"):
+        raise options.refusal(f"mode {kind}")
+
+    def call(x: Tensor) -> Tensor:
+        if (x.ndim == 2) != (kind == "instance"):
+            raise ValueError(f"mode {kind} of {x.ndim} axes")
+        return F.softmax(x, dim=1)
+
+    return call
 
 
 def _check_plain(options: Options) -> None:

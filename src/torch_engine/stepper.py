@@ -1,4 +1,8 @@
-"""The training step on PyTorch: the published symbol, executed with autograd on one device."""
+"""The training step on PyTorch: the published symbol, executed with autograd on one device.
+
+Each process of a job has one.  As over MXNet's devices, gradients are summed, statistics are each
+process's own, and what is embedded and saved has their mean.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from ..checkpoints.nodes import Graph
 from ..training.loss_scale import LOSS_SCALE, LossScale
 from ..training.optimizer import Rule
 from ..training.stepper import Params, Stepper
+from .exchange import Exchange, Processes
 from .graph import Change, Program, network_variables
 from .optimizer import TensorOptimizer
 
@@ -49,7 +54,7 @@ class TorchStepper(Stepper):
     graph: the training symbol as published.  shapes: of every input.  arg_params, aux_params:
     float32 arrays, numpy's or with asnumpy().  accumulate: how many batches run before each update;
     their gradients add up.  dtype: of DTYPES, what the products of the network are computed in;
-    float16 with a loss scale.  compiled: by torch.compile.
+    float16 with a loss scale.  compiled: by torch.compile.  processes: of the job, None for one.
     Raises ValueError for an operator that is not known, for parameters that are missing and inputs
     that are not fed, and for an output that is neither a loss nor without gradient.
     """
@@ -66,6 +71,7 @@ class TorchStepper(Stepper):
         accumulate: int = 1,
         dtype: str = "float32",
         compiled: bool = False,
+        processes: Processes | None = None,
     ):
         self.device = torch.device(device)
         self.shapes = dict(shapes)
@@ -81,7 +87,13 @@ class TorchStepper(Stepper):
         self._weights = {n: self._tensor(arg_params[n]).requires_grad_() for n in self.param_names}
         self._states = {n: self._tensor(aux_params[n]) for n in read if n in states}
         scaled = network_variables(graph) & set(self.param_names) if self._scale else frozenset()
-        self._optimizer = TensorOptimizer(optimizer, self._weights, 1.0 / accumulate, scaled)
+        self._exchange: Exchange | None = None
+        if processes and processes.count > 1:
+            self._exchange = Exchange(processes, self.device, self._weights, self._states)
+        count = self._exchange.count if self._exchange else 1
+        rescale = 1.0 / (accumulate * count)
+        self._optimizer = TensorOptimizer(optimizer, self._weights, rescale, scaled)
+        self._accumulate, self._passes = accumulate, 0  # since the last update
         self._outputs: list[Tensor] = []
 
     def _tensor(self, array: Any) -> Tensor:
@@ -98,7 +110,10 @@ class TorchStepper(Stepper):
         return tensor.to(self.device, memory_format=layout)
 
     def join(self) -> None:
-        """This machine alone."""
+        if self._exchange:
+            self._exchange.broadcast(list(self._weights.values()))
+            self._exchange.share_states()
+            self.changes += 1
 
     def forward_backward(self, inputs: Mapping[str, Any]) -> None:
         self.changes += 1
@@ -109,10 +124,21 @@ class TorchStepper(Stepper):
         scale = self._scale.scale if self._scale else None
         values = self._weights | self._states | given
         outputs, changes = self._run(values, device=self.device, scale=scale)
+        self._passes += 1
+        if self._exchange:
+            self._exchange.begin(is_last=self._passes == self._accumulate)
+        outputs, more = self._backward(outputs, given)
+        self._advance([*changes, *more])
+        self._outputs = [output.detach() for output in outputs]
+
+    def _backward(
+        self, outputs: list[Tensor], given: Mapping[str, Tensor]
+    ) -> tuple[list[Tensor], list[Change]]:
+        """Make the gradients of the program's outputs; return those of the symbol, and changes of
+        states beside the program's."""
         own = self._losses(outputs)
         torch.autograd.backward(own, [torch.ones_like(loss) for loss in own])
-        self._advance(changes)
-        self._outputs = [output.detach() for output in outputs]
+        return outputs, []
 
     def _losses(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Return the outputs that make gradients of their own."""
@@ -134,20 +160,32 @@ class TorchStepper(Stepper):
             torch._foreach_mul_(states, share)
             torch._foreach_add_(states, values, alpha=1 - share)
 
+    def collect(self) -> None:
+        if self._exchange:
+            self._exchange.finish()
+
     def update(self, lr: float) -> None:
         self.changes += 1
+        self._passes = 0
         gradients = {
             name: torch.zeros_like(weight) if weight.grad is None else weight.grad
             for name, weight in self._weights.items()
         }
         scale, is_finite = self.loss_scale or 1.0, True
         if self._scale:
-            is_finite = first_bad(gradients) is None
+            is_finite = self._is_finite(gradients)
             self._scale.take(is_finite)
         if is_finite:
-            self._optimizer.update(gradients, lr, scale)
+            self._apply(gradients, lr, scale)
         for weight in self._weights.values():
             weight.grad = None
+
+    def _is_finite(self, gradients: Mapping[str, Tensor]) -> bool:
+        return first_bad(gradients) is None
+
+    def _apply(self, gradients: Mapping[str, Tensor], lr: float, scale: float) -> None:
+        """Make the step."""
+        self._optimizer.update(gradients, lr, self._optimizer.clip_factor(gradients, scale), scale)
 
     @property
     def loss_scale(self) -> float | None:
@@ -168,22 +206,34 @@ class TorchStepper(Stepper):
 
     @torch.no_grad()
     def rewind(self) -> None:
+        own = self._weights | self._states
         for name, tensor in self._remembered.items():
-            self.tensors()[name].copy_(tensor)
+            own[name].copy_(tensor)
         self.changes += 1
 
     def params(self) -> tuple[Params, Params]:
-        return _arrays(self._weights), _arrays(self._states)
+        return _arrays(self._weights), _arrays(self._mean_states())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return parameters and statistics themselves, to be read before the next step."""
-        return self._weights | self._states
+        """Return parameters and statistics as a checkpoint of the last step has them, to be read
+        before the next one."""
+        return self._weights | self._mean_states()
+
+    def _mean_states(self) -> dict[str, Tensor]:
+        if not self._exchange:
+            return self._states
+        return self._exchange.states_of(self._exchange.table.mean(dim=0))
 
     def state(self) -> Params:
         state = _arrays(self._optimizer.states)
         if self._scale:
             state[LOSS_SCALE] = self._scale.state()
-        return state | {f"aux0:{name}": array for name, array in _arrays(self._states).items()}
+        of_all = [self._states]
+        if self._exchange:
+            of_all = [self._exchange.states_of(row) for row in self._exchange.table]
+        for number, states in enumerate(of_all):
+            state |= {f"aux{number}:{name}": array for name, array in _arrays(states).items()}
+        return state
 
     def restore(self, state: Params) -> None:
         self.changes += 1
@@ -195,12 +245,20 @@ class TorchStepper(Stepper):
             self._scale.restore(state.pop(LOSS_SCALE))
         statistics = {key: state.pop(key) for key in list(state) if key.startswith("aux")}
         self._optimizer.set_states(state)
-        own = {f"aux0:{name}": tensor for name, tensor in self._states.items()}
-        if own.keys() != statistics.keys():
-            differing = ", ".join(sorted(own.keys() ^ statistics.keys())[:3])
+        self._take_statistics(statistics)
+
+    def _take_statistics(self, given: Params) -> None:
+        """Take this process's own; the mean that it began with stays where another number of them
+        was at work."""
+        mine, count = (self._exchange.rank, self._exchange.count) if self._exchange else (0, 1)
+        whose = {key.partition(":")[0] for key in given} or {"aux0"}
+        own = {f"{who}:{name}" for who in whose for name in self._states}
+        if own != given.keys():
+            differing = ", ".join(sorted(own ^ given.keys())[:3])
             raise ValueError(f"the last state differs in the statistics {differing}")
-        for name, array in statistics.items():
-            own[name].copy_(torch.as_tensor(array))
+        if len(whose) == count:
+            for name, tensor in self._states.items():
+                tensor.copy_(torch.as_tensor(given[f"aux{mine}:{name}"]))
 
 
 def refuse_unfed(read: Sequence[str], fed: set[str], source: str) -> None:

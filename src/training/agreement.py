@@ -11,12 +11,16 @@ import secrets
 import time
 
 from .. import __version__
+from ..config import flag_of
+from ..limits import shown
 from .machines import EXACT, Machines, Word
 from .plan import Plan
 from .resume import FREE_TO_CHANGE, as_record
+from .validation import find_targets
 
 SHARE = "the folder is not shared; put it on a disk that all machines see under this name"
 SEEN_WITHIN = 30.0  # seconds until a file of one machine must be seen by all
+VERIFIED = frozenset({"verbose", "target"})
 ENDS = frozenset({"max_steps", "end_epoch"})  # free to change from run to run, but for all alike
 
 
@@ -25,8 +29,14 @@ def agree(machines: Machines, plan: Plan, step: int) -> None:
     from, or if they do not share the folder of --prefix."""
     if machines.count == 1:
         return
+    refuse_differing(machines.exchange(json.dumps(said(plan))))
     with mark(machines, plan.config.prefix) as number:
-        facts = [number, digest(plan.fingerprints), options_digest(plan), step % EXACT]
+        facts = [
+            number,
+            digest([*plan.fingerprints, plan.teacher_fingerprint]),
+            options_digest(plan),
+            step % EXACT,
+        ]
         _, told = machines.tell(Word.GO, facts)
         marks, data, options, steps = told.T.tolist()
         for rank in range(machines.count):
@@ -38,8 +48,8 @@ def agree(machines: Machines, plan: Plan, step: int) -> None:
             if data[rank] != data[0]:
                 raise ValueError(
                     f"--data-dir {plan.config.data_dir}: machine {rank} reads another dataset than "
-                    "machine 0 (train.idx, property or the size of train.rec differ); give all "
-                    "machines the same files"
+                    "machine 0, or vectors of another --teacher (train.idx, property or the size "
+                    "of train.rec differ, or the vectors); give all machines the same files"
                 )
             if options[rank] != options[0]:
                 raise ValueError(
@@ -49,6 +59,42 @@ def agree(machines: Machines, plan: Plan, step: int) -> None:
                 )
         refuse_unshared(machines, plan.config.prefix, marks[0])
         machines.tell(Word.GO)
+
+
+def said(plan: Plan) -> dict[str, str]:
+    """Return what must be the same everywhere, by names that a user knows, where machines can tell
+    more than numbers."""
+    config = plan.config
+    options = {
+        flag_of(name): json.dumps(value)
+        for name, value in as_record(config).items()
+        if name not in FREE_TO_CHANGE - ENDS - VERIFIED
+    }
+    pair_sets = find_targets(config.data_dir.split(","), config.target)
+    more = {
+        "data (train.idx, property and the size of train.rec)": plan.fingerprints,
+        "pair sets and their images": {n: len(one.images) for n, one in pair_sets.items()},
+        "versions": plan.engine.versions() | {"arcface_mxnet": __version__},
+        "kind of device": str(plan.ctx[0]).partition(":")[0],
+    }
+    return options | {name: json.dumps(value, sort_keys=True) for name, value in more.items()}
+
+
+def refuse_differing(texts: list[str]) -> None:
+    """Raise ValueError unless what the machines said() is the same, naming what is not."""
+    told = [json.loads(text) for text in texts]
+    faults = [
+        f"  {name}: {shown(one.get(name))} on process {rank}, {shown(told[0].get(name))} on "
+        "process 0"
+        for rank, one in enumerate(told)
+        for name in {**told[0], **one}
+        if one.get(name) != told[0].get(name)
+    ]
+    if faults:
+        raise ValueError(
+            "the processes of this job are not about to make the same run; start all with the same "
+            "command, files and versions:\n" + "\n".join(faults)
+        )
 
 
 @contextmanager

@@ -38,6 +38,14 @@ def announce(
     )
     if plan.loss.batch_plan == "triplets":
         logger.info("mining: bags are embedded in %s (--triplet-dtype)", config.triplet_dtype)
+    if plan.teacher:
+        logger.info(
+            "teacher: %s, vectors of %d, %s distance, weight %g",
+            plan.teacher.text,
+            plan.teacher.size,
+            config.teacher_loss,
+            config.teacher_weight,
+        )
     per_step = f"{config.per_batch_size} images x {len(plan.ctx)} device(s)"
     if config.accumulate > 1:
         per_step += f" x {config.accumulate} accumulated"
@@ -70,6 +78,7 @@ def run_facts(plan: Plan) -> dict[str, Any]:
             }
             for dataset, count in zip(plan.datasets, plan.num_identities, strict=True)
         ],
+        "teacher": plan.teacher_fingerprint,
         "engine": plan.engine.name,
         "versions": plan.engine.versions(),
         "devices": [str(context) for context in plan.ctx],

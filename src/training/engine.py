@@ -35,6 +35,7 @@ class Engine(ABC):
     """One of the two.  devices: that train, as plan.ctx has them."""
 
     name: ClassVar[str]
+    is_elastic: ClassVar[bool] = False  # whether another number of devices may go on with a run
     devices: list[Any]
 
     @abstractmethod
@@ -44,6 +45,10 @@ class Engine(ABC):
     @abstractmethod
     def versions(self) -> dict[str, str]:
         """Return the packages that compute, with their versions, for run.json."""
+
+    @abstractmethod
+    def teacher_gpu(self) -> int:
+        """Return the number of the GPU that embeds for --teacher, -1 for the CPU."""
 
     @abstractmethod
     def mining_dtype(self) -> str:
@@ -85,19 +90,25 @@ def has_torch() -> bool:
     return find_spec("torch") is not None
 
 
-def open_engine(config: TrainConfig, ctx: Sequence[Any] | None = None) -> Engine:
+def open_engine(
+    config: TrainConfig, ctx: Sequence[Any] | None = None, local_rank: int | None = None
+) -> Engine:
     """Return the engine of --engine on the devices that the options name, or on ctx.
 
-    ctx: MXNet's contexts, which only its own engine takes.  Raises ValueError for an engine that is
-    not installed, or that cannot do what the options ask for, and for devices that are not there.
+    ctx: MXNet's contexts, which only its own engine takes.  local_rank: which of the processes that
+    share the named devices this one is, None where it has them all.  Raises ValueError for an
+    engine that is not installed, or that cannot do what the options ask for, and for devices that
+    are not there.
     """
-    name, reason = (config.engine, "") if config.engine != "auto" else _chosen(config, ctx)
+    name, reason = chosen_engine(config, ctx)
     faults = []
     if name == "mxnet":
         if config.dtype == "bfloat16":
             faults.append("--dtype bfloat16: MXNet computes none; give --engine torch")
         if config.compile:
             faults.append("--compile 1: MXNet compiles nothing; give --engine torch")
+        if config.classifier != "dense":
+            faults.append(f"--classifier {config.classifier}: is of --engine torch")
         if config.train_symbol:
             faults.append("--train-symbol: MXNet builds the symbol itself; give --engine torch")
     elif not has_torch():
@@ -112,16 +123,20 @@ def open_engine(config: TrainConfig, ctx: Sequence[Any] | None = None) -> Engine
         return MxnetEngine(config, ctx, reason)
     from .on_torch import TorchEngine
 
-    return TorchEngine(config, reason)
+    return TorchEngine(config, reason, local_rank)
+
+
+def chosen_engine(config: TrainConfig, ctx: Sequence[Any] | None) -> tuple[str, str]:
+    """Return the name of the engine, and why if auto takes another than MXNet."""
+    return (config.engine, "") if config.engine != "auto" else _chosen(config, ctx)
 
 
 def _chosen(config: TrainConfig, ctx: Sequence[Any] | None) -> tuple[str, str]:
-    """Return the name of what auto takes, and why if that is not MXNet."""
     if ctx:
         return "mxnet", ""
     if not has_mxnet():
         return ("torch", "MXNet is not installed") if has_torch() else ("mxnet", "")
-    if config.dtype == "bfloat16" or config.train_symbol:
+    if config.dtype == "bfloat16" or config.train_symbol or config.classifier != "dense":
         return "torch", "MXNet does not do that"
     if has_torch():
         capabilities = dict(enumerate(compute_capabilities()))

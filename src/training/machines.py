@@ -1,5 +1,7 @@
 """The machines of a job, which MXNet's parameter servers join; or this machine alone.
 
+The processes that torchrun started (world.py) have the same interface.
+
 All machines make the same rounds: in each, every one tells the others how it stands, and waits
 until all have.  One that fails takes part in the next round before it leaves, so that nobody
 waits for it in a sum of gradients, and all end in order.
@@ -13,11 +15,15 @@ import ctypes
 from enum import IntEnum
 import logging
 import os
+from typing import Any
 
 import numpy as np
 
+from ..config import TrainConfig
 from ..lazy_mxnet import mx
+from . import torchrun
 from .divergence import DivergedError
+from .engine import chosen_engine
 from .watch import JOINING, LEAVING, TOGETHER, Watch, beat, find_silent_scheduler
 
 # What MXNet's parameter server needs in the environment of every process.
@@ -41,13 +47,15 @@ class Word(IntEnum):
 
 
 class OtherMachineError(ValueError):
-    """Another machine failed.  diverged: its network is no longer made of numbers."""
+    """Another machine failed.  diverged: its network is no longer made of numbers.  what: who
+    failed and why, where that is known."""
 
-    def __init__(self, machine: int, diverged: bool):
-        super().__init__(
+    def __init__(self, machine: int, diverged: bool, what: str = ""):
+        what = what or (
             f"machine {machine} of this job {'diverged' if diverged else 'failed'}, and its own "
-            "messages say why; this one ends too. Start all again with --resume"
+            "messages say why"
         )
+        super().__init__(f"{what}; this one ends too. Start all again with --resume")
         self.diverged = diverged
 
 
@@ -81,9 +89,13 @@ class Machines:
 
     rank: which of them this is; 0 validates, saves and logs.  kvstore: sums gradients over
     machines and their devices, None for one machine alone.  in_order: no round is half made.
+    local_rank: which of the processes that torchrun started on this computer, None without it.
+    validates_together: whether gather() reaches all.
     """
 
     rank, count = 0, 1
+    local_rank: int | None = None
+    validates_together = False
     in_order = True
     kvstore: mx.kvstore.KVStore | None = None
 
@@ -94,6 +106,17 @@ class Machines:
         leaves and this one was to stay.
         """
         return [word], padded(facts)[None]
+
+    def exchange(self, text: str) -> list[str]:
+        """Return the texts of all machines, in the order of their ranks."""
+        return [text]
+
+    def gather(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Return the rows (n, ...) of all machines, each of its own number, by rank."""
+        return [rows]
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the others that this one leaves."""
 
     def close(self) -> None:
         """Leave the job."""
@@ -131,6 +154,10 @@ class Job(Machines):
             raise OtherMachineError(machine, words[machine] is Word.DIVERGED)
         return words, found[:, 1:]
 
+    def fail(self, error: BaseException) -> None:
+        if self.in_order:
+            self.tell(Word.DIVERGED if isinstance(error, DivergedError) else Word.FAILED)
+
     def close(self) -> None:
         """Leave together with the others; alone, and soon missed by them, where a round failed."""
         from mxnet.base import _LIB, KVStoreHandle, check_call
@@ -146,22 +173,41 @@ class Job(Machines):
 
 
 @contextmanager
-def joined(kind: str) -> Iterator[Machines]:
-    """Yield the machines of this --kvstore; all leave together when the block ends, and none
-    stays when it fails on one of them."""
-    count_machines(kind)
-    if not kind.startswith("dist"):
-        yield Machines()
-        return
-    machines = Job(kind)
+def joined(config: TrainConfig, ctx: Sequence[Any] | None = None) -> Iterator[Machines]:
+    """Yield the machines of a job, or this one alone; all leave together when the block ends, and
+    none stays when it fails on one of them.
+
+    ctx: MXNet's contexts.  Raises ValueError if the environment is not that of the job that the
+    options ask for.
+    """
+    count_machines(config.kvstore)
+    machines = _machines(config, ctx)
     try:
         yield machines
         machines.tell(Word.GO)  # wait for the one that saves
     except OtherMachineError:
         raise  # all know
     except BaseException as error:
-        if machines.in_order:
-            machines.tell(Word.DIVERGED if isinstance(error, DivergedError) else Word.FAILED)
+        machines.fail(error)
         raise
     finally:
         machines.close()
+
+
+def _machines(config: TrainConfig, ctx: Sequence[Any] | None) -> Machines:
+    place = torchrun.place()
+    if config.kvstore.startswith("dist"):
+        return Job(config.kvstore)
+    if place and place.count > 1:
+        if chosen_engine(config, ctx)[0] != "torch":
+            raise ValueError(
+                f"torchrun started {place.count} processes, and MXNet trains in one: give --engine "
+                "torch, or start several machines as docs/distributed.md shows"
+            )
+        from .world import World
+
+        return World(place)
+    machines = Machines()
+    if place:
+        machines.local_rank = place.local_rank
+    return machines

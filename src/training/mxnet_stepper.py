@@ -96,6 +96,9 @@ class MxnetStepper(Stepper):
         for executor in self._executors:
             executor.backward()
 
+    def collect(self) -> None:
+        """The kvstore sums in update()."""
+
     def update(self, lr: float) -> None:
         """Apply the gradients of the last `accumulate` batches together.
 

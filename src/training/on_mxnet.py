@@ -41,6 +41,9 @@ class MxnetEngine(Engine):
     def versions(self) -> dict[str, str]:
         return {"mxnet": mx.__version__}
 
+    def teacher_gpu(self) -> int:
+        return device_numbers(self.devices)[0]
+
     def mining_dtype(self) -> str:
         return fastest_dtype(device_numbers(self.devices)[0])
 

@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from ..checkpoints.last_state import has_last
-from ..config import TrainConfig
+from ..config import ClassifierConfig, TrainConfig
 from ..data.dataset import FaceDataset
 from ..devices import gpus
 from ..lazy_mxnet import mx
@@ -20,9 +20,10 @@ from .few_images import refuse_few_images
 from .frozen import frozen_statistics
 from .half import half_precision
 from .imprint import CLASSIFIER
-from .machines import count_machines
+from .machines import Machines, count_machines
 from .schedule import drops_at_milestones, milestones
 from .stored_symbol import StoredSymbol, read_training_symbol, takes_stored_symbol
+from .teacher import Teacher, check_teacher, open_teacher, taught
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Plan:
     network: Network | None  # None where its symbol was read
     loss: Loss
     symbol: mx.sym.Symbol | StoredSymbol  # as MXNet computes it
-    published: mx.sym.Symbol | StoredSymbol  # as it is saved: always float32
+    published: mx.sym.Symbol | StoredSymbol  # the same, always float32
     shapes: dict[str, tuple[int, ...]]  # of every input, for one device
     drops: tuple[int, ...]
     num_workers: int  # machines that train together
     fingerprints: list[str]  # of the datasets
     num_identities: list[int]  # of the datasets: those that have images
+    images_of_a_step: int  # in the options that count steps; as a rule images_per_step
+    teacher: Teacher | None = None
 
     @property
     def ctx(self) -> list[Any]:
@@ -53,6 +56,11 @@ class Plan:
         return self.datasets[0].image_shape
 
     @property
+    def teacher_fingerprint(self) -> str:
+        """Of the vectors that are learned from, "" where there are none."""
+        return self.teacher.fingerprint if self.teacher else ""
+
+    @property
     def images_per_batch(self) -> int:
         """Images of one pass over the devices of this machine."""
         return self.config.per_batch_size * len(self.ctx)
@@ -63,12 +71,14 @@ class Plan:
         return self.images_per_batch * self.config.accumulate * self.num_workers
 
 
-def make_plan(config: TrainConfig, ctx: Sequence[Any] | None = None) -> Plan:
+def make_plan(
+    config: TrainConfig, ctx: Sequence[Any] | None = None, machines: Machines | None = None
+) -> Plan:
     """Return the plan of a run.  Raises ValueError or FileNotFoundError for what is wrong.
 
-    ctx: MXNet's contexts in place of the devices that the options name.
+    ctx: MXNet's contexts in place of the devices that the options name.  machines: of the job.
     """
-    engine = open_engine(config, ctx)
+    engine = open_engine(config, ctx, machines.local_rank if machines else None)
     is_stored = takes_stored_symbol(config)
     network = None if is_stored else find_network(config.network)
     if not config.data_dir:
@@ -81,8 +91,10 @@ def make_plan(config: TrainConfig, ctx: Sequence[Any] | None = None) -> Plan:
         FaceDataset(folder, image_size=config.image_size, images_filter=config.images_filter)
         for folder in config.data_dir.split(",")
     ]
-    num_identities = [count_identities(dataset, config.images_filter) for dataset in datasets]
     loss = build_loss(config.loss_type, config, datasets[0].num_classes)
+    check_teacher(config, loss)
+    least = 2 if loss.needs_identities else 1
+    num_identities = [count_identities(one, config.images_filter, least) for one in datasets]
     if loss.batch_plan == "triplets" and config.triplet_dtype == "auto":
         # Recorded as what it is, so that no run goes on in another precision unnoticed.
         config = replace(config, triplet_dtype=engine.mining_dtype())
@@ -92,8 +104,11 @@ def make_plan(config: TrainConfig, ctx: Sequence[Any] | None = None) -> Plan:
             "their identities have no common numbering; merge them or name one"
         )
     check_pretrained_options(config)
+    check_classifier_options(config)
     if config.dtype == "float16":
         refuse_half_on_a_cpu(engine.devices)
+    teacher = open_teacher(config, datasets, engine.teacher_gpu())
+    loss = taught(loss, teacher, config)
     if embedding is None:
         published = symbol = read_training_symbol(config, loss)
     else:
@@ -102,18 +117,30 @@ def make_plan(config: TrainConfig, ctx: Sequence[Any] | None = None) -> Plan:
     batch = config.per_batch_size
     shapes = {"data": (batch, 3, *datasets[0].image_shape), "softmax_label": (batch,)}
     shapes |= {name: (batch,) for name, _ in loss.step_inputs(1)}
-    num_workers = count_machines(config.kvstore)
+    shapes |= {name: (batch, *shape) for name, shape in loss.image_inputs().items()}
+    num_workers = machines.count if machines else count_machines(config.kvstore)
     images = batch * len(engine.devices) * config.accumulate * num_workers
-    drops = ()
-    if drops_at_milestones(config):
-        drops = milestones(config.lr_steps, loss.base_milestones, images, loss.delay)
+    drops = learning_rate_drops(config, loss, images)
     fingerprints = [dataset.fingerprint() for dataset in datasets]
     plan = Plan(
         config, engine, datasets, network, loss, symbol, published, shapes, drops,
-        num_workers, fingerprints, num_identities,
+        num_workers, fingerprints, num_identities, images, teacher,
     )  # fmt: skip
     engine.check(plan)
     return plan
+
+
+def learning_rate_drops(config: TrainConfig, loss: Loss, images: int) -> tuple[int, ...]:
+    """Return the steps, of so many images, after which the rate falls."""
+    if not drops_at_milestones(config):
+        return ()
+    return milestones(config.lr_steps, loss.base_milestones, images, loss.delay)
+
+
+def counted_by(plan: Plan, images: int) -> Plan:
+    """Return the plan whose options count steps of so many images."""
+    drops = learning_rate_drops(plan.config, plan.loss, images)
+    return replace(plan, drops=drops, images_of_a_step=images)
 
 
 def as_computed(
@@ -127,10 +154,10 @@ def as_computed(
     return loss.symbol(embedding, mx.sym.Variable("softmax_label"))
 
 
-def count_identities(dataset: FaceDataset, images_filter: int) -> int:
-    """Return how many identities have images.  Raises ValueError if there are not two."""
+def count_identities(dataset: FaceDataset, images_filter: int, least: int = 2) -> int:
+    """Return how many identities have images.  Raises ValueError for fewer than 1 or 2."""
     count = dataset.count_identities()
-    if count < 2:
+    if count < least:
         left = f" after --images-filter {images_filter}" if images_filter else ""
         raise ValueError(
             f"--data-dir {dataset.folder}: images of {count} identity{left}, though property says "
@@ -161,6 +188,25 @@ def check_pretrained_options(config: TrainConfig) -> None:
         faults.append("--new-head 1 --freeze-bn 1: a head that is drawn has no statistics to keep")
     if config.new_head and config.fc7_init == "imprint":
         faults.append("--new-head 1 --fc7-init imprint: a head that is drawn knows no one")
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def check_classifier_options(config: TrainConfig) -> None:
+    """Raise ValueError for options that the chosen classifier would ignore."""
+    faults, default = [], ClassifierConfig
+    if config.classifier != "partial":
+        given = (config.sample_rate, config.classifier_memory)
+        if given != (default.sample_rate, default.classifier_memory):
+            faults.append(
+                "--sample-rate and --classifier-memory serve --classifier partial alone, not "
+                f"{config.classifier}: others compute all rows in every step"
+            )
+    if config.classifier == "dense" and config.classifier_save != default.classifier_save:
+        faults.append(
+            f"--classifier-save {config.classifier_save}: a dense classifier is saved as "
+            "published anyway; leave it out"
+        )
     if faults:
         raise ValueError("\n".join(faults))
 

@@ -15,15 +15,13 @@ import logging
 from ..checkpoints.embedding_part import embedding_symbol
 from ..checkpoints.graph import parse_graph
 from ..checkpoints.load import Params, load_checkpoint
+from ..checkpoints.network import TRAINING_PREFIXES
 from ..checkpoints.pixels import pixel_scaling, raw_pixel_layer
 from ..lazy_mxnet import mx
 from ..networks.heads import head_parameters
 from ..networks.published import renamed_parameters
 
 logger = logging.getLogger(__name__)
-
-# A classifier's parameters, also in a file whose symbol no longer has one.
-CLASSIFIER_PREFIX = "fc7"
 
 
 def take_pretrained(
@@ -56,7 +54,7 @@ def take_pretrained(
             name
             for name in given
             if name in left_over - of_another_classifier - head
-            and not name.startswith(CLASSIFIER_PREFIX)
+            and not name.startswith(TRAINING_PREFIXES)
         ],
         unlike=[
             _unlike(name, given, here)

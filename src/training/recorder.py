@@ -1,6 +1,7 @@
 """What a run shows and leaves: progress lines, metrics, verifications, checkpoints.
 
-Only rank 0 has a Recorder; the other machines have a NoRecorder, and the loop does not know which.
+Only rank 0 has a Recorder; the other machines have a NoRecorder, or one that helps to verify, and
+the loop does not know which.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import logging
 
 from ..checkpoints.last_state import save_last
 from ..checkpoints.load import save_checkpoint, save_symbol
+from ..checkpoints.names import LAST
+from ..checkpoints.shards import StoredClassifier, keep_shards, remove_others
+from ..errors import reason_of
 from ..lazy_mxnet import mxnet_errors
 from .announce import announce, run_facts
 from .divergence import DivergedError, refuse_divergence
@@ -20,6 +24,8 @@ from .memory import MemoryEstimate
 from .progress import Progress
 from .run import Run
 from .runlog import RunLog
+from .stepper import Params
+from .untaught import untaught, without_map
 from .validation import TargetResult, find_targets, number_to_save, validate
 
 logger = logging.getLogger(__name__)
@@ -27,19 +33,27 @@ logger = logging.getLogger(__name__)
 
 def open_recorder(run: Run, memory: MemoryEstimate) -> NoRecorder:
     """Return the recorder of this machine; on rank 0 the run is announced and its files begin."""
-    return NoRecorder() if run.machines.rank else Recorder(run, memory)
+    if not run.machines.rank:
+        return Recorder(run, memory)
+    return Helper(run) if run.machines.validates_together else NoRecorder(run)
 
 
 class NoRecorder:
-    """Records nothing."""
+    """Records nothing but this process's rows of a classifier that is shared out."""
 
     results: tuple[TargetResult, ...] = ()  # of the last verification, in the order of targets
 
+    def __init__(self, run: Run):
+        self._run = run
+
     def after_step(self, lr: float) -> None:
         """Take notice of the step that was made at this learning rate."""
+        if is_verified(self._run, self._run.position.step):
+            self._run.save_shard()
 
     def stopped(self) -> None:
         """Keep what there is: the run ends early."""
+        self._run.save_shard()
 
     @contextmanager
     def rescuing(self) -> Iterator[None]:
@@ -50,17 +64,50 @@ class NoRecorder:
         """End all files."""
 
 
+def is_verified(run: Run, step: int) -> bool:
+    """Return whether the network is verified, and saved, after a step."""
+    return step % run.plan.config.verbose == 0 or step == run.last_step
+
+
+class Verifier:
+    """Verifies the network of a run as it would be saved now, together with the other processes."""
+
+    def __init__(self, run: Run):
+        self._run, config = run, run.plan.config
+        self._embedder = run.plan.engine.embedder(run.plan, run.stepper)
+        self._pair_sets = find_targets(config.data_dir.split(","), config.target)
+
+    def results(self) -> tuple[TargetResult, ...]:
+        """Return those of all targets, in their order."""
+        shape, machines = self._run.plan.image_shape, self._run.machines
+        return tuple(validate(self._embedder, self._pair_sets, shape, machines))
+
+
+class Helper(NoRecorder):
+    """Embeds its part of the pair sets beside that."""
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self._verifier = Verifier(run)
+
+    def after_step(self, lr: float) -> None:
+        super().after_step(lr)
+        if is_verified(self._run, self._run.position.step):
+            self.results = self._verifier.results()
+
+
 class Recorder(NoRecorder):
     """Records a run."""
 
     def __init__(self, run: Run, memory: MemoryEstimate):
-        self._run, self._config = run, run.plan.config
+        super().__init__(run)
+        self._config = run.plan.config
         config, source, step = self._config, run.source, run.position.step
-        self._embedder = run.plan.engine.embedder(run.plan, run.stepper)
-        self._pair_sets = find_targets(config.data_dir.split(","), config.target)
+        self._verifier = Verifier(run)
         self._progress = Progress(run.plan.images_per_step, run.last_step)
         announce(run.plan, memory, source.batches_per_epoch, run.last_step, step)
-        save_symbol(config.prefix, run.plan.published)
+        self._saved = untaught(run.plan.published)
+        save_symbol(config.prefix, self._saved)
         self._log = RunLog(config, run_facts(run.plan), step)
         self._log.bad_records(source.bad_records.facts())
         self._saved_step = step
@@ -70,7 +117,8 @@ class Recorder(NoRecorder):
         step = self._run.position.step
         if step % self._config.frequent == 0 or step == self._run.last_step:
             self._tell_progress(step, lr)
-        if step % self._config.verbose == 0 or step == self._run.last_step:
+        if is_verified(self._run, step):
+            self._run.save_shard()
             self._verify_and_save(step)
             self._save_last()
             self._progress.start(step, self._run.source.wait_seconds)
@@ -78,6 +126,7 @@ class Recorder(NoRecorder):
     def stopped(self) -> None:
         step = self._run.position.step
         refuse_divergence(self._run.stepper.first_bad_parameter(), step, self._config)
+        self._run.save_shard()
         self._save_last()
 
     @contextmanager
@@ -96,6 +145,7 @@ class Recorder(NoRecorder):
 
     def _save_last(self) -> None:
         save_last(self._config.prefix, self._run.last_state())
+        remove_others(self._config.prefix, self._run.stepper.ranges(self._run.position.step))
         self._saved_step = self._run.position.step
         self._log.bad_records(self._run.source.bad_records.facts())
 
@@ -109,11 +159,14 @@ class Recorder(NoRecorder):
                 logger.error("step %d was cut off half made and cannot be taken back", step + 1)
             elif bad := run.stepper.first_bad_parameter():
                 logger.error("%r is NaN or infinite: what was saved stays", bad)
+            elif run.stepper.ranges(step) and run.machines.count > 1:
+                logger.error("the classifier's rows are on other processes: what was saved stays")
             else:
+                run.save_shard()
                 self._save_last()
                 logger.info("saved the last whole step, %d; go on with --resume", step)
         except (OSError, ValueError, *mxnet_errors()) as error:
-            logger.error("step %d could not be saved: %s", step, error)
+            logger.error("step %d could not be saved: %s", step, reason_of(error))
 
     def close(self) -> None:
         self._log.close()
@@ -129,10 +182,24 @@ class Recorder(NoRecorder):
         line = self._progress.line(step, run.source.wait_seconds)
         logger.info("step %d, epoch %d: %s, lr %g, %s", step, run.source.epoch, shown, lr, line)
 
+    def _published(self, number: int) -> tuple[Params, Params]:
+        """Return the parameters of a numbered checkpoint; of a classifier that is shared out the
+        files of this step stay beside it, or all of it is in them."""
+        arg_params, aux_params = self._run.stepper.params()
+        ranges = self._run.stepper.ranges(self._run.position.step)
+        if not ranges:
+            return arg_params, aux_params
+        prefix = self._config.prefix
+        if self._config.classifier_save == "shards":
+            keep_shards(prefix, number, ranges)
+            return arg_params, aux_params
+        stored = StoredClassifier(prefix, LAST, ranges, has_states=False)
+        return arg_params | {name: stored.whole(name) for name in stored.names}, aux_params
+
     def _verify_and_save(self, step: int) -> None:
         run, config, position = self._run, self._config, self._run.position
         refuse_divergence(run.stepper.first_bad_parameter(), step, config)
-        self.results = tuple(validate(self._embedder, self._pair_sets, run.plan.image_shape))
+        self.results = self._verifier.results()
         position.verifications += 1
         is_good = position.best.take(self.results)
         for result in self.results:
@@ -141,8 +208,8 @@ class Recorder(NoRecorder):
             print_result(step, result)
         number = number_to_save(config.ckpt, is_good, position.verifications)
         if number is not None:
-            parameters = run.stepper.params()
-            path = save_checkpoint(config.prefix, number, run.plan.published, *parameters)
+            parameters = without_map(*self._published(number))
+            path = save_checkpoint(config.prefix, number, self._saved, *parameters)
             logger.info("[%d]saved %s", step, path)
         if self.results:
             logger.info("[%d]Accuracy-Highest: %1.5f", step, position.best.accuracy)

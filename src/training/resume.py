@@ -19,17 +19,27 @@ from .validation import Best
 FREE_TO_CHANGE = frozenset(
     {"max_steps", "end_epoch", "verbose", "frequent", "ckpt", "target", "num_threads"}
     | {"resume", "tensorboard", "gpus", "pretrained", "new_head", "prefix", "data_dir"}
-    | {"memory_limit", "max_bad", "engine", "compile", "train_symbol", "plan_only"}
+    | {"memory_limit", "max_bad", "teacher", "engine", "compile", "train_symbol", "plan_only"}
+    | {"classifier_memory", "classifier_save"}
 )
+# What may change besides where another number of processes goes on.
+OF_A_BATCH = frozenset({"per_batch_size", "accumulate"})
+
+
+SAME_RESULTS = frozenset({"dense", "sharded"})
 
 
 @dataclass
 class Position:
-    """How far a run has come: steps and verifications done, and the best scores."""
+    """How far a run has come: steps and verifications done, the best scores, and images seen.
+
+    Steps are updates, of whatever number of images; the schedule goes by the images.
+    """
 
     step: int = 0
     verifications: int = 0
     best: Best = field(default_factory=Best)
+    images: int = 0
 
     def record(self) -> dict[str, Any]:
         """Return the position as JSON takes it."""
@@ -42,15 +52,43 @@ class Position:
         same = last.record["config"]["target"] == list(config.target)
         best = record["best"]
         best = Best(best["accuracy"], best["total"]) if same else Best()
-        return cls(record["step"], record["verifications"], best)
+        images = record.get("images", record["step"] * images_per_step(last.record))
+        return cls(record["step"], record["verifications"], best, images)
+
+
+def images_per_step(record: dict[str, Any]) -> int:
+    """Return how many images made a step of the run that left this record."""
+    machines = record.get("num_machines") or 1
+    return record["batches"]["images_per_batch"] * record["config"]["accumulate"] * machines
+
+
+def replicas(record: dict[str, Any]) -> int:
+    """Return how many devices of all machines together left this record."""
+    return record["num_devices"] * (record.get("num_machines") or 1)
+
+
+def images_of_a_step(earlier: LastState | None, now: int) -> int:
+    """Return how many images a step stands for in the options that count steps: as many as made one
+    when the run began.  now: as many as make one of this run."""
+    if not earlier:
+        return now
+    return earlier.record.get("images_of_a_step") or images_per_step(earlier.record)
 
 
 def earlier_run(
-    config: TrainConfig, num_devices: int, num_machines: int, fingerprints: list[str]
+    config: TrainConfig,
+    num_devices: int,
+    num_machines: int,
+    fingerprints: list[str],
+    teacher: str = "",
+    *,
+    is_elastic: bool = False,
 ) -> LastState | None:
     """Return the last state to go on from, None for a new run.
 
-    num_devices: of each machine.  fingerprints: of the datasets.  Raises ValueError if there is a
+    num_devices: of each machine.  fingerprints: of the datasets.  teacher: its fingerprint.
+    is_elastic: any number of machines may go on, and then with other batches.  Raises ValueError if
+    there is a
     run that --resume was not given for, or if the options, the data or the number of devices or
     machines would make it another run.
     """
@@ -68,18 +106,39 @@ def earlier_run(
     # An option younger than the last state was, in effect, at its default.
     was, now = as_record(TrainConfig()) | last.record["config"], as_record(config)
     fixed = {"max_steps", "end_epoch"} if needs_end(config) else set()
+    is_moved = is_elastic and replicas(last.record) != num_devices * num_machines
+    free = FREE_TO_CHANGE - fixed | (OF_A_BATCH if is_moved else frozenset())
+    # A classifier that is sharded computes what a dense one does.
+    if {was["classifier"], now["classifier"]} <= SAME_RESULTS:
+        free |= {"classifier"}
     changed = [
         f"  {_flag(name)}: was {before}, now {now.get(name)}"
         for name, before in was.items()
-        if name not in FREE_TO_CHANGE - fixed and now.get(name) != before
+        if name not in free and now.get(name) != before
     ]
+    if is_elastic:
+        return _unless(changed, last, fingerprints, teacher, config)
     if last.record["num_devices"] != num_devices:
         changed.append(f"  devices: were {last.record['num_devices']}, now {num_devices}")
     machines = last.record.get("num_machines", num_machines)  # older last states do not say
     if machines != num_machines:
         changed.append(f"  machines: were {machines}, now {num_machines}")
+    return _unless(changed, last, fingerprints, teacher, config)
+
+
+def _unless(
+    changed: list[str],
+    last: LastState,
+    fingerprints: list[str],
+    teacher: str,
+    config: TrainConfig,
+) -> LastState:
+    """Return the last state.  Raises ValueError for what has changed."""
     if last.record["data"] != fingerprints:
         changed.append(f"  data: was {last.record['data']}, now {fingerprints}")
+    taught_by = last.record.get("teacher", "")
+    if taught_by != teacher:
+        changed.append(f"  --teacher: was {taught_by or 'none'}, now {teacher or 'none'}")
     if changed:
         raise ValueError(
             "--resume continues the same run, but these options changed; give them as before, "
@@ -155,6 +214,9 @@ def _is_two_counts(value: Any) -> bool:
 KINDS: dict[str, Callable[[Any], bool]] = {
     "position.step": _is_count,
     "position.verifications": _is_count,
+    "position.images": _is_absent_or(_is_count),
+    "images_of_a_step": _is_absent_or(_is_count),
+    "config.accumulate": _is_count,
     "position.best.accuracy": _is_number,
     "position.best.total": _is_number,
     "batches.plan": _is_text,
@@ -168,6 +230,8 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "num_devices": _is_count,
     "num_machines": _is_absent_or(_is_count),
     "data": _is_list_of(_is_text),
+    "classifier": lambda value: value is None or isinstance(value, dict),
+    "teacher": _is_absent_or(_is_text),
 }
 
 

@@ -12,15 +12,17 @@ import numpy as np
 from ..batches.source import BatchSource
 from ..checkpoints.last_state import LastState
 from ..checkpoints.names import LAST, params_path
+from ..checkpoints.shards import with_classifier
 from ..config import TrainConfig
 from ..lazy_mxnet import mxnet_errors
 from ..losses.reports import Metrics
 from .agreement import agree
 from .machines import Machines
 from .plan import Plan
-from .resume import Position, as_record
+from .resume import Position, as_record, replicas
 from .schedule import make_schedule
 from .stepper import Stepper
+from .teacher import of_images
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +61,18 @@ class Run:
 
     def update(self, lr: float) -> None:
         """Make the step whose gradients there are."""
+        self.stepper.collect()
         self._is_updating = True
         self.stepper.update(lr)
         self.position.step += 1
+        self.position.images += self.plan.images_per_step
         self._began, self._is_updating = None, False
+
+    @property
+    def scheduled_step(self) -> int:
+        """The step, counted from 1, that is to be made next as the options count steps: that in
+        which its first image stands."""
+        return self.position.images // self.plan.images_of_a_step + 1
 
     def rewind(self) -> bool:
         """Go back to the last whole step, for last_state(); False if that cannot be."""
@@ -81,9 +91,17 @@ class Run:
             "config": as_record(self.plan.config),
             "num_devices": len(self.plan.ctx),
             "num_machines": self.machines.count,
+            "images_of_a_step": self.plan.images_of_a_step,
             "data": self.plan.fingerprints,
+            "teacher": self.plan.teacher_fingerprint,
         }
+        if ranges := self.stepper.ranges(self.position.step):
+            record["classifier"] = ranges._asdict()
         return LastState(*self.stepper.params(), self.stepper.state(), record)
+
+    def save_shard(self) -> None:
+        """Write this process's rows, if the classifier is shared out; all processes do."""
+        self.stepper.save_shard(self.plan.config.prefix, self.position.step)
 
     def _moving(self) -> dict[str, Any]:
         """Return what moves on within a step."""
@@ -94,8 +112,11 @@ class Run:
 
     def restore(self, earlier: LastState) -> None:
         """Take the place of an earlier run."""
-        self.stepper.restore(earlier.state)
-        self.source.restore(earlier.record["batches"])
+        self.stepper.restore_last(earlier, self.plan.config.prefix)
+        is_moved = replicas(earlier.record) != len(self.plan.ctx) * self.machines.count
+        before = earlier.record["batches"]["images_per_batch"]
+        before *= earlier.record.get("num_machines") or 1
+        self.source.restore(earlier.record["batches"], before if is_moved else None)
         sums = earlier.record["metric"]  # since its last progress line
         if len(sums) != len(self.metric.metrics):
             raise ValueError(
@@ -136,6 +157,8 @@ def _started(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:
     config = plan.config
     engine = plan.engine
     engine.seed(config.seed)
+    if earlier and config.classifier == "dense":
+        earlier = with_classifier(earlier, config.prefix)
     if earlier:
         parameters = earlier.arg_params, earlier.aux_params
     else:
@@ -151,11 +174,16 @@ def _started(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:
         to_device=engine.for_mining,
         worker=machines.rank,
         num_workers=machines.count,
+        of_images=of_images(plan),
     )
     try:
         position = Position.of(earlier, config) if earlier else Position()
-        last_step = final_step(config, source.batches_per_epoch)
-        schedule = make_schedule(config, plan.drops, last_step)
+        images = final_images(
+            config, source.batches_per_epoch, plan.images_per_step, plan.images_of_a_step
+        )
+        schedule = make_schedule(config, plan.drops, steps_of(images, plan.images_of_a_step))
+        left = steps_of(max(images - position.images, 0), plan.images_per_step)
+        last_step = position.step + left
         run = Run(
             plan, machines, stepper, source, plan.loss.metric(), position, last_step, schedule
         )
@@ -167,13 +195,22 @@ def _started(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:
     return run
 
 
-def final_step(config: TrainConfig, batches_per_epoch: int | None) -> float:
-    """Return the step at which the run ends: --max-steps or --end-epoch, whichever is first.
+def final_images(
+    config: TrainConfig, batches_per_epoch: int | None, images_per_step: int, images_of_a_step: int
+) -> float:
+    """Return after how many images the run ends: by --max-steps, of images_of_a_step, or by
+    --end-epoch, whichever is first.
 
     batches_per_epoch is None where an epoch has no fixed length; then --max-steps alone counts,
     and inf is returned where that is not given.
     """
-    ends = [config.max_steps] if config.max_steps else []
+    ends = [config.max_steps * images_of_a_step] if config.max_steps else []
     if batches_per_epoch:
-        ends.append(config.end_epoch * batches_per_epoch // config.accumulate)
-    return max(1, min(ends, default=math.inf))
+        steps = max(1, config.end_epoch * batches_per_epoch // config.accumulate)
+        ends.append(steps * images_per_step)
+    return min(ends, default=math.inf)
+
+
+def steps_of(images: float, images_per_step: int) -> float:
+    """Return how many steps show so many images, the last one perhaps more."""
+    return images if math.isinf(images) else -(-int(images) // images_per_step)

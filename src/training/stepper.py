@@ -11,6 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from ..checkpoints.last_state import LastState
+from ..checkpoints.shards import Ranges
+
 # Arrays by name, as the engine holds them; each has .asnumpy().
 Params = dict[str, Any]
 
@@ -33,6 +36,13 @@ class Stepper(ABC):
     @abstractmethod
     def forward_backward(self, inputs: Mapping[str, Any]) -> None:
         """Run one batch: inputs by name, (devices * per-device, ...); gradients add up."""
+
+    @abstractmethod
+    def collect(self) -> None:
+        """Wait for what other processes add to the gradients; nothing else has changed then.
+
+        Raises OtherMachineError if one of them is lost.
+        """
 
     @abstractmethod
     def update(self, lr: float) -> None:
@@ -74,6 +84,23 @@ class Stepper(ABC):
     def state(self) -> Params:
         """Return what a resumed run needs besides params(), by name, in CPU memory."""
 
+    def ranges(self, step: int) -> Ranges | None:
+        """Return what the files of a classifier that is shared out hold after this step, None for
+        one that is in params() and state()."""
+        return None
+
+    def save_shard(self, prefix: str, step: int) -> None:
+        """Write this process's rows of such a classifier, before the last state that names them.
+
+        All processes do this together.  Raises OSError on all if one of them cannot.
+        """
+        assert self.ranges(step) is None, "rows that nobody writes"
+
+    def restore_last(self, last: LastState, prefix: str) -> None:
+        """Continue from the last state of a prefix, which restore() takes but for such rows."""
+        self.restore(last.state)
+
     @abstractmethod
     def restore(self, state: Params) -> None:
-        """Continue from state(); the number of devices must be the same."""
+        """Continue from state().  Of another number of devices the statistics are left as params()
+        had them, their mean; MXNet takes no other number."""

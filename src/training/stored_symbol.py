@@ -111,7 +111,7 @@ def read_training_symbol(config: TrainConfig, loss: Loss) -> StoredSymbol:
 def check_outputs(graph: Graph, loss: Loss) -> None:
     """Raise ValueError unless this is a symbol that the loss could have made."""
     wanted = [name for part in loss.reports() for name in part.output_names]
-    read = INPUTS | {name for name, _ in loss.step_inputs(1)}
+    read = INPUTS | {name for name, _ in loss.step_inputs(1)} | set(loss.image_inputs())
     faults = [f"has no output {name!r}" for name in wanted if name not in graph.output_names()]
     faults += [f"does not read {name!r}" for name in sorted(read - set(graph.variables()))]
     if faults:
@@ -146,6 +146,7 @@ def _options(config: TrainConfig) -> dict[str, Any]:
     """Return the options on which a training symbol depends, as JSON has them."""
     names = [f.name for group in (NetworkConfig, LossConfig) for f in dataclasses.fields(group)]
     names += ["network", "loss_type", "per_batch_size", "images_per_identity", "seed"]
+    names += ["teacher_loss", "teacher_weight"]
     names += ["pretrained", "new_head", "fc7_init"]  # what the first parameters come from
     record = {name: getattr(config, name) for name in names}
     return json.loads(json.dumps(record))

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 import logging
 
+import numpy as np
+
 from ..embedding.image_embedder import ImageEmbedder
 from ..eval.pair_containers import find_pair_set
-from ..eval.pair_embeddings import verification_scores
+from ..eval.pair_embeddings import PairEmbeddings, embed_pair_set, scores_of
 from ..eval.pair_sets import PairSet, read_pair_set
 from ..eval.protocols import fold_numbers
+from .machines import Machines
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +54,38 @@ def find_targets(data_dirs: Sequence[str], targets: Sequence[str]) -> dict[str, 
 
 
 def validate(
-    embedder: ImageEmbedder, pair_sets: Mapping[str, PairSet], image_shape: tuple[int, int]
+    embedder: ImageEmbedder,
+    pair_sets: Mapping[str, PairSet],
+    image_shape: tuple[int, int],
+    machines: Machines,
 ) -> list[TargetResult]:
-    """Return the published result of each pair set: plain + flipped, 10 folds."""
+    """Return the published result of each pair set: plain + flipped, 10 folds.
+
+    The processes of a job that torchrun started embed each its part of the images, all at the same
+    time; all return the result.
+    """
     results = []
     for target, pair_set in pair_sets.items():
-        scores = verification_scores(embedder, pair_set, image_shape, folds=FOLDS)
+        embeddings = embedded_together(embedder, pair_set, image_shape, machines)
+        scores = scores_of(embeddings, folds=FOLDS)
         results.append(TargetResult(target, scores.accuracy, scores.std, scores.xnorm))
     return results
+
+
+def embedded_together(
+    embedder: ImageEmbedder, pair_set: PairSet, image_shape: tuple[int, int], machines: Machines
+) -> PairEmbeddings:
+    """Return the embeddings of a pair set, of which each machine has made its part."""
+    if not machines.validates_together:
+        return embed_pair_set(embedder, pair_set, image_shape)
+    numbers, rows = pair_set.distinct()
+    begin, end = (len(numbers) * (machines.rank + i) // machines.count for i in (0, 1))
+    mine = numbers[begin:end]
+    # Without a part of its own a machine embeds one image, to know how long they are.
+    images = pair_set.decoded(image_shape, mine if len(mine) else numbers[:1])
+    parts = np.stack(embedder.plain_and_flipped(images), axis=1)[: len(mine)]  # (n, 2, D)
+    whole = np.concatenate(machines.gather(parts))[rows]
+    return PairEmbeddings(whole[:, 0], whole[:, 1], pair_set.is_genuine)
 
 
 @dataclass

@@ -108,7 +108,8 @@ def end_process(reason: str) -> None:
 class Watch:
     """A thread that ends the process.
 
-    lost() -> who is gone, or None; asked every so many seconds.
+    lost() -> who is gone, or None; asked every so many seconds, and believed when it has said so
+    in_a_row times.
     """
 
     def __init__(
@@ -117,9 +118,10 @@ class Watch:
         *,
         every: float = 1.0,
         end: Callable[[str], None] = end_process,
+        in_a_row: int = IN_A_ROW,
     ):
         self._lost = lost
-        self._every, self._end = every, end
+        self._every, self._end, self._in_a_row = every, end, in_a_row
         self._asking = threading.Lock()
         self._deadlines: list[tuple[float, str]] = []
         self._stopped = threading.Event()
@@ -155,5 +157,5 @@ class Watch:
             with self._asking:
                 gone = self._lost()
             in_a_row = in_a_row + 1 if gone else 0
-            if in_a_row == IN_A_ROW:
+            if in_a_row == self._in_a_row:
                 self._end(gone)

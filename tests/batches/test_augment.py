@@ -39,8 +39,8 @@ def test_every_option_of_the_group_is_an_augmentation_and_the_other_way_round():
         for name in ranges_of(AUGMENTATIONS[change]):
             assert AugmentationConfig.__dataclass_fields__[name].metadata["of"] == change
     assert ORDER == (
-        "mask", "glasses", "rotate", "rand_mirror", "rand_shift", "grey", "blur",
-        "motion_blur", "low_res", "jpeg", "color", "cutoff", "erase",
+        "mask", "glasses", "rotate", "rand_mirror", "rand_shift", "grey", "blur", "motion_blur",
+        "low_res", "jpeg", "color", "cutoff", "erase",
     )  # fmt: skip
 
 

@@ -70,12 +70,14 @@ def run(main: Callable[[Sequence[str]], int], argv: Sequence[object]) -> Done:
 
 @dataclass(frozen=True)
 class Share:
-    """What one device saw of one batch: images (N, 3, H, W), identities (N,), all outputs."""
+    """What one device saw of one batch: images (N, 3, H, W), identities (N,), all outputs, and the
+    teacher's vectors (N, T) where there is one."""
 
     device: int
     data: np.ndarray
     label: np.ndarray
     outputs: Arrays
+    teacher: np.ndarray | None = None
 
     @property
     def embedding(self) -> np.ndarray:
@@ -223,6 +225,7 @@ def watched() -> Iterator[tuple[list[Step], list[int]]]:
                     inputs["data"][place],
                     inputs["softmax_label"][place].astype(int),
                     dict(zip(names, (o.asnumpy() for o in outputs), strict=True)),
+                    inputs["teacher"][place] if "teacher" in inputs else None,
                 )
             )
         return result

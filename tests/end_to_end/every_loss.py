@@ -37,6 +37,7 @@ OPTIONS = {
     "curricularface": (*WARM, *SMALL, *FELT),
     "fnorm-sphereface": (*ANNEALED, *SMALL),
     "lsoftmax": ANNEALED,
+    "none": ("--teacher", "DATA/teacher.npy", "--teacher-weight", "4"),
     "magface": (*WARM, *SMALL, "--mag-min-length", "1", "--mag-max-length", "5"),
     "subcenter-arcface": (*SMALL, "--subcenters", "2"),
 }
@@ -47,4 +48,5 @@ def command(
 ) -> list[object]:
     """Return the arguments that train with a loss; what is given later holds."""
     start = ["--data-dir", data_dir, "--prefix", prefix, "--loss-type", key, "--target", ""]
-    return [*start, *network, *COMMON, *OPTIONS.get(key, ()), *more]
+    options = [word.replace("DATA", str(data_dir)) for word in OPTIONS.get(key, ())]
+    return [*start, *network, *COMMON, *options, *more]

@@ -16,7 +16,8 @@ import numpy as np
 @dataclass(frozen=True)
 class Point:
     """x (N, D) embeddings, y (N,) identities, w (rows, D) classifier and b its bias if there
-    are, classes C, the options, the step counted from 1, and the device's states before it."""
+    are, classes C, the options, the step counted from 1, and the device's states before it.
+    teacher (N, T) its vectors, map (T, D) what leads there, where there are."""
 
     x: np.ndarray
     y: np.ndarray
@@ -27,6 +28,8 @@ class Point:
     step: int
     states: dict[str, np.ndarray]
     fixed: Point | None = None
+    teacher: np.ndarray | None = None
+    map: np.ndarray | None = None
 
     @property
     def still(self) -> Point:
@@ -254,10 +257,29 @@ VALUES: dict[str, Callable[[Point], float]] = {
 
 def objective(p: Point) -> float:
     """Return what the share minimises."""
+    added = 0.0 if p.teacher is None else p.options.teacher_weight * distance(p)
+    return own_objective(p) + added
+
+
+def own_objective(p: Point) -> float:
+    """Return the same without a teacher."""
     key = p.options.loss_type
+    if key == "none":
+        return 0.0
     if key in VALUES:
         return VALUES[key](p)
     return cross_entropy(LOGITS[key](p), p.y) + ADDED.get(key, lambda _: 0.0)(p)
+
+
+def teacher_cosines(p: Point) -> np.ndarray:
+    student = p.x if p.map is None else p.x @ p.map.T
+    return (unit(student) * unit(p.teacher)).sum(axis=1)
+
+
+def distance(p: Point) -> float:
+    """Return the mean distance to the teacher."""
+    factor = {"cosine": 1, "squared": 2}[p.options.teacher_loss]
+    return factor * float(np.mean(1 - teacher_cosines(p)))
 
 
 def starting_states(key: str, classes: int, size: int) -> dict[str, np.ndarray | float]:

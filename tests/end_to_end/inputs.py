@@ -14,6 +14,7 @@ from tests.end_to_end.commands import run
 SIDE = 16  # pixels
 IMAGES = (5, 5, 5, 5, 5, 5, 2, 4)  # of each identity that is trained on
 PAIRS = 80  # of people that are not
+TEACHER_SIZE = 10  # of the vectors in teacher.npy, which are drawn
 
 
 def face(identity: int, number: int, noise: float = 60.0) -> bytes:
@@ -49,10 +50,13 @@ def write_pairs(path: Path, first: int = 100, names: bool = False) -> None:
 
 
 def write_dataset(folder: Path, counts: tuple[int, ...] = IMAGES, first: int = 0) -> Path:
-    """Pack a dataset folder with arcface-face2rec, and the pair sets held and other."""
+    """Pack a dataset folder with arcface-face2rec, the pair sets held and other, and vectors of
+    the images, teacher.npy."""
     photos = write_photos(folder / "photos", counts, first)
     size = ["--image-size", f"{SIDE},{SIDE}"]
     assert run(face2rec2.main, [folder, "--folder", photos, *size]).code == 0
+    drawn = np.random.default_rng(first).normal(0, 3, (sum(counts), TEACHER_SIZE))
+    np.save(folder / "teacher.npy", drawn.astype(np.float32))
     write_pairs(folder / "held.bin", 100 + first)
     write_pairs(folder / "other.bin", 300 + first, names=True)
     return folder

@@ -9,8 +9,17 @@ from arcface_mxnet.checkpoints.load import load_params
 import numpy as np
 
 from tests.end_to_end.commands import Trained
-from tests.end_to_end.formulas import LOGITS, cross_entropy, log_softmax, objective
+from tests.end_to_end.formulas import (
+    LOGITS,
+    cross_entropy,
+    distance,
+    log_softmax,
+    own_objective,
+    teacher_cosines,
+)
 from tests.end_to_end.updates import points
+
+COSINE = "teacher_cosine"
 
 
 def assert_outputs(run: Trained) -> None:
@@ -18,14 +27,20 @@ def assert_outputs(run: Trained) -> None:
 
     The run logs every step (--frequent 1).
     """
-    logged = {name: run.values(name) for name in ("acc", "lossvalue", "ce_loss")}
+    logged = {name: run.values(name) for name in ("acc", "lossvalue", "ce_loss", COSINE)}
     for number, (step, parts) in enumerate(points(run), start=1):
-        wanted: dict[str, list[float]] = {"acc": [], "lossvalue": [], "ce_loss": []}
+        wanted: dict[str, list[float]] = {"acc": [], "lossvalue": [], "ce_loss": [], COSINE: []}
         for share, p in zip(step.shares, parts, strict=True):
+            if p.teacher is not None:
+                found = share.outputs["teacher_loss"]
+                np.testing.assert_allclose(found, distance(p), rtol=1e-4, atol=1e-6)
+                wanted[COSINE].append(float(np.mean(teacher_cosines(p))))
+            if p.options.loss_type == "none":
+                continue
             if p.options.loss_type not in LOGITS:
-                wanted["lossvalue"].append(objective(p))
+                wanted["lossvalue"].append(own_objective(p))
                 found = share.outputs["loss"]
-                np.testing.assert_allclose(found, objective(p), rtol=1e-4, atol=1e-6)
+                np.testing.assert_allclose(found, own_objective(p), rtol=1e-4, atol=1e-6)
                 continue
             logits = LOGITS[p.options.loss_type](p)
             found, probabilities = share.outputs["softmax"], np.exp(log_softmax(logits))

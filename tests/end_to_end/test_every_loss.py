@@ -18,8 +18,8 @@ STEPS, STOPPED = 4, 2
 
 def test_the_sweep_has_every_loss():
     assert {LOSSES[key] for key in LOSSES} == {LOSSES[key] for key in KEYS}
-    assert len(KEYS) == 21
-    without = set(KEYS) - set(LOGITS) - set(VALUES)
+    assert len(KEYS) == 22
+    without = set(KEYS) - set(LOGITS) - set(VALUES) - {"none"}
     assert not without, f"write the formula of {without} in tests/end_to_end/formulas.py"
 
 
@@ -60,5 +60,9 @@ def test_trained_stopped_resumed_saved_verified(key, faces, softmax, new_prefix,
     assert (plain["accuracy"], plain["std"]) != (both["accuracy"], both["std"]), "no difference"
     assert f"held: {said['accuracy']:.5f} +- {said['std']:.5f}" in whole.out
     assert 0.3 < said["accuracy"] < 1
-    for name, array in whole.steps[-1].after.items():
+    after = dict(whole.steps[-1].after)
+    assert (after.pop("teacher_map_weight", None) is not None) == (key == "none")
+    assert "teacher" not in whole.symbol
+    assert not [name for name in whole.saved(1) if "teacher" in name]
+    for name, array in after.items():
         assert np.array_equal(whole.saved(1)[name], array), name

@@ -7,6 +7,7 @@ import argparse
 import shutil
 
 from arcface_mxnet import train_softmax
+import numpy as np
 import pytest
 
 from tests.batches.spoiling import spoil
@@ -16,10 +17,19 @@ from tests.end_to_end.rows import (  # noqa: F401  (each enters its rows)
     train_data_and_network,
     train_losses,
     train_runs,
+    train_teacher,
     train_updates,
 )
 from tests.end_to_end.rows.table import Table
-from tests.end_to_end.rows.train import BASE, OTHER, PRETRAINED, SPOILT, TRAIN
+from tests.end_to_end.rows.train import (
+    BASE,
+    OTHER,
+    OTHER_VECTORS,
+    PRETRAINED,
+    SPOILT,
+    TRAIN,
+    VECTORS,
+)
 
 # What may change when a run goes on; with any other flag of another value it is another run.
 FREE = {
@@ -84,6 +94,12 @@ def runs(faces, new_prefix, tmp_path_factory):
     spoilt = write_dataset(tmp_path_factory.mktemp("spoilt"))
     spoil(spoilt, 3, 30)
     runs._made["<a prefix>"] = new_prefix
+    vectors = np.load(faces / "teacher.npy")
+    np.save(faces / "other-teacher.npy", vectors[::-1])
+    runs._made |= {
+        VECTORS: lambda: faces / "teacher.npy",
+        OTHER_VECTORS: lambda: faces / "other-teacher.npy",
+    }
     runs._made[SPOILT] = lambda: spoilt
     return runs
 

@@ -1,7 +1,7 @@
 """What the updates of a run must have been: rates, gradients and optimizers in numpy.
 
-Two arrays are followed, since what they are in an embedding or a logit is known without the
-network: fc1_beta, the shift of every embedding, and some entries of the classifier.
+Arrays are followed whose part in an embedding or a logit is known without the network: fc1_beta,
+the shift of every embedding, some entries of the classifier, and of the map to a teacher.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from tests.end_to_end.formulas import Point, advanced, objective, starting_state
 
 ENTRIES = 12  # of the classifier that are followed
 NUDGE = 1e-5  # of differences
+# The arrays -> the fields of a Point that move with them.
+FOLLOWED = {"fc1_beta": "x", "fc7_weight": "w", "teacher_map_weight": "map"}
 
 
 def first_key(loss_type: str) -> str:
@@ -86,7 +88,9 @@ def point(
         states = starting_states(options.loss_type, classes, x.shape[1])
     w, b = (step.before.get(f"fc7_{name}") for name in ("weight", "bias"))
     w, b = (None if a is None else a.astype(np.float64) for a in (w, b))
-    return Point(x, share.label, w, b, classes, options, number, states)
+    more = {"teacher": share.teacher, "map": step.before.get("teacher_map_weight")}
+    more = {name: None if a is None else a.astype(np.float64) for name, a in more.items()}
+    return Point(x, share.label, w, b, classes, options, number, states, **more)
 
 
 def gradient(parts: list[Point], name: str, place: tuple[int, ...]) -> float:
@@ -95,9 +99,9 @@ def gradient(parts: list[Point], name: str, place: tuple[int, ...]) -> float:
     for p in parts:
         ends = []
         for sign in (1, -1):
-            array = (p.x if name == "fc1_beta" else p.w).copy()
+            array = getattr(p, FOLLOWED[name]).copy()
             array[(slice(None), *place) if name == "fc1_beta" else place] += sign * NUDGE
-            ends.append(objective(p.moved(**{"x" if name == "fc1_beta" else "w": array})))
+            ends.append(objective(p.moved(**{FOLLOWED[name]: array})))
         slope += (ends[0] - ends[1]) / (2 * NUDGE) / len(parts)
     return slope
 
@@ -115,6 +119,8 @@ def assert_updates(run: Trained, *, last_step: int | None = None) -> None:
         rules["fc7_weight"] = Rule(
             o, o.fc7_lr_mult if spared else 1, o.fc7_wd_mult if spared else 1
         )
+    if "teacher_map_weight" in run.steps[0].before:
+        rules["teacher_map_weight"] = Rule(o, 1, 1)
     rng = np.random.default_rng(0)
     places = {
         name: [tuple(rng.integers(0, run.steps[0].before[name].shape)) for _ in range(ENTRIES)]

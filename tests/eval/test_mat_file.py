@@ -112,7 +112,8 @@ def test_what_happens_to_the_child_is_a_message(tmp_path, monkeypatch, child, re
     path = tmp_path / "a.mat"
     path.write_bytes(WHOLE)
     monkeypatch.setattr(mat_file, "CHILD", child)
-    monkeypatch.setattr(mat_file, "MOST_SECONDS", 1)
+    monkeypatch.setattr(mat_file, "MOST_SECONDS", 2)
+    monkeypatch.setattr(mat_file, "PATIENCE", 1)
     with pytest.raises(ValueError, match=f"a.mat: not a MATLAB file .*{reason}.*; fetch it"):
         read_mat(path)
 

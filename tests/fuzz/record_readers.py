@@ -12,7 +12,6 @@ from arcface_mxnet.data.dataset import FaceDataset
 from arcface_mxnet.data.lists import Entry
 from arcface_mxnet.data.packing import PackOptions, pack
 from arcface_mxnet.data.records import RecordReader
-from arcface_mxnet.eval import pair_lists
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set, write_pair_set
 from arcface_mxnet.eval.scored_pairs import ScoredPairs, read_scored_pairs, write_scored_pairs
 from arcface_mxnet.megaface.features import feature_bytes, feature_dim, read_feature
@@ -172,41 +171,6 @@ def _named_error(read, folder: Path):
             raise ValueError(f"lfw.bin: {error}") from None
         raise
 
-
-COST_OF_A_PROCESS = 120  # a .mat is read in a process of its own, which imports scipy
-
-
-def mat_files() -> dict[str, bytes]:
-    from scipy.io import savemat
-
-    cell = np.empty((2, 3), object)
-    for row in range(2):
-        for column in range(3):
-            cell[row, column] = f"{row}{column}_Name_{column}_m.jpg"
-    splits = np.empty((1, 1), object)
-    splits[0, 0] = cell
-    rows = np.empty((3, 4), object)
-    for row in range(3):
-        rows[row] = [f"Data/Images/00{row}/frontal/01.jpg", "Data/Images/001/profile/02.jpg", 1.0,
-                     float(row % 2)]  # fmt: skip
-    contents = {"agedb.mat": {"splits": splits}, "agedb-z.mat": {"splits": splits},
-                "cfp.mat": {"l": rows}}  # fmt: skip
-    files = {}
-    for name, content in contents.items():
-        file = io.BytesIO()
-        savemat(file, content, do_compression=name == "agedb-z.mat")
-        files[name] = file.getvalue()
-    return files
-
-
-def is_list(pairs) -> bool:
-    return isinstance(pairs, list) and len(pairs) > 0
-
-
-for file, kind in (("agedb.mat", "agedb_30"), ("agedb-z.mat", "agedb_30"), ("cfp.mat", "cfp_ff")):
-    reader(f"mat-{file[:-4]}", mat_files, file,
-           lambda f, file=file, kind=kind: pair_lists.PAIR_LISTS[kind].read(f / file, f), is_list,
-           "eval.pair_lists", "eval.mat_file", cost=COST_OF_A_PROCESS)  # fmt: skip
 
 VECTOR = np.linspace(-1, 1, 6, dtype=np.float32)
 reader("feature", one("a.bin", feature_bytes(VECTOR)), "a.bin",

@@ -9,6 +9,7 @@ from arcface_mxnet.align.aligner import FACTS
 from arcface_mxnet.align.face_facts import HEADER, read_facts
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.data.dataset import read_property
+from arcface_mxnet.data.identity_lists import names_of
 from arcface_mxnet.data.lists import Entry, read_list
 from arcface_mxnet.eval import pair_lists
 from arcface_mxnet.eval.folder_pairs import ListedPair
@@ -85,6 +86,10 @@ reader("toml", one("a.toml", b"a = 1\n[b]\nc = ['x', 2.5]\n"), "a.toml",
        "text")  # fmt: skip
 reader("lst", one("train.lst", LIST), "train.lst", lambda f: read_list(f / "train.lst"), is_entries,
        "data.lists.read_list")  # fmt: skip
+reader("identity-names", one("train.names", "0\tann\n1\tZoë x\n16777215\t\n".encode()),
+       "train.names", names_of,
+       lambda found: all(isinstance(v, str) and 0 <= k < 1 << 24 for k, v in found.items()),
+       "data.identity_lists.read_names")  # fmt: skip
 reader("property", one("property", b"85164,112,112\n"), "property",
        lambda f: read_property(f / "property"),
        lambda found: found[0] > 0 and len(found[1]) == 2 and min(found[1]) > 0,

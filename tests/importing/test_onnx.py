@@ -7,10 +7,10 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from arcface_mxnet.checkpoints.network import StoredNetwork  # noqa: E402
+from arcface_mxnet.engines.model_input import numbers  # noqa: E402
 from arcface_mxnet.engines.reference import run_mxnet  # noqa: E402
 from arcface_mxnet.importing.from_onnx import import_onnx  # noqa: E402
 from arcface_mxnet.importing.norms import with_measured_norms  # noqa: E402
-from arcface_mxnet.importing.preprocessing import parse_numbers  # noqa: E402
 from arcface_mxnet.importing.proof import (  # noqa: E402
     checked,
     compare_with_file,
@@ -230,10 +230,11 @@ def test_colour_and_size_are_asked_for():
     took(model(shape=("N", 3, "H", "W")), size=SIZE)
     for text in ("", "1,2", "nan", "a", "1,2,3,4"):
         with pytest.raises(ValueError, match=f"--mean {text!r}: give one number, or three"):
-            parse_numbers("--mean", text)
-    with pytest.raises(ValueError, match="--scale '0': give one number above 0"):
-        parse_numbers("--scale", "0")
-    assert parse_numbers("--scale", "2,3,4") == (2, 3, 4) and parse_numbers("--mean", None) is None
+            numbers(text, "--mean")
+    with pytest.raises(ValueError, match="scale 0: pixels are divided by it"):
+        took(model(), scale=(1.0, 0.0, 1.0))
+    took(model(), scale=(-2.0,), mean=(3.0,))
+    assert numbers("2, 3,4", "--scale") == (2, 3, 4)
 
 
 def test_a_truncated_file_is_no_network():

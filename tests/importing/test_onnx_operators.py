@@ -113,13 +113,17 @@ TAKEN = {
 }  # fmt: skip
 
 
-def took(opset, layers):
+def onnx_model(opset, layers):
     made = model(layers, FLOATS | INTS | SLICED | PADS, opset=opset)
     read = {name for node in layers for name in node.input}
     kept = [t for t in made.graph.initializer if t.name in read]
     del made.graph.initializer[:]
     made.graph.initializer.extend(kept)
-    data = made.SerializeToString()
+    return made
+
+
+def took(opset, layers):
+    data = onnx_model(opset, layers).SerializeToString()
     imported = import_onnx(data, "m.onnx", color="rgb", mean=(127.5,), scale=(100.0,))
     return compare_with_file(imported, data, CROPS, "m.onnx")
 

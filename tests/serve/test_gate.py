@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import contextmanager
+import threading
 import time
 
 from arcface_mxnet.serve.access import Access
@@ -83,17 +84,24 @@ def test_a_request_that_is_done_makes_room(make_app, photo):
             assert client.post("/embed", files={"image": body}).status_code == status
 
 
-def test_concurrent_requests_share_a_batch_and_keep_their_answers(make_app, photo, embed):
+def test_concurrent_requests_share_a_batch_and_keep_their_answers(make_app, photo, find, embed):
     calls = []
+    photos = [photo(number) for number in range(8)]
+    all_found = threading.Barrier(len(photos) + 1)
+
+    def found(bgr):
+        faces = find(bgr)
+        threading.Thread(target=all_found.wait, args=(30,), daemon=True).start()
+        return faces
 
     def held(rgb_nhwc):
         calls.append(rgb_nhwc)
         if len(calls) == 2:  # the first is the store's probe
-            time.sleep(0.3)  # until the others wait
+            all_found.wait(30)
+            time.sleep(0.3)  # from found to waiting
         return embed(rgb_nhwc)
 
-    app = make_app(embed=held)
-    photos = [photo(number) for number in range(8)]
+    app = make_app(detect=found, embed=held)
     together, metrics = in_parallel(app, [("/embed", {"image": data}) for data in photos])
     assert "face_batch_size_count 2.0" in metrics and "face_batch_size_sum 8.0" in metrics
     with TestClient(make_app()) as client:

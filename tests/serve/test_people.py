@@ -18,7 +18,7 @@ import pytest
 
 
 def unit(*values):
-    return np.array(values, np.float32) / np.linalg.norm(values)
+    return (np.array(values) / np.linalg.norm(values)).astype(np.float32)
 
 
 def of_photos(*rows):

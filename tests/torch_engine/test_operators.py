@@ -91,6 +91,19 @@ def cases():
         yield "SliceChannel", S.Group([parts[2], parts[0]]), {"a": image}
     for begin, end in ((1, 3), (-3, -1), (2, None)):
         yield "slice_axis", S.slice_axis(A, axis=1, begin=begin, end=end), {"a": x}
+    for begin, end, step in (((1,), (None,), ()), ((0, -4, None), (2, -1, 5), ()),
+                             ((None, 3), (None, None), (1, -2)), ((0, 0, 1), (2, 4, 6), (1, 2, 3)),
+                             ((0, 0, -1), (2, 4, None), (None, None, -1))):  # fmt: skip
+        yield "slice", S.slice(A, begin=begin, end=end, step=step), {"a": image}
+    smaller = numbers((1, 2, 3, 6), 10)
+    yield "slice_like", S.slice_like(A, B), {"a": image, "b": smaller}
+    yield "slice_like", S.slice_like(A, B, axes=(2, -3)), {"a": image, "b": smaller}
+    wide = (0, 0, 0, 0, 2, 1, 0, 3)
+    for mode in ("constant", "edge", "reflect"):
+        yield "Pad", S.Pad(A, mode=mode, pad_width=wide, constant_value=1.5), {"a": image}
+    solid = numbers((1, 2, 3, 4, 3), 12)
+    for mode in ("constant", "edge", "reflect"):
+        yield "Pad", S.Pad(A, mode=mode, pad_width=(*wide, 1, 2)), {"a": solid}
     yield "_arange", S.broadcast_add(A, S.arange(0, 5, 1)), {"a": x[0]}
     yield "_arange", S.broadcast_add(A, S.arange(0.5, 2, 0.5, repeat=2)), {"a": numbers((6,))}
     yield "_ones", S.broadcast_add(A, S.ones((1, 1))), {"a": x}
@@ -106,6 +119,8 @@ def cases():
     for axis in (-1, 1):
         yield "softmax", S.softmax(A, axis=axis), {"a": image}
         yield "log_softmax", S.log_softmax(A, axis=axis), {"a": image}
+    yield "SoftmaxActivation", S.SoftmaxActivation(A), {"a": x}
+    yield "SoftmaxActivation", S.SoftmaxActivation(A, mode="channel"), {"a": image}
     yield from layers(image)
     yield from losses(x, image)
 

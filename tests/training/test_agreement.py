@@ -25,12 +25,18 @@ class Played:
         self._barrier.wait(10)
         return [word] * self.count, told
 
+    def exchange(self, text):
+        """MXNet's machines tell each other numbers alone."""
+        return [text]
 
-def plan_of(prefix, *, data="d" * 16, devices=1, **options):
+
+def plan_of(prefix, *, data="d" * 16, taught="", devices=1, **options):
     config = TrainConfig(prefix=str(prefix), **options)
     engine = SimpleNamespace(versions=lambda: {"mxnet": "1.9.1"})
     devices = [None] * devices
-    return SimpleNamespace(config=config, fingerprints=[data], ctx=devices, engine=engine)
+    return SimpleNamespace(
+        config=config, fingerprints=[data], teacher_fingerprint=taught, ctx=devices, engine=engine
+    )
 
 
 def agreed(*plans, steps=(0, 0, 0)):
@@ -63,6 +69,7 @@ def test_the_same_run_on_three_machines(tmp_path):
     ("other", "message"),
     [
         ({"data": "e" * 16}, "--data-dir faces: machine 2 reads another dataset than machine 0"),
+        ({"taught": "e" * 16}, "machine 2 reads another dataset than machine 0, or .*--teacher"),
         ({"lr": 0.2}, "machine 2 was started with other options than machine 0"),
         ({"seed": 1}, "machine 2 was started with other options"),
         ({"max_steps": 5}, "machine 2 was started with other options"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from arcface_mxnet.checkpoints.embedding_part import load_slim
 from arcface_mxnet.checkpoints.load import load_checkpoint, save_checkpoint
 from arcface_mxnet.config import TrainConfig
+from arcface_mxnet.data.dataset import FaceDataset
 from arcface_mxnet.training.loop import train
 from arcface_mxnet.training.plan import make_plan
 import numpy as np
@@ -95,11 +96,14 @@ def test_an_own_export_goes_on_to_the_bit(options, tmp_path):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_foreign_network_trains_with_every_loss(foreign, dataset_dir, tmp_path, key):
+    count = len(FaceDataset(dataset_dir).image_keys)
+    np.save(tmp_path / "teacher.npy", np.eye(count, 4, dtype=np.float32) + 0.1)
     line = [
         "--data-dir", dataset_dir, "--prefix", tmp_path / "m", "--loss-type", key, "--target", "",
         "--network", f"{foreign}-symbol.json", "--pretrained", f"{foreign},0", "--emb-size", "16",
         "--per-batch-size", "12", "--frequent", "1", "--lr", "0.05", "--max-steps", "2",
-        *OPTIONS.get(key, ()), *SEARCHING.get(key, ()),
+        *(word.replace("DATA", str(tmp_path)) for word in OPTIONS.get(key, ())),
+        *SEARCHING.get(key, ()),
     ]  # fmt: skip
     assert train_main(list(map(str, line))) == 0
     _, args, aux = load_checkpoint(f"{tmp_path / 'm'},last")

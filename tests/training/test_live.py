@@ -19,9 +19,9 @@ def verified(monkeypatch):
     seen = []
     validate = recorder.validate
 
-    def watched(embedder, pair_sets, image_shape):
+    def watched(embedder, *others):
         seen.append(embedder.plain_and_flipped(IMAGES))
-        return validate(embedder, pair_sets, image_shape)
+        return validate(embedder, *others)
 
     monkeypatch.setattr(recorder, "validate", watched)
     return seen

@@ -4,7 +4,7 @@ import math
 
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.training.progress import Progress
-from arcface_mxnet.training.run import final_step
+from arcface_mxnet.training.run import final_images, steps_of
 import pytest
 
 
@@ -29,8 +29,10 @@ def test_an_end_out_of_sight_is_not_counted_in_days(last_step):
 
 
 def test_the_last_step():
-    assert final_step(TrainConfig(), None) == math.inf
-    assert final_step(TrainConfig(max_steps=7), None) == 7
-    assert final_step(TrainConfig(end_epoch=2, accumulate=3), 10) == 6
-    assert final_step(TrainConfig(end_epoch=2, max_steps=4), 10) == 4
-    assert final_step(TrainConfig(end_epoch=1, accumulate=30), 10) == 1
+    assert final_images(TrainConfig(), None, 8, 8) == math.inf
+    assert final_images(TrainConfig(max_steps=7), None, 8, 8) == 56
+    assert final_images(TrainConfig(max_steps=7), None, 16, 8) == 56
+    assert final_images(TrainConfig(end_epoch=2, accumulate=3), 10, 8, 8) == 48
+    assert final_images(TrainConfig(end_epoch=2, max_steps=4), 10, 8, 8) == 32
+    assert final_images(TrainConfig(end_epoch=1, accumulate=30), 10, 8, 8) == 8
+    assert [steps_of(56, 8), steps_of(57, 8), steps_of(math.inf, 8)] == [7, 8, math.inf]

@@ -10,6 +10,8 @@ TRAIN = Table("TRAIN", "arcface-train", "tests/end_to_end/rows/train_*.py")
 OTHER = "<another dataset folder>"
 SPOILT = "<a dataset folder with two bad records>"
 PRETRAINED = "<a checkpoint of the network tiny>"
+VECTORS = "<vectors of the dataset's images>"
+OTHER_VECTORS = "<other vectors of theirs>"
 
 # Three steps of ArcFace on the smallest network; every step is logged, all that is saved stays.
 BASE = (

@@ -1,0 +1,47 @@
+"""Some rows of the arrays of a parameter file, without reading the others."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .params import Reader
+
+
+class Place(NamedTuple):
+    """Where the values of an array lie in its file."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class _Places(Reader):
+    """Reads places in place of values."""
+
+    def _values(self, shape: tuple[int, ...], dtype: np.dtype, size: int) -> Place:
+        self._file.seek(size, os.SEEK_CUR)
+        return Place(self._offset - size, shape, dtype)
+
+
+class StoredRows:
+    """A parameter file whose arrays are read row by row.  Raises as read_params() does."""
+
+    def __init__(self, path: Path):
+        if not path.is_file():
+            raise FileNotFoundError(f"no parameter file {path.absolute()}")
+        self.path = path
+        with path.open("rb") as file:
+            self.places = _Places(file, os.fstat(file.fileno()).st_size, str(path)).arrays()
+
+    def read(self, name: str, begin: int, rows: np.ndarray) -> None:
+        """Write the array's rows from `begin` on into `rows`, C-contiguous float32."""
+        place = self.places[name]
+        each = rows[:1].nbytes
+        with self.path.open("rb") as file:
+            file.seek(place.offset + begin * each)
+            if file.readinto(rows.reshape(-1).view(np.uint8).data) != rows.nbytes:
+                raise ValueError(f"{self.path}: {name} was cut off while it was read")

@@ -1,0 +1,144 @@
+"""The classifier of a run that is shared out over its processes: from options to rows in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..checkpoints.last_state import read_last
+from ..checkpoints.names import LAST, existing_params, split_checkpoint
+from ..checkpoints.nodes import Graph
+from ..checkpoints.shards import (
+    StoredClassifier,
+    WholeClassifier,
+    classifier_of,
+    stored_classifier,
+)
+from ..config import TrainConfig
+from ..torch_engine.classifier import Classifier
+from ..torch_engine.classifier_memory import ClassifierMemory
+from ..torch_engine.collectives import Collectives
+from ..torch_engine.fills import Fill, draw, filled_from, filled_of
+from ..torch_engine.slices import slice_of
+from ..torch_engine.split import SplitLoss, split_loss
+from .optimizer import make_optimizer
+from .stepper import Params
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+logger = logging.getLogger(__name__)
+
+
+def split_of(plan: Plan, graph: Graph) -> SplitLoss:
+    """Return the loss of a plan slice by slice.  Raises ValueError that says why it cannot be."""
+    config = plan.config
+    kind, identities = config.classifier, plan.datasets[0].num_classes
+    try:
+        loss = split_loss(graph, identities, frozenset(plan.shapes))
+        if kind == "partial" and loss.sampling:
+            raise ValueError(f"cannot be sampled: {loss.sampling}")
+    except ValueError as error:
+        raise ValueError(
+            f"--classifier {kind}: loss {config.loss_type} {error}; docs/scale.md lists what is "
+            "shared out; leave --classifier at dense"
+        ) from None
+    if config.fc7_init == "imprint":
+        raise ValueError(
+            f"--fc7-init imprint --classifier {kind}: rows that are shared out are not imprinted; "
+            "begin with --classifier dense, and --resume with sharded"
+        )
+    return loss
+
+
+def make_classifier(
+    config: TrainConfig,
+    graph: Graph,
+    identities: int,
+    inputs: frozenset[str],
+    attributes: Mapping[str, Mapping[str, str]],
+    together: Collectives,
+    device: torch.device,
+) -> Classifier:
+    """Return the classifier of these options, its rows still to be filled."""
+    return Classifier(
+        graph,
+        identities,
+        inputs,
+        config.emb_size,
+        make_optimizer(config, attributes),
+        1.0 / (config.accumulate * together.count),
+        together,
+        device=device,
+        rate=config.sample_rate if config.classifier == "partial" else None,
+        on_host=config.classifier_memory == "host",
+    )
+
+
+def memory_of(plan: Plan, loss: SplitLoss, processes: int) -> ClassifierMemory:
+    """Return what the first, and so the largest or equal, slice takes."""
+    config, moments = plan.config, len(make_optimizer(plan.config, {}).moments)
+    size = slice_of(plan.datasets[0].num_classes, processes - 1, processes).size
+    each = max(loss.weights.values())
+    rate = config.sample_rate if config.classifier == "partial" else 1.0
+    return ClassifierMemory.of(
+        identities=size,
+        rows=each,
+        width=config.emb_size,
+        batch=config.per_batch_size,
+        moments=moments,
+        processes=processes,
+        rate=rate,
+        is_sampled=config.classifier == "partial",
+    )
+
+
+def first_rows(config: TrainConfig, identities: int, each: Mapping[str, int], held: Params) -> Fill:
+    """Return what fills the rows of a new run: those of --pretrained, else drawn.
+
+    held: parameters that are there whole already.
+    """
+    total = {name: identities * rows for name, rows in each.items()}
+    stored = _pretrained_classifier(config)
+
+    def fill(name: str, begin: int, rows: Tensor) -> None:
+        shape = (total[name], *rows.shape[1:])
+        if name in held and held[name].shape == shape:
+            filled_of(held)(name, begin, rows)
+        elif stored and name in stored.names and stored.shape(name) == shape:
+            filled_from(stored)(name, begin, rows)
+            logger.info("pretrained: took the rows of %s", name)
+        else:
+            if stored:
+                there = stored.shape(name) if name in stored.names else "not there"
+                logger.warning("pretrained: initialised %s (there %s, here %s)", name, there, shape)
+            draw(rows, begin, total[name], config.seed)
+
+    return fill
+
+
+def _pretrained_classifier(config: TrainConfig) -> StoredClassifier | WholeClassifier | None:
+    if not config.pretrained:
+        return None
+    prefix, number = split_checkpoint(config.pretrained)
+    if number != LAST:
+        found = stored_classifier(prefix, number)
+    else:
+        found = classifier_of(prefix, read_last(prefix))
+    return found or WholeClassifier(existing_params(config.pretrained))
+
+
+def first_states(attributes: Mapping[str, Mapping[str, str]], names: list[str]) -> Params:
+    """Return the running values of a loss as they begin, each (1, 1)."""
+    found = {}
+    for name in names:
+        kind, options = json.loads(attributes[name]["__init__"])
+        assert kind == "constant", name
+        found[name] = np.full((1, 1), float(options["value"]), np.float32)
+    return found

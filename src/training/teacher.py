@@ -1,0 +1,177 @@
+"""The teacher of --teacher: the vectors that a large network gives for the images of a dataset.
+
+Of every image there is one vector, that of the image as it is packed: embeddings of it and of its
+mirror image added, as they are verified.  What augmentation does to the pixels that the trained
+network sees does not change it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+import csv
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ..config import TeacherConfig, TrainConfig, ignored_options
+from ..data.dataset import FaceDataset
+from ..embedding.ready_vectors import ReadyVectors
+from ..embedding.source_text import SourceText, parse_source
+from ..losses import Loss
+from ..losses.distill import TEACHER, Taught
+from ..text import read_lines
+from .machines import Machines
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+ROWS_AT_ONCE = 4096
+DIGITS = 16  # of a fingerprint
+
+
+class Teacher(ABC):
+    """Vectors of images.
+
+    text: as --teacher gives it.  size: T.  fingerprint: of what decides the vectors, 16
+    hexadecimal digits.
+    """
+
+    text: str
+    size: int
+    fingerprint: str
+
+    @abstractmethod
+    def prepare(self, machines: Machines) -> None:
+        """Make or check all vectors.  Raises ValueError for what cannot be learned from."""
+
+    @abstractmethod
+    def vector(self, source: int, key: int) -> np.ndarray:
+        """Return the vector of an image, float32 (T,), of any length but 0.
+
+        source: number of the dataset.  May be called from several threads after prepare().
+        """
+
+
+def check_teacher(config: TrainConfig, loss: Loss) -> None:
+    """Raise ValueError for options of a teacher that is not there, and a loss that needs one."""
+    if config.teacher:
+        return
+    if loss.needs_teacher:
+        raise ValueError(
+            f"--loss-type {config.loss_type} learns from a teacher alone: name it with --teacher, "
+            "a checkpoint PREFIX,NUMBER, FILE.onnx or ready vectors; or choose another loss"
+        )
+    faults = ignored_options(config, TeacherConfig, {"teacher"}, "a run without --teacher")
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def open_teacher(
+    config: TrainConfig, datasets: Sequence[FaceDataset], gpu: int = -1
+) -> Teacher | None:
+    """Return the teacher that the options name; None without.  gpu: that runs a network.
+
+    Raises FileNotFoundError or ValueError, which name --teacher, for one that is not there or does
+    not belong to the datasets.
+    """
+    if not config.teacher:
+        return None
+    try:
+        source = parse_source(config.teacher)
+        if source.is_vectors:
+            return ReadyTeacher(source, config, datasets)
+        from .teacher_network import NetworkTeacher
+
+        return NetworkTeacher(source, config, datasets, gpu)
+    except (ValueError, FileNotFoundError) as error:
+        raise type(error)(f"--teacher {config.teacher}: {error}") from error
+
+
+def taught(loss: Loss, teacher: Teacher | None, config: TrainConfig) -> Loss:
+    """Return a loss with the distance to a teacher beside it, or as it is without one."""
+    if teacher is None:
+        return loss
+    return Taught(
+        loss.num_classes,
+        loss,
+        config.teacher_loss,
+        config.teacher_weight,
+        teacher.size,
+        config.emb_size,
+    )
+
+
+def of_images(plan: Plan) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Return what each image brings to a batch, as BatchSource takes it."""
+    return {TEACHER: ((plan.teacher.size,), plan.teacher.vector)} if plan.teacher else {}
+
+
+def short_digest(*parts: bytes) -> str:
+    """Return 16 hexadecimal digits that change with the parts."""
+    return hashlib.sha256(b"\n".join(parts)).hexdigest()[:DIGITS]
+
+
+class ReadyTeacher(Teacher):
+    """Vectors of a file.  Raises ValueError if they are not those of the images of a dataset."""
+
+    def __init__(self, source: SourceText, config: TrainConfig, datasets: Sequence[FaceDataset]):
+        self.text = config.teacher
+        if len(datasets) > 1:
+            raise ValueError(
+                f"a file holds the vectors of one dataset, and --data-dir names {len(datasets)}; "
+                "give a network, or merge them"
+            )
+        (dataset,) = datasets
+        self._ready = ready = ReadyVectors(source.model, source.options)
+        self.size = ready.dim
+        self._keys = np.asarray(dataset.image_keys)
+        names = [] if ready.names is None else [list(map(str, self._keys.tolist()))]
+        self._places = ready.places(len(self._keys), names, str(dataset.folder))
+        if not config.images_filter and len(ready.vectors) != len(self._keys):
+            raise ValueError(
+                f"{ready.path}: {len(ready.vectors)} vectors for the {len(self._keys)} images of "
+                f"{dataset.folder}: those of another dataset"
+            )
+        check_identities(ready.path, dataset, self._keys)
+        self.fingerprint = short_digest(ready.fingerprint.encode(), self._places.tobytes())
+
+    def prepare(self, machines: Machines) -> None:
+        places = self._places
+        for begin in tqdm(
+            range(0, len(places), ROWS_AT_ONCE), desc="teacher", unit="part", disable=None
+        ):
+            part = places[begin : begin + ROWS_AT_ONCE]
+            if faults := self._ready.faults(part):
+                position, fault = min(faults.items())
+                raise ValueError(
+                    f"--teacher {self.text}: row {part[position]}, of record "
+                    f"{self._keys[begin + position]}: {fault}"
+                )
+
+    def vector(self, source: int, key: int) -> np.ndarray:
+        place = self._places[np.searchsorted(self._keys, key)]
+        plain, flipped = self._ready.rows(place[None])
+        return (plain if plain is flipped else plain + flipped)[0]
+
+
+def check_identities(path: Path, dataset: FaceDataset, keys: np.ndarray) -> None:
+    """Raise ValueError if the index that arcface-embed wrote beside vectors says of a record
+    another identity than the dataset."""
+    index = path.with_suffix(".index.tsv")
+    if not index.is_file():
+        return
+    lines = (line for _, line in read_lines(index, "index of vectors"))
+    rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    if not rows or rows[0][:2] != ["name", "identity"]:
+        return
+    said = {row[0]: row[1] for row in rows[1:] if len(row) > 1 and row[1]}
+    for key, identity in zip(keys.tolist(), dataset.identities(keys).tolist(), strict=True):
+        if said.get(str(key), str(identity)) != str(identity):
+            raise ValueError(
+                f"{index}: record {key} is one of identity {said[str(key)]} there, of {identity} "
+                f"in {dataset.folder}: vectors of another dataset"
+            )
