@@ -28,7 +28,8 @@ def mirror(image: np.ndarray, rng: np.random.Generator, _: int) -> np.ndarray:
 @AUGMENTATIONS.register("rand_shift")
 def shift(image: np.ndarray, rng: np.random.Generator, most: int) -> np.ndarray:
     """Move by up to so many pixels in x and y, the edge repeated."""
-    return shifted(image, *rng.integers(-most, most, 2, endpoint=True).tolist())
+    down, right = (int(rng.integers(-most, most, endpoint=True)) for _ in range(2))
+    return shifted(image, down, right)
 
 
 def rotated(image: np.ndarray, degrees: float) -> np.ndarray:
