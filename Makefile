@@ -11,6 +11,7 @@
 # make kills        kill processes that rewrite sets of files N times each (N=100: three minutes)
 # make page         try the web page in Chromium, with axe-core; skipped where there is none
 # make service-kills  kill the service N times while it stores and is backed up (N=300: half an hour)
+# make service-hostile  send the service 600 bodies, 100 raw requests, 50 names, 180 tokens and paths
 #
 # EXTRA=cu112 make quickstart   uses the CUDA build of MXNet instead of the CPU build.
 
@@ -23,7 +24,7 @@ LIGHT_RUN := $(LIGHT)/bin/python
 N     ?= 1000
 
 .PHONY: setup quickstart test test-without-mxnet lint bench mutants fuzz-graphs fuzz-readers \
-	kills parity page service-kills clean
+	kills parity page service-kills service-hostile clean
 
 setup: $(VENV)/.installed-$(EXTRA)
 
@@ -80,6 +81,9 @@ page: setup
 service-kills: N = 300
 service-kills: setup
 	$(RUN) -m tests.serve.killing $(N)
+
+service-hostile: setup
+	$(RUN) -m tests.serve.hostile
 
 clean:
 	rm -rf $(VENV) $(LIGHT) build *.egg-info

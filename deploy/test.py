@@ -26,7 +26,7 @@ from arcface_mxnet.align.face import Face, main_face
 from arcface_mxnet.align.quality import quality
 from arcface_mxnet.align.template import crop_size
 from arcface_mxnet.cli import add_image_size_argument, run
-from arcface_mxnet.data.images import read_image
+from arcface_mxnet.data.images import MAX_PIXELS, read_image
 from arcface_mxnet.embedding.arguments import add_embedding_arguments, open_embedder
 from arcface_mxnet.embedding.face_model import UNCERTAIN, FaceModel, NoFaceError
 from arcface_mxnet.embedding.vectors import cosine, squared_distances
@@ -73,6 +73,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--uncertain", default="refuse", choices=UNCERTAIN,
         help="a main face whose score or landmarks speak against it (default: refuse)",
     )  # fmt: skip
+    add(
+        "--max-pixels", type=int, default=MAX_PIXELS,
+        help="pixels of the largest image that is decoded (default: %(default)s)",
+    )  # fmt: skip
     add("--flip", type=int, default=0, choices=(0, 1), help="add the mirrored image (default: 0)")
     add_threshold_arguments(parser, PUBLISHED_THRESHOLD)
     add(
@@ -103,9 +107,11 @@ def _embed(args: argparse.Namespace) -> list[Found]:
     """Return what each of the images gives."""
     if len(args.images) > 2:
         raise ValueError(f"{len(args.images)} images; give one, or two to compare")
+    if args.max_pixels < 1:
+        raise ValueError(f"--max-pixels {args.max_pixels}: at least 1")
     source = threshold_source(args, PUBLISHED_THRESHOLD)
     size = crop_size(args.image_size)
-    images = [read_image(path) for path in args.images]
+    images = [read_image(path, max_pixels=args.max_pixels) for path in args.images]
     embedder = open_embedder(args, args.model, batch_size=1, flip=bool(args.flip))
     args.threshold = source.squared_l2(embedder.facts, flip=bool(args.flip), crop=size)
     detector = None if args.input == "crop" else chosen_detector(args)

@@ -1,168 +1,132 @@
-"""Compare the quickstart's networks on the held-out people: a picture and a table.
+"""Compare the quickstart's networks on the held-out people: tables, a picture, a summary page.
 
-    python recipes/quickstart_report.py --data-dir datasets/orl-30 --target people_31_40 \\
-        --run runs/quickstart
+python recipes/quickstart_report.py --data-dir datasets/orl-24 --run runs/quickstart
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-from dataclasses import dataclass
-import json
 from pathlib import Path
 import sys
 
+from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.cli import run
 from arcface_mxnet.embedder import Embedder
-from arcface_mxnet.embedding.vectors import cosines_of
-from arcface_mxnet.eval.pair_embeddings import embed_pair_set
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
-from arcface_mxnet.eval.protocols import unit_distances, verify_distances
-from arcface_mxnet.eval.scores import area_under_curve, roc, tar_at_far
+from arcface_mxnet.eval.scored_pairs import ScoredPairs, read_scored_pairs
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
 from arcface_mxnet.training.initial import initial_params
-import matplotlib
 import mxnet as mx
-import numpy as np
+from quickstart_figures import (
+    FAR,
+    Claim,
+    Figures,
+    claim,
+    curve,
+    figures,
+    milliseconds,
+    scored_network,
+    scored_pixels,
+    write_figures,
+)
+from quickstart_page import OBTAINED, Run, Size, sentence, write_summary
+from quickstart_picture import draw
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the backend is chosen)
-
-FAR = 1e-2
+CLEAN, FAR_AWAY = "people_31_40", "people_31_40_far"
+LEFT_OUT = "people_25_30"
+TITLES = {
+    CLEAN: "people 31-40, 900 pairs",
+    FAR_AWAY: "the same, faces of 12 to 16 pixels",
+}
 UNTRAINED_SEED = 727
-INK = "#22313f"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One contender: cosine similarities of all pairs, and how it is drawn."""
-
-    name: str
-    cosines: np.ndarray
-    is_genuine: np.ndarray
-    color: str
-
-    @property
-    def genuine(self) -> np.ndarray:
-        return self.cosines[self.is_genuine]
-
-    @property
-    def impostor(self) -> np.ndarray:
-        return self.cosines[~self.is_genuine]
-
-    @property
-    def figures(self) -> tuple[float, float, float, float]:
-        """Accuracy at the best threshold of all pairs, 10-fold accuracy, AUC, TAR at FAR 1e-2."""
-        distances = 2 - 2 * self.cosines
-        return (
-            verify_distances(distances, self.is_genuine, folds=1).accuracy,
-            verify_distances(distances, self.is_genuine, folds=10).accuracy,
-            area_under_curve(self.genuine, self.impostor),
-            tar_at_far(self.genuine, self.impostor, FAR).tar,
-        )
-
-
-def pixel_cosines(pairs: PairSet) -> np.ndarray:
-    """Return the cosine of the grey values of each pair."""
-    pixels = np.stack([image.mean(axis=2).ravel() for image in pairs.decoded()])
-    return cosines_of(unit_distances(pixels[0::2], pixels[1::2]))
-
-
-def embedding_cosines(embedder: Embedder, pairs: PairSet) -> np.ndarray:
-    """Return the cosine of plain + flipped embeddings of each pair."""
-    both = embed_pair_set(embedder, pairs).flip_sum
-    return cosines_of(unit_distances(both[0::2], both[1::2]))
+PIXELS, UNTRAINED = "raw pixels", "y1 untrained"
+NAMES = {  # by the alias of the stage "verify", in the order of the tables
+    "y1-scratch": "y1 from scratch",
+    "y1-taught": "y1 taught by m1",
+    "m1": "m1 pretrained",
+    "m1-far": "m1 fine-tuned",
+}
+SCRATCH, TAUGHT, PRETRAINED, FINETUNED = NAMES.values()
+CLAIMS = (  # what is claimed, of which pair set, first minus second
+    ("Fine-tuning for the far camera, on its pictures", FAR_AWAY, FINETUNED, PRETRAINED),
+    ("... and on clean ones", CLEAN, FINETUNED, PRETRAINED),
+    ("y1 from scratch, beside the untrained y1", CLEAN, SCRATCH, UNTRAINED),
+    ("y1 taught by m1, beside y1 from scratch", CLEAN, TAUGHT, SCRATCH),
+    ("y1 taught by m1, beside m1 itself", CLEAN, TAUGHT, PRETRAINED),
+)
+LINKS = {
+    "report.html": "verification of people 31-40: curves, thresholds, wrong pairs",
+    "held_out.json": "every figure of it",
+    "megaface/results/report_m1.html": "the small MegaFace",
+    "quickstart.png": "the picture of the README",
+    "quickstart.json": "the figures of this page",
+    "y1-scratch-last.params": "y1 from scratch",
+    "y1-scratch-metrics.csv": "its curves",
+    "y1-taught-last.params": "y1 taught by m1",
+    "y1-taught-metrics.csv": "its curves",
+    "m1-far-last.params": "m1 fine-tuned for the far camera",
+    "m1-far-metrics.csv": "its curves",
+    "m1-far.onnx": "the same as ONNX",
+}
 
 
 def untrained() -> Embedder:
     """Return y1 as training finds it: drawn, not trained."""
     symbol = build_network("y1", NetworkOptions(emb_size=128, output="GDC"))
     mx.random.seed(UNTRAINED_SEED)
-    shapes = {"data": (1, 3, 112, 112)}
-    params = initial_params(symbol, shapes, NETWORKS["y1"].initializer())
+    params = initial_params(symbol, {"data": (1, 3, 112, 112)}, NETWORKS["y1"].initializer())
     return Embedder.from_parameters(symbol, *params)
 
 
-def compare(pairs: PairSet, run_dir: Path) -> list[Row]:
-    """Return all contenders."""
-    networks = {
-        "y1 untrained": (untrained(), "#b0a08e"),
-        "y1 from scratch, 30 people": (Embedder(f"{run_dir}/y1,last"), "#2a6fb0"),
-        "m1 pretrained": (Embedder("models/sface-m1,0"), "#d98324"),
-        "m1 fine-tuned, 30 people": (Embedder(f"{run_dir}/m1,last"), "#2f8f5b"),
+def contenders(path: Path, pairs: PairSet) -> dict[str, dict[str, ScoredPairs]]:
+    """Return the scores by pair set and name.  path: the JSON of the stage "verify"."""
+    found: dict[str, dict[str, ScoredPairs]] = {CLEAN: {}, FAR_AWAY: {}}
+    for one in read_scored_pairs(path):
+        found[one.facts["target"]][NAMES[one.facts["alias"]]] = one
+    rows = {target: {name: of[name] for name in NAMES.values()} for target, of in found.items()}
+    like = rows[CLEAN][PRETRAINED]
+    baselines = {
+        PIXELS: scored_pixels(pairs, like),
+        UNTRAINED: scored_network(UNTRAINED, untrained(), pairs, like),
     }
-    rows = [Row("raw pixels", pixel_cosines(pairs), pairs.is_genuine, "#8a8f98")]
-    for name, (embedder, color) in networks.items():
-        rows.append(Row(name, embedding_cosines(embedder, pairs), pairs.is_genuine, color))
-    return rows
+    return {CLEAN: {**baselines, **rows[CLEAN]}, FAR_AWAY: rows[FAR_AWAY]}
 
 
-def loss_curve(run_dir: Path, name: str) -> tuple[list[int], list[float]]:
-    """Return steps and cross entropy of a run."""
-    with Path(f"{run_dir}/{name}-metrics.csv").open(encoding="utf-8") as file:
-        points = [row for row in csv.DictReader(file) if row["metric"] == "ce_loss"]
-    return [int(point["step"]) for point in points], [float(point["value"]) for point in points]
+def runs_of(run_dir: Path) -> list[Run]:
+    """Return what was trained, with its curves."""
+
+    def left_out(name: str) -> tuple[list[int], list[float]]:
+        return curve(run_dir / name, f"{LEFT_OUT}/accuracy")
+
+    far = curve(run_dir / "m1-far", f"{LEFT_OUT}_far/accuracy")
+    steps, cosines = curve(run_dir / "m1-far", "teacher_cosine")
+    taught_steps, taught = curve(run_dir / "y1-taught", "teacher_cosine")
+    return [
+        Run(SCRATCH, {"cross entropy": curve(run_dir / "y1-scratch", "ce_loss")},
+            {"accuracy": left_out("y1-scratch")}),
+        Run(TAUGHT, {"1 - cosine to the teacher": (taught_steps, [1 - one for one in taught])},
+            {"accuracy": left_out("y1-taught")}),
+        Run(FINETUNED, {"1 - cosine to the teacher": (steps, [1 - one for one in cosines])},
+            {"clean": left_out("m1-far"), "far camera": far}),
+    ]  # fmt: skip
 
 
-def draw(rows: list[Row], run_dir: Path) -> Path:
-    """Draw loss, ROC and histograms; return the picture's path."""
-    plt.rcParams.update(
-        {"font.size": 10, "axes.edgecolor": INK, "axes.labelcolor": INK, "text.color": INK,
-         "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
-         "axes.spines.right": False}
-    )  # fmt: skip
-    figure = plt.figure(figsize=(13, 7.6), layout="constrained")
-    grid = figure.add_gridspec(2, len(rows))
-    half = (len(rows) + 1) // 2
-    _draw_loss(figure.add_subplot(grid[0, : half - 1]), rows, run_dir)
-    _draw_roc(figure.add_subplot(grid[0, half - 1 :]), rows)
-    for column, row in enumerate(rows):
-        _draw_histogram(figure.add_subplot(grid[1, column]), row)
-    figure.suptitle(
-        "People 31-40 of ORL, never trained on: 450 genuine and 450 impostor pairs", fontsize=13
-    )
-    path = run_dir / "quickstart.png"
-    figure.savefig(path, dpi=110)
-    return path
+def size_of(name: str, model: str, pairs: PairSet) -> Size:
+    """Return the size and speed of a checkpoint, without classifier and momentum."""
+    _, arg_params, aux_params = load_checkpoint(model)
+    parts = {k: v for k, v in {**arg_params, **aux_params}.items() if not k.startswith("fc7")}
+    count = sum(value.size for value in parts.values())
+    return Size(name, count, 4 * count, milliseconds(model, pairs))
 
 
-def _draw_loss(axes: plt.Axes, rows: list[Row], run_dir: Path) -> None:
-    for name, label, color in (
-        ("y1", "y1 from scratch", rows[2].color),
-        ("m1", "m1 fine-tuned", rows[4].color),
-    ):
-        axes.plot(*loss_curve(run_dir, name), color=color, label=label, linewidth=1.8)
-    axes.set(xlabel="step", ylabel="ArcFace cross entropy", title="Training loss")
-    axes.legend(frameon=False)
-
-
-def _draw_roc(axes: plt.Axes, rows: list[Row]) -> None:
-    for row in rows:
-        curve = roc(row.genuine, row.impostor)
-        label = f"{row.name}  (AUC {row.figures[2]:.3f})"
-        axes.step(curve.far, curve.tar, where="post", color=row.color, label=label, linewidth=1.8)
-    axes.set(xlabel="FAR", ylabel="TAR", title="ROC", xscale="log", xlim=(2e-3, 1), ylim=(0, 1.01))
-    axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
-
-
-def _draw_histogram(axes: plt.Axes, row: Row) -> None:
-    bins = np.linspace(row.cosines.min(), 1, 40)
-    axes.hist(row.impostor, bins, color="#c9ced6", label="impostor")
-    axes.hist(row.genuine, bins, color=row.color, alpha=0.75, label="genuine")
-    axes.set(xlabel="cosine", title=f"{row.name}\naccuracy {row.figures[0]:.3f}", yticks=[])
-    axes.title.set_fontsize(10)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
-
-
-def print_table(rows: list[Row]) -> None:
-    """Print one line per contender."""
-    heads = ("accuracy*", "10 folds", "AUC", f"TAR@FAR{FAR:g}")
-    print(f"\n{'people 31-40, 900 pairs':28}" + "".join(f"{head:>13}" for head in heads))
-    for row in rows:
-        print(f"{row.name:28}" + "".join(f"{figure:13.4f}" for figure in row.figures))
-    print("* at the best threshold for all 900 pairs")
+def print_tables(found: dict[str, dict[str, Figures]]) -> None:
+    """Print one line per network and pair set."""
+    for target, rows in found.items():
+        print(f"\n{TITLES[target]:36}{'accuracy, 10 folds':>24}{f'TAR at FAR {FAR:g}':>24}"
+              f"{'AUC':>9}")  # fmt: skip
+        for name, one in rows.items():
+            cells = (f"{e.value:.4f} [{e.low:.3f}, {e.high:.3f}]" for e in (one.accuracy, one.tar))
+            print(f"{name:36}" + "".join(f"{cell:>24}" for cell in cells) + f"{one.auc:9.4f}")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -170,8 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data-dir", required=True, help="folder that holds TARGET.bin")
-    parser.add_argument("--target", required=True, help="name of the pair set")
+    parser.add_argument("--data-dir", required=True, type=Path, help="folder of the pair sets")
     parser.add_argument("--run", required=True, type=Path, help="folder of the trained networks")
     return parser
 
@@ -179,18 +142,36 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Compare, draw and print."""
     arguments = build_parser().parse_args(argv)
+    return run(lambda: compare(arguments.data_dir, arguments.run))
 
-    def work() -> int:
-        pairs = read_pair_set(Path(arguments.data_dir, f"{arguments.target}.bin"))
-        rows = compare(pairs, arguments.run)
-        path = draw(rows, arguments.run)
-        figures = {row.name: row.figures for row in rows}
-        Path(arguments.run, "quickstart.json").write_text(json.dumps(figures, indent=1))
-        print_table(rows)
-        print(f"picture: {path}")
-        return 0
 
-    return run(work)
+def compare(data_dir: Path, run_dir: Path) -> int:
+    """Write picture, figures and page; print tables and sentences; return 0."""
+    pairs = read_pair_set(data_dir / f"{CLEAN}.bin")
+    scored = contenders(run_dir / "held_out.json", pairs)
+    found = {target: {n: figures(one) for n, one in of.items()} for target, of in scored.items()}
+    claims: dict[str, Claim] = {
+        what: claim(scored[target][first], scored[target][second])
+        for what, target, first, second in CLAIMS
+    }
+    sizes = [
+        size_of("m1", "models/sface-m1,0", pairs),
+        size_of("y1", f"{run_dir}/y1-taught,last", pairs),
+    ]
+    runs = runs_of(run_dir)
+    write_figures(run_dir / "quickstart.json", found)
+    draw(run_dir / "quickstart.png", scored, runs)
+    tables = {TITLES[target]: rows for target, rows in found.items()}
+    write_summary(run_dir / "index.html", claims, tables, runs, sizes, LINKS, run_dir / "far.png")
+    print_tables(found)
+    print()
+    for what, one in claims.items():
+        print(sentence(what, one))
+    print(f"({OBTAINED})")
+    for size in sizes:
+        print(f"{size.name}: {size.parameters / 1e6:.2f} million parameters, "
+              f"{size.size / 1e6:.1f} MB, {size.milliseconds:.1f} ms for a crop")  # fmt: skip
+    return 0
 
 
 if __name__ == "__main__":

@@ -299,6 +299,8 @@ def _list(descriptor: int, marker: Path, members: tuple[Path, ...]) -> None:
 def _listing(marker: Path) -> dict[str, Any] | None:
     """Return what a marker says, None if there is none or its writer had not begun to rename."""
     try:
+        if not stat.S_ISREG(marker.stat().st_mode):
+            return {"files": [], "command": ""}  # none of ours: a pipe would be waited for
         with marker.open("rb") as file:
             text = file.read(MARKER_LIMIT)
     except (FileNotFoundError, NotADirectoryError):

@@ -29,6 +29,8 @@ FOUND = [(path.name, words) for path in DOCUMENTS for words in commands(path)]
 
 def parser_of(words):
     program = words[0]
+    if program == "torchrun":  # which starts Python
+        return parser_of(["python", *words[words.index("-m") :]])
     if program in SCRIPTS:
         return import_module(SCRIPTS[program].module).build_parser(), words[1:]
     if words[1] == "-c":

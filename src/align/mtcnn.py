@@ -18,7 +18,7 @@ import numpy as np
 from ..data.images import as_bgr
 from ..engines.choice import choose_engine
 from .boxes import refine, sides, square, suppress
-from .caps import best_candidates, most_certain
+from .caps import MOST_CANDIDATES, best_candidates, most_certain
 from .face import Face
 from .landmarks import LNET_SIDE, refine_landmarks
 from .network_input import cut, normalised
@@ -46,7 +46,8 @@ class MtcnnDetector:
     exceed after PNet, RNet and ONet, 0..1.  factor: from one pyramid level to the next.
     model_dir: folder with the checkpoints det1, det2, det3, number 1; the published ones do.
     accurate_landmarks: correct each landmark by LNet, det4 in the same folder.  engine: what runs
-    them, as choose_engine.
+    them, as choose_engine.  most_candidates: of one image, that RNet looks at, and ONet; those of
+    best score, and it is said.
     Raises FileNotFoundError if they are absent, ValueError for options out of range.
     """
 
@@ -63,6 +64,7 @@ class MtcnnDetector:
         model_dir: str | os.PathLike = "models/mtcnn",
         accurate_landmarks: bool = False,
         engine: str = "auto",
+        most_candidates: tuple[int, int] = MOST_CANDIDATES,
     ):
         if min_size < 1 or not 0 < factor < 1 or len(thresholds) != 3:
             raise ValueError(
@@ -76,6 +78,7 @@ class MtcnnDetector:
                 "fetch it with `arcface-fetch fetch mtcnn`, or name the folder of det1 to det3"
             )
         self.min_size, self.thresholds, self.factor = min_size, thresholds, factor
+        self._most = most_candidates
         self._pnet, self._rnet, self._onet = (
             open_network(f"{model_dir}/det{number},1", chosen, side and (side, side))
             for number, side in ((1, None), (2, RNET_SIDE), (3, ONET_SIDE))
@@ -134,7 +137,7 @@ class MtcnnDetector:
         windows = np.concatenate(found)
         windows = windows[suppress(windows[:, :4], windows[:, 4], 0.7)]
         boxes = square(refine(windows[:, :4], windows[:, 5:]))
-        return best_candidates(boxes, windows[:, 4])
+        return best_candidates(boxes, windows[:, 4], self._most[0])
 
     def _judge(self, bgr: np.ndarray, boxes: np.ndarray, threshold: float) -> np.ndarray:
         """Stage 2: return the squares that RNet still takes for faces, corrected."""
@@ -142,7 +145,8 @@ class MtcnnDetector:
         passed = outputs[2][:, 1] > threshold
         boxes, scores, regression = boxes[passed], outputs[2][passed, 1], outputs[4][passed]
         kept = suppress(boxes, scores, 0.7)
-        return square(refine(boxes[kept], regression[kept]))
+        boxes = square(refine(boxes[kept], regression[kept]))
+        return best_candidates(boxes, scores[kept], self._most[1])
 
     def _locate(self, bgr: np.ndarray, boxes: np.ndarray, threshold: float) -> list[Face]:
         """Stage 3: return the faces, with landmarks, that ONet finds in the boxes."""

@@ -21,6 +21,7 @@ from .face import Face
 MEAN_FACE = np.array(
     [(-31.5, -33, 20), (31.5, -33, 20), (0, 9, -12), (-25.5, 37, 8), (25.5, 37, 8)], float
 )
+_FIT = np.linalg.pinv(MEAN_FACE - MEAN_FACE.mean(0))  # (3, 5), of the least squares
 DARK, BRIGHT = 8, 247  # grey levels, 0..255, at and beyond which nothing is told apart
 
 
@@ -74,7 +75,12 @@ def quality(bgr: np.ndarray, face: Face, size: tuple[int, int] = (112, 112)) -> 
 
     size: (height, width) of the crop that is looked at.  Raises ValueError as align_face.
     """
-    grey = cv2.cvtColor(align_face(bgr, face.landmarks, size), cv2.COLOR_BGR2GRAY)
+    return quality_of_crop(align_face(bgr, face.landmarks, size), face)
+
+
+def quality_of_crop(crop: np.ndarray, face: Face) -> Quality:
+    """Return the quality of a face.  crop: its aligned one, uint8 BGR (H, W, 3)."""
+    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
     yaw, pitch, roll = pose(face.landmarks)
     return Quality(
         eye_distance=float(np.linalg.norm(face.landmarks[1] - face.landmarks[0])),
@@ -94,8 +100,7 @@ def pose(landmarks: np.ndarray) -> tuple[float, float, float]:
     The scaled orthographic view of MEAN_FACE that comes nearest in least squares, made a rotation.
     """
     points = np.asarray(landmarks, float) - np.mean(landmarks, 0)
-    model = MEAN_FACE - MEAN_FACE.mean(0)
-    rows = np.linalg.lstsq(model, points, rcond=None)[0].T  # (2, 3): s times two rows of R
+    rows = (_FIT @ points).T  # (2, 3): s times two rows of R
     left, scales, right = np.linalg.svd(rows, full_matrices=False)
     if scales[1] <= 1e-9:
         return 0.0, 0.0, 0.0  # all points on one line: no face has such a pose

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..files import reading_set
+from ..limits import open_file
 from .graph import Graph, embedding_part, parse_graph, read_graph, without_casts, without_labels
 from .names import existing_params, split_checkpoint, symbol_path
 from .nodes import HARMLESS, Node
@@ -120,7 +121,7 @@ def model_fingerprint(model: str) -> str:
 def file_fingerprint(path: str | os.PathLike) -> str:
     """Return the SHA-256 of a file, 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
+    with open_file(path, "file") as file:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()

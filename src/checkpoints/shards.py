@@ -60,8 +60,9 @@ class Ranges(NamedTuple):
         numbers += found.rows.values()
         ends = [0]
         for one in found.slices:
-            is_range = isinstance(one, list) and len(one) == 2 and one[0] == ends[-1]
-            ends.append(one[1] if is_range and type(one[1]) is int and one[1] > one[0] else -1)
+            is_range = isinstance(one, list) and [type(end) for end in one] == [int, int]
+            is_next = is_range and one[0] == ends[-1] < one[1]
+            ends.append(one[1] if is_next else -1)
         if any(type(n) is not int or n < 0 for n in numbers) or ends[-1] != found.identities:
             raise ValueError(f"{source}: classifier is {shown(record)}, not what its files hold")
         return found

@@ -17,7 +17,7 @@ import shutil
 
 import numpy as np
 
-from ..data.dataset import FaceDataset
+from ..data.dataset import FaceDataset, is_same_data
 from ..data.facts import Facts, gather
 from ..data.identity_lists import names_of, read_names
 from ..data.plan import Part, Plan, grouped, numbered, part_of, renumbered
@@ -111,7 +111,7 @@ def undo(new: Path, old: Path, *, overwrite: bool = False, progress: bool = Fals
     facts = [_facts(new, progress)]
     if (arrays["removed_keys"] >= 0).any():
         facts.append(_facts(new / REMOVED, progress))
-    if about.get("new") != _print_of(new):
+    if not is_same_data(about.get("new"), _print_of(new)):
         raise ValueError(
             f"{new / ABOUT}: is of other files than these: the dataset was changed since the plan "
             "was applied, so that it cannot be undone"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -23,6 +24,7 @@ from .records import RecordReader
 
 LARGEST_PROPERTY = 1 << 20  # bytes
 PACK = "pack photos with face2rec2.py (docs/datasets.md)"
+SAMPLES, SAMPLE_BYTES = 256, 64  # images of a fingerprint, and bytes of each
 AT_ONCE = 100_000  # labels that are read between two steps of a progress bar
 
 log = logging.getLogger(__name__)
@@ -204,11 +206,26 @@ class FaceDataset:
         return len(np.unique(self.identities(self.identity_ranges[:, 0])))
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that change with the index, property or file size."""
+        """Return 16 hexadecimal digits that change with the index, property or file size, a dash,
+        and 16 that change with the images: with bytes out of the middle of SAMPLES of them.
+
+        See is_same_data().
+        """
         digest = self.records.index_digest.copy()
         digest.update((self.folder / "property").read_bytes())
         digest.update(str(self.records.rec_path.stat().st_size).encode())
-        return digest.hexdigest()[:16]
+        images = hashlib.sha256()
+        keys = self.records.sorted_keys  # of all: --images-filter makes no other data
+        for place in np.linspace(0, len(keys) - 1, min(SAMPLES, len(keys))).astype(np.int64):
+            images.update(self._middle(int(keys[place])))
+        return f"{digest.hexdigest()[:16]}-{images.hexdigest()[:16]}"
+
+    def _middle(self, key: int) -> bytes:
+        try:
+            payload = self.records.read(key).payload
+        except ValueError:  # told when it is drawn
+            return b""
+        return payload[len(payload) // 2 :][:SAMPLE_BYTES]
 
     def _filter(self, least: int) -> None:
         groups = [keys for keys in self.keys_by_identity if len(keys) >= least]
@@ -222,6 +239,12 @@ class FaceDataset:
         self.image_keys = np.sort(np.concatenate(groups))
         kept = np.isin(self.identity_ranges[:, 0], self.image_keys)
         self.identity_ranges = self.identity_ranges[kept]
+
+
+def is_same_data(was: object, now: str) -> bool:
+    """Return whether two fingerprints are of one dataset.  was: of any version; older ones have
+    no digits of the images, and then nothing is known of these."""
+    return was in (now, now.partition("-")[0])
 
 
 def check_files(folder: Path) -> None:

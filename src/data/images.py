@@ -118,9 +118,10 @@ def _check_size(header: ImageHeader, max_pixels: int) -> None:
         raise ValueError(f"it is {width} wide and {height} high")
     if load > max_pixels:
         passes = f", which take as long to decode as {load}" if load > width * height else ""
+        option = "" if max_pixels <= CROP_PIXELS else " (more with --max-pixels, where it is)"
         raise ValueError(
             f"it has {width}x{height} = {width * height} pixels{passes}; at most {max_pixels} are "
-            "decoded"
+            f"decoded{option}"
         )
 
 

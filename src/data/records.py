@@ -67,6 +67,8 @@ class RecordReader:
             self._open(idx_path)
 
     def _open(self, idx_path: str | os.PathLike | None) -> None:
+        if not self.rec_path.is_file():
+            raise FileNotFoundError(f"no record file {self.rec_path.absolute()}")
         with self.rec_path.open("rb") as file:
             self._size = os.fstat(file.fileno()).st_size
             if self._size == 0:

@@ -54,7 +54,10 @@ class ImageEmbedder(ABC):
         None.  Raises ValueError if there are no images, or an embedding is not finite.
         """
         plain, flipped = [], []
-        for batch in read_ahead(self._batches(images)):
+        batches = self._batches(images)
+        if not isinstance(images, np.ndarray) or len(images) > self.batch_size:
+            batches = read_ahead(batches)  # a thread, which one batch would only wait for
+        for batch in batches:
             plain.append(self.forward(batch))
             if flip:
                 flipped.append(self.forward(np.ascontiguousarray(batch[..., ::-1])))

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..checkpoints.load import as_symbol
 from ..checkpoints.network import StoredNetwork
+from ..checkpoints.slices import refuse_empty_slices
 from ..devices import mxnet_device
 from ..ops import fast_graph
 
@@ -49,6 +50,7 @@ class MxnetRunner:
     def _bind(self, input_shape: tuple[int, ...]) -> None:
         network = self._load()
         symbol = as_symbol(network.graph)
+        refuse_empty_slices(symbol, {"data": (1, *input_shape)}, self._name)
         _check_shapes(symbol, network, input_shape, self._name)
         _check_sizes(symbol, network, input_shape, self._name)
         shapes = {"data": (self._share, *input_shape)}

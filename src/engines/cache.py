@@ -17,9 +17,12 @@ from pathlib import Path
 import time
 
 from ..compiler import user_cache_dir
+from ..errors import reason_of
 from ..files import replace_file
+from ..limits import read_limited
 
 LIMIT = 2 * 10**9  # bytes
+LARGEST_NOTE = 1 << 16
 DIGEST_SIZE = hashlib.sha256().digest_size
 # What decides the bytes of a conversion besides the network.
 CONVERTER = (
@@ -49,11 +52,13 @@ class ConversionCache:
         """Return the model of an entry, None where there is none or it is damaged (said)."""
         path = self.folder / f"{key}.onnx"
         try:
-            content = path.read_bytes()
+            content = read_limited(path, LIMIT + DIGEST_SIZE, "converted network")
         except FileNotFoundError:
             return None
-        except OSError as error:
-            _say_once(f"{path}: cannot be read ({error.strerror}); the network is converted again")
+        except (OSError, ValueError) as error:
+            _say_once(
+                f"{path}: cannot be read ({reason_of(error)}); the network is converted again"
+            )
             return None
         digest, model = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
         if not model or hashlib.sha256(model).digest() != digest:
@@ -79,7 +84,8 @@ class ConversionCache:
     def was_compared(self, key: str, engine: str) -> bool:
         """Return whether this engine has given what MXNet gives, for this entry."""
         try:
-            return bool(json.loads(self._note(key, engine).read_text())["is_faithful"])
+            path = self._note(key, engine)
+            return bool(json.loads(read_limited(path, LARGEST_NOTE, "note"))["is_faithful"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..checkpoints.load import as_symbol
 from ..checkpoints.network import StoredNetwork
+from ..checkpoints.slices import refuse_empty_slices
 
 
 def run_mxnet(network: StoredNetwork, batch: np.ndarray) -> list[np.ndarray]:
@@ -15,6 +16,7 @@ def run_mxnet(network: StoredNetwork, batch: np.ndarray) -> list[np.ndarray]:
     Raises ValueError if the network does not take such images.
     """
     symbol = as_symbol(network.graph)
+    refuse_empty_slices(symbol, {"data": batch.shape}, network.graph.source)
     try:
         executor = symbol.simple_bind(mx.cpu(), grad_req="null", data=batch.shape)
     except mx.MXNetError as error:

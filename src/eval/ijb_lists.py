@@ -19,12 +19,13 @@ import warnings
 import numpy as np
 
 from ..data.list_faults import all_faults
-from ..limits import shown
+from ..limits import check_count, shown
 from ..paths import inside
 from ..text import finite_number, read_lines, whole_number
 
 LARGEST_ID = (1 << 63) - 1  # of a template, medium or subject
 LARGEST_COORDINATE = 1e6  # pixels
+LARGEST_PAIRS = 1 << 30  # bytes that numpy reads; IJB-C has 250 MB
 PAIRS = "list of pairs of templates of IJB"
 GALLERIES = {"IJBB": ("S1", "S2"), "IJBC": ("G1", "G2")}
 
@@ -94,6 +95,7 @@ def read_template_pairs(root: Path, target: str) -> tuple[np.ndarray, np.ndarray
     try:
         if not path.is_file():
             raise FileNotFoundError(path)  # told below
+        check_count(path.stat().st_size, LARGEST_PAIRS, f"{path}: a list", "bytes")
         # Fifteen million lines: numpy reads them ten times as fast as a loop that knows the line.
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy takes 1.5 for 1, and only warns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..checkpoints.embedding_part import embedding_symbol
 from ..checkpoints.load import load_symbol
+from ..checkpoints.slices import refuse_empty_slices
 from ..lazy_mxnet import mx
 from .base import Network, NetworkOptions
 from .initializers import gaussian_out
@@ -37,6 +38,7 @@ def stored_network(path: str) -> Network:
 def _embedding_size(symbol: mx.sym.Symbol) -> int | None:
     """Return the length of the embedding, None if it depends on the image's size."""
     try:
+        refuse_empty_slices(symbol, {"data": (2, 3, SIDE, SIDE)}, "the network")
         _, (shape,), _ = symbol.infer_shape(data=(2, 3, SIDE, SIDE))
     except (mx.MXNetError, TypeError, ValueError):
         return None

@@ -9,6 +9,7 @@ import ipaddress
 from pathlib import Path
 
 from ..align.arguments import add_detector_arguments, chosen_detector
+from ..align.caps import FEW_CANDIDATES
 from ..cli import run
 from ..embedding.arguments import add_embedding_arguments
 from ..embedding.face_model import FaceModel
@@ -18,6 +19,8 @@ from . import keeping
 from .access import Access
 from .limits import Limits
 
+# One photo may not hold up those of others.
+OF_DETECTORS = {"mtcnn": {"most_candidates": FEW_CANDIDATES}}
 SQUARED_L2 = 1.24  # Source: the published deploy/test.py
 SHORTEST_TOKEN = 16
 LARGEST_TOKEN = 1 << 16  # bytes of its file
@@ -152,7 +155,7 @@ def _serve(args: argparse.Namespace) -> None:
     with ending_by_signal():
         card_dtype = source.card.facts["dtype"] if source.card else ""
         embedder = open_in_precision(args, card_dtype, MAX_BATCH)
-        face_model = FaceModel(chosen_detector(args), embedder)
+        face_model = FaceModel(chosen_detector(args, OF_DETECTORS), embedder)
         threshold = source.squared_l2(embedder.facts, flip=False, crop=face_model.size)
         recognizer = Recognizer(face_model, limits.faces)
         facts = dict(embedder.facts)

@@ -97,10 +97,14 @@ class People:
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def names(self) -> dict[str, int]:
-        """Return how many photos each person has, by name."""
+    def names(self, after: str = "", limit: int | None = None) -> dict[str, int]:
+        """Return how many photos each person has, by name, in the order of code points.
+
+        after: only names beyond it, which need not be enrolled.  limit: at most so many.
+        """
         with self._lock:
-            return {name: len(rows) for name, rows in sorted(self._by_name.items())}
+            later = sorted(name for name in self._by_name if name > after)[:limit]
+            return {name: len(self._by_name[name]) for name in later}
 
     def photos(self, name: str) -> list[dict[str, Any]]:
         """Return the photos of a person: id, sha256, score, added.  Raises Refusal (404)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..align.face import Face, main_face
-from ..align.quality import Quality, quality
+from ..align.quality import Quality, quality_of_crop
 from ..embedding.face_model import FaceModel, UncertainFaceError
 from .model_print import ModelPrint
 from .photos import Photo
@@ -98,11 +98,12 @@ class Recognizer:
         except UncertainFaceError as error:
             refusal = str(error)
         scale = photo.scale
-        facts = quality(photo.bgr, face, self._model.size)
+        crop = self._model.crop(photo.bgr, face)
+        facts = quality_of_crop(crop, face)
         return Seen(
             face=replace(face, box=face.box * scale, landmarks=face.landmarks * scale),
             quality=replace(facts, eye_distance=facts.eye_distance * scale),
-            crop=self._model.crop(photo.bgr, face),
+            crop=crop,
             refusal=refusal,
         )
 

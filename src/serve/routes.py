@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import hashlib
 import json
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from ..embedding.vectors import cosine
 from .answers import (
@@ -52,6 +53,17 @@ Key = Annotated[
         description="a repeated request of the same key changes nothing, and is answered the same",
     ),
 ]  # fmt: skip
+MOST_PEOPLE = 10_000  # in one page
+NEXT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "headers": {
+            "Link": {
+                "schema": {"type": "string"},
+                "description": 'the address of the next page, rel="next"; absent with the last',
+            }
+        }
+    }
+}
 Name = Annotated[str, Path(description="NFC, percent-encoded UTF-8", min_length=1)]
 
 
@@ -218,11 +230,23 @@ def routes(service: Service) -> APIRouter:
         mine = found[taken if all else 0]
         return SearchAnswer(**answer.model_dump(), threshold=settings.threshold, matches=mine)
 
-    @router.get("/people", responses=errors(*ALWAYS))
-    async def enrolled() -> list[Person]:
-        """List everyone who is enrolled."""
-        names = await service.in_store(people.names)
-        return [Person(name=name, photos=count) for name, count in names.items()]
+    @router.get("/people", responses={**NEXT, **errors(*ALWAYS, 422)})
+    async def enrolled(
+        response: Response,
+        limit: Annotated[
+            int | None, Query(ge=1, le=MOST_PEOPLE, description="at most so many; else everyone")
+        ] = None,
+        after: Annotated[
+            str, Query(description="only names beyond this one", max_length=1000)
+        ] = "",
+    ) -> list[Person]:
+        """List who is enrolled, in the order of the code points of their names."""
+        names = await service.in_store(people.names, after, limit and limit + 1)
+        listed = [Person(name=name, photos=count) for name, count in names.items()][:limit]
+        if len(listed) < len(names):
+            last = quote(listed[-1].name, safe="")
+            response.headers["link"] = f'</v1/people?limit={limit}&after={last}>; rel="next"'
+        return listed
 
     @router.delete("/people/{name:path}", status_code=204, responses=errors(*OF_CHANGES))
     async def forget(request: Request, name: Name, key: Key = "") -> None:

@@ -67,11 +67,21 @@ def serve(app: Any, people: People, limits: Limits, listening: socket.socket) ->
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, which lets nobody in who comes while it ends."""
+    """uvicorn's, which lets nobody in who comes while it ends, and ends at once if told twice."""
 
     def __init__(self, config: uvicorn.Config, guard: Guard):
         super().__init__(config)
         self._guard = guard
+
+    def handle_exit(self, number: int, frame: Any) -> None:
+        """End; a second signal cuts off what goes on, but never a change that has begun.
+
+        uvicorn's own would leave its event loop with all of that in it, and a traceback.
+        """
+        if self.should_exit:
+            for task in list(self.server_state.tasks):
+                task.cancel()
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._guard.is_ending = True

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 FLOAT = 4  # bytes
 LIBRARIES = 64 * 10**6  # what torch takes for its first step, whatever is computed
+# The C library gives back at once what is larger, and keeps what is smaller for the next moment.
+KEPT_BY_MALLOC = 32 << 20
 GB = 1e9
 
 
@@ -15,9 +17,9 @@ class ClassifierMemory:
     """Bytes on one process.
 
     weights, moments: of all its rows, where --classifier-memory says.  moved: the sampled rows on
-    the device.  gradients, logits: at the moment that takes the most of both: of the rows of a
-    step with their moments, and of one share of the batch.  embeddings: of all processes' batches,
-    with their gradients.
+    the device.  gradients, logits: at the moment that takes the most of both, or of each where
+    little is given back: of the rows of a step with their moments, and of one share of the batch.
+    embeddings: of all processes' batches, with their gradients.
     """
 
     weights: int
@@ -52,6 +54,8 @@ class ClassifierMemory:
             (step * (1 + moments) if is_sampled else step, 0),  # while the rows are updated
         ]
         gradients, logits = max(working, key=sum)
+        if share < KEPT_BY_MALLOC:
+            gradients, logits = (max(sizes) for sizes in zip(*working, strict=True))
         return cls(
             weights=whole,
             moments=whole * moments,

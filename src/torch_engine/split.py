@@ -106,7 +106,7 @@ class _Splitting:
         states = [name for name in self._graph.variables() if name in self._graph.states()]
         read = self._graph.variables()
         if others := [name for name in read if name not in known and name not in states]:
-            raise ValueError(f"has a parameter {others[0]} beside the classifier's")
+            raise ValueError(f"has a parameter of its own, {others[0]}, which no slice is")
         return SplitLoss(
             replace(self._graph, nodes=nodes),
             self._weights,

@@ -73,10 +73,12 @@ def operator(*names: str, inputs: int | tuple[int, ...] | None = 1) -> Callable[
 
 def computed(node: Node, mode: Mode) -> Computed:
     """Return how a node is computed.  Raises ValueError that names it if it is not known how."""
-    try:
-        known = OPERATORS[node.operator]
-    except ValueError as error:
-        raise ValueError(f"node {node.name!r}: {error}") from None
+    if node.operator not in OPERATORS:
+        raise ValueError(
+            f"node {node.name!r}: operator {node.operator!r} is not in the table of the torch "
+            "engine (src/torch_engine); --engine mxnet computes every one of MXNet's"
+        )
+    known = OPERATORS[node.operator]
     options, counts = Options(node, USE), known.num_inputs
     if (counts is None and not node.inputs) or (
         counts is not None and len(node.inputs) not in counts

@@ -12,7 +12,6 @@ import time
 
 from .. import __version__
 from ..config import flag_of
-from ..limits import shown
 from .machines import EXACT, Machines, Word
 from .plan import Plan
 from .resume import FREE_TO_CHANGE, as_record
@@ -20,6 +19,7 @@ from .validation import find_targets
 
 SHARE = "the folder is not shared; put it on a disk that all machines see under this name"
 SEEN_WITHIN = 30.0  # seconds until a file of one machine must be seen by all
+LONGEST = 200  # characters of a value that is shown
 VERIFIED = frozenset({"verbose", "target"})
 ENDS = frozenset({"max_steps", "end_epoch"})  # free to change from run to run, but for all alike
 
@@ -84,8 +84,7 @@ def refuse_differing(texts: list[str]) -> None:
     """Raise ValueError unless what the machines said() is the same, naming what is not."""
     told = [json.loads(text) for text in texts]
     faults = [
-        f"  {name}: {shown(one.get(name))} on process {rank}, {shown(told[0].get(name))} on "
-        "process 0"
+        f"  {name}: {_cut(one.get(name))} on process {rank}, {_cut(told[0].get(name))} on process 0"
         for rank, one in enumerate(told)
         for name in {**told[0], **one}
         if one.get(name) != told[0].get(name)
@@ -95,6 +94,10 @@ def refuse_differing(texts: list[str]) -> None:
             "the processes of this job are not about to make the same run; start all with the same "
             "command, files and versions:\n" + "\n".join(faults)
         )
+
+
+def _cut(text: str | None) -> str:
+    return text if text and len(text) <= LONGEST else f"{str(text)[:LONGEST]}.."
 
 
 @contextmanager

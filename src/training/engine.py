@@ -50,6 +50,11 @@ class Engine(ABC):
     def teacher_gpu(self) -> int:
         """Return the number of the GPU that embeds for --teacher, -1 for the CPU."""
 
+    def teacher_embedder(self, checkpoint: str, batch_size: int) -> ImageEmbedder | None:
+        """Return what embeds with a checkpoint for --teacher; None where it is what embeds
+        elsewhere."""
+        return None
+
     @abstractmethod
     def mining_dtype(self) -> str:
         """Return in what bags are embedded fastest here."""
@@ -135,7 +140,9 @@ def _chosen(config: TrainConfig, ctx: Sequence[Any] | None) -> tuple[str, str]:
     if ctx:
         return "mxnet", ""
     if not has_mxnet():
-        return ("torch", "MXNet is not installed") if has_torch() else ("mxnet", "")
+        if not has_torch():
+            raise ValueError(f"neither PyTorch ({HOW}) nor MXNet ([cpu] or [cu112]) is installed")
+        return "torch", "MXNet is not installed"
     if config.dtype == "bfloat16" or config.train_symbol or config.classifier != "dense":
         return "torch", "MXNet does not do that"
     if has_torch():

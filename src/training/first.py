@@ -17,12 +17,14 @@ def first_parameters(plan: Plan, ctx: list[Any]) -> tuple[dict, dict]:
     ctx: what embeds for the imprinting.
     """
     initializer, config = plan.network.initializer(), plan.config
+    growth = plan.growth
     parameters = initial_params(
         plan.published,
         plan.shapes,
         initializer,
         config.pretrained,
         new_head=bool(config.new_head),
+        growth=growth,
     )
     if config.fc7_init == "imprint":
         imprint(
@@ -32,5 +34,6 @@ def first_parameters(plan: Plan, ctx: list[Any]) -> tuple[dict, dict]:
             plan.datasets[0],
             plan.images_per_batch,
             config.max_bad,
+            known=growth.numbers if growth else (),
         )
     return parameters

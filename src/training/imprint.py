@@ -8,7 +8,7 @@ Weights", CVPR 2018, arXiv 1712.07136, eq. 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 import itertools
 import logging
 
@@ -38,32 +38,44 @@ def imprint(
     dataset: FaceDataset,
     batch_size: int,
     max_bad: int = -1,
+    known: Sequence[int] | np.ndarray = (),
 ) -> None:
     """Replace the rows of "fc7_weight" (C, D) in arg_params by the identities' directions.
 
     symbol: a training symbol.  batch_size: images per forward pass, all of ctx together.
-    max_bad: as BadRecords takes it.  Identities without images keep the row that was drawn.
+    max_bad: as BadRecords takes it.  known: identities that keep their rows, as --pretrained had
+    them.  Identities without images keep the row that was drawn.
     """
     embedder = ParameterEmbedder(symbol, arg_params, aux_params, ctx, batch_size=batch_size)
-    identities, directions = identity_directions(embedder, dataset, max_bad)
+    identities, directions = identity_directions(embedder, dataset, max_bad, known)
     drawn = arg_params[CLASSIFIER]
     weight = drawn if isinstance(drawn, np.ndarray) else drawn.asnumpy()
-    weight[identities] = directions
+    if len(identities):
+        weight[identities] = directions
     arg_params[CLASSIFIER] = weight if weight is drawn else mx.nd.array(weight)
     logger.info("classifier: %d of %d rows imprinted", len(identities), len(weight))
 
 
 def identity_directions(
-    embedder: ImageEmbedder, dataset: FaceDataset, max_bad: int = -1
+    embedder: ImageEmbedder,
+    dataset: FaceDataset,
+    max_bad: int = -1,
+    known: Sequence[int] | np.ndarray = (),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the identities that have images, int64 (K,), and float32 (K, D) of unit length.
+    """Return identities, int64 (K,), and their directions, float32 (K, D) of unit length.
 
-    A direction is that of the mean unit embedding of the identity's first images; those that do
-    not decode are left out.  Raises ValueError if they are more than max_bad allows.
+    They are those that have images and are not known.  A direction is that of the mean unit
+    embedding of the identity's first images; those that do not decode are left out.  Raises
+    ValueError if they are more than max_bad allows.
     """
     bad_records = BadRecords([dataset], max_bad)
     groups = [keys[:IMAGES_PER_IDENTITY] for keys in dataset.keys_by_identity]
     identities = dataset.identities(np.array([keys[0] for keys in groups]))
+    is_new = ~np.isin(identities, known)
+    identities, groups = (
+        identities[is_new],
+        [keys for keys, new in zip(groups, is_new, strict=True) if new],
+    )
     groups_at_once = max(1, IMAGES_AT_ONCE // IMAGES_PER_IDENTITY)
     found, directions = [], []
     for begin in tqdm(
@@ -82,6 +94,8 @@ def identity_directions(
         starts = runs(np.array(owners))[:, 0]
         found.append(np.array(owners)[starts])
         directions.append(unit_rows(np.add.reduceat(embeddings, starts, axis=0)))
+    if not found:
+        return np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
     return np.concatenate(found), np.concatenate(directions)
 
 

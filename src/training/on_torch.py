@@ -13,10 +13,12 @@ from torch import Tensor
 
 from ..checkpoints.graph import parse_graph
 from ..checkpoints.last_state import has_last
+from ..checkpoints.network import read_network
 from ..checkpoints.nodes import Graph
 from ..checkpoints.parts import EMBEDDING_OUTPUT, embedding_part
 from ..config import TrainConfig
-from ..engines.packages import has_bfloat16
+from ..embedding.image_embedder import ImageEmbedder
+from ..engines.packages import has_bfloat16, has_mxnet, has_onnxruntime
 from ..lazy_mxnet import mx
 from ..torch_engine.classifier_memory import refuse_too_much
 from ..torch_engine.collectives import Collectives
@@ -69,6 +71,17 @@ class TorchEngine(Engine):
     def teacher_gpu(self) -> int:
         device = self.devices[0]
         return device.index if device.type == "cuda" else -1
+
+    def teacher_embedder(self, checkpoint: str, batch_size: int) -> ImageEmbedder | None:
+        """On a GPU, and where nothing else embeds, PyTorch itself."""
+        device = self.devices[0]
+        if device.type != "cuda" and (has_mxnet() or has_onnxruntime()):
+            return None
+        network = read_network(checkpoint)
+        tensors = {
+            name: torch.tensor(array, device=device) for name, array in network.parameters.items()
+        }
+        return TensorEmbedder(network.graph, lambda: tensors, device, batch_size)
 
     def mining_dtype(self) -> str:
         return "bfloat16" if self.devices[0].type == "cpu" and has_bfloat16() else "float32"
@@ -203,7 +216,8 @@ class TorchEngine(Engine):
         part = replace(plan, published=network, shapes=data)
         arg_params, aux_params = first_parameters(part, [mx.cpu()])
         loss = split_of(plan, self.graph(plan))
-        states = first_states(plan.published.attr_dict(), loss.states)
+        attributes, pretrained = plan.published.attr_dict(), plan.config.pretrained
+        states = first_states(attributes, loss.states, pretrained)
         return arg_params, aux_params | states
 
     def stepper(
@@ -229,7 +243,7 @@ class TorchEngine(Engine):
         )  # fmt: skip
         fill = None  # the rows of an earlier run come when it is restored
         if not has_last(config.prefix):
-            fill = first_rows(config, identities, classifier.loss.weights, arg_params)
+            fill = first_rows(config, identities, classifier.loss.weights, arg_params, plan.growth)
         return SharedStepper(*given, rule, classifier, fill, **options)
 
     def embedder(self, plan: Plan, stepper: TorchStepper, dtype: str = "float32") -> TensorEmbedder:

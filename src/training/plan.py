@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from ..checkpoints.last_state import has_last
+from ..checkpoints.slices import refuse_empty_slices
 from ..config import ClassifierConfig, TrainConfig
 from ..data.dataset import FaceDataset
 from ..devices import gpus
@@ -18,6 +19,7 @@ from ..networks.base import find_network
 from .engine import Engine, open_engine, visible_gpus
 from .few_images import refuse_few_images
 from .frozen import frozen_statistics
+from .growth import Growth, find_growth
 from .half import half_precision
 from .imprint import CLASSIFIER
 from .machines import Machines, count_machines
@@ -44,6 +46,12 @@ class Plan:
     num_identities: list[int]  # of the datasets: those that have images
     images_of_a_step: int  # in the options that count steps; as a rule images_per_step
     teacher: Teacher | None = None
+
+    @property
+    def growth(self) -> Growth | None:
+        """How the identities follow from those of --pretrained, None if names do not tell."""
+        folders = [dataset.folder for dataset in self.datasets]
+        return find_growth(self.config.pretrained, folders, self.datasets[0].num_classes)
 
     @property
     def ctx(self) -> list[Any]:
@@ -107,7 +115,7 @@ def make_plan(
     check_classifier_options(config)
     if config.dtype == "float16":
         refuse_half_on_a_cpu(engine.devices)
-    teacher = open_teacher(config, datasets, engine.teacher_gpu())
+    teacher = open_teacher(config, datasets, engine)
     loss = taught(loss, teacher, config)
     if embedding is None:
         published = symbol = read_training_symbol(config, loss)
@@ -229,6 +237,7 @@ def check_symbol(plan: Plan) -> None:
 
 def check_image_size(config: TrainConfig, symbol: mx.sym.Symbol, shapes: dict) -> None:
     """Raise ValueError if the network does not take images of this size."""
+    refuse_empty_slices(symbol, shapes, f"network {config.network}")
     try:
         symbol.infer_shape(**shapes)
     except mx.MXNetError as error:

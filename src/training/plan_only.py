@@ -25,5 +25,4 @@ def write_plan(config: TrainConfig) -> list[Path]:
     make_prefix_folder(config.prefix)
     plan.engine.seed(config.seed)
     parameters = plan.engine.first_parameters(plan)
-    classes = plan.datasets[0].num_classes
-    return write_training_symbol(config, classes, plan.published.tojson(), *parameters)
+    return write_training_symbol(config, plan.loss, plan.published.tojson(), *parameters)

@@ -15,11 +15,12 @@ import logging
 from ..checkpoints.embedding_part import embedding_symbol
 from ..checkpoints.graph import parse_graph
 from ..checkpoints.load import Params, load_checkpoint
-from ..checkpoints.network import TRAINING_PREFIXES
+from ..checkpoints.network import CLASSIFIER_PREFIX, TRAINING_PREFIXES
 from ..checkpoints.pixels import pixel_scaling, raw_pixel_layer
 from ..lazy_mxnet import mx
 from ..networks.heads import head_parameters
 from ..networks.published import renamed_parameters
+from .growth import Growth
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +32,12 @@ def take_pretrained(
     aux_params: Params,
     *,
     new_head: bool = False,
+    growth: Growth | None = None,
 ) -> None:
     """Replace parameters of a training symbol, by name, by those of "prefix,number".
 
-    Raises ValueError, with nothing replaced, if the checkpoint's network is another one.
+    growth: which rows of its classifier belong to whom here.  Raises ValueError, with nothing
+    replaced, if the checkpoint's network is another one.
     """
     given_symbol, given_args, given_aux = load_checkpoint(checkpoint)
     given_args, renamed = renamed_parameters(given_args, symbol)
@@ -43,6 +46,15 @@ def take_pretrained(
     head = head_parameters() if new_head else frozenset()
     of_network = _of_network(symbol) - head
     of_another_classifier = _names(given_symbol) - _of_network(given_symbol)
+    grown: Params = {}
+    if growth and not growth.is_same:
+        of_rows = (here.keys() & given.keys()) - _of_network(symbol)
+        grown = {
+            name: growth.carried(name, given[name].asnumpy(), here[name].asnumpy())
+            for name in sorted(of_rows)
+            if name.startswith(CLASSIFIER_PREFIX)
+        }
+        given |= {name: mx.nd.array(rows) for name, rows in grown.items()}
     fitting = {
         name for name in given.keys() & here.keys() - head if given[name].shape == here[name].shape
     }
@@ -69,6 +81,8 @@ def take_pretrained(
     for message in renamed:
         logger.warning("pretrained: %s", message)
     logger.info("pretrained: took %d parameters of %s", len(fitting), checkpoint)
+    if grown:
+        growth.tell()
     drawn = [
         _unlike(name, given, here) if name in given and name not in head else name
         for name in here

@@ -19,6 +19,7 @@ from ..errors import reason_of
 from ..lazy_mxnet import mxnet_errors
 from .announce import announce, run_facts
 from .divergence import DivergedError, refuse_divergence
+from .growth import write_names
 from .machines import OtherMachineError
 from .memory import MemoryEstimate
 from .progress import Progress
@@ -108,6 +109,8 @@ class Recorder(NoRecorder):
         announce(run.plan, memory, source.batches_per_epoch, run.last_step, step)
         self._saved = untaught(run.plan.published)
         save_symbol(config.prefix, self._saved)
+        if len(run.plan.datasets) == 1:
+            write_names(config.prefix, run.plan.datasets[0].folder)
         self._log = RunLog(config, run_facts(run.plan), step)
         self._log.bad_records(source.bad_records.facts())
         self._saved_step = step

@@ -11,6 +11,7 @@ from typing import Any
 from ..checkpoints.last_state import LastState, has_last, read_last
 from ..checkpoints.names import LAST, params_path
 from ..config import TrainConfig, flag_of
+from ..data.dataset import is_same_data
 from ..limits import shown
 from .schedule import needs_end
 from .validation import Best
@@ -134,7 +135,8 @@ def _unless(
     config: TrainConfig,
 ) -> LastState:
     """Return the last state.  Raises ValueError for what has changed."""
-    if last.record["data"] != fingerprints:
+    before = last.record["data"]
+    if len(before) != len(fingerprints) or not all(map(is_same_data, before, fingerprints)):
         changed.append(f"  data: was {last.record['data']}, now {fingerprints}")
     taught_by = last.record.get("teacher", "")
     if taught_by != teacher:

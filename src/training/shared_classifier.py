@@ -20,6 +20,7 @@ from ..checkpoints.shards import (
     classifier_of,
     stored_classifier,
 )
+from ..checkpoints.stored_rows import StoredRows
 from ..config import TrainConfig
 from ..torch_engine.classifier import Classifier
 from ..torch_engine.classifier_memory import ClassifierMemory
@@ -27,6 +28,7 @@ from ..torch_engine.collectives import Collectives
 from ..torch_engine.fills import Fill, draw, filled_from, filled_of
 from ..torch_engine.slices import slice_of
 from ..torch_engine.split import SplitLoss, split_loss
+from .growth import Growth
 from .optimizer import make_optimizer
 from .stepper import Params
 
@@ -99,10 +101,17 @@ def memory_of(plan: Plan, loss: SplitLoss, processes: int) -> ClassifierMemory:
     )
 
 
-def first_rows(config: TrainConfig, identities: int, each: Mapping[str, int], held: Params) -> Fill:
+def first_rows(
+    config: TrainConfig,
+    identities: int,
+    each: Mapping[str, int],
+    held: Params,
+    growth: Growth | None = None,
+) -> Fill:
     """Return what fills the rows of a new run: those of --pretrained, else drawn.
 
-    held: parameters that are there whole already.
+    held: parameters that are there whole already.  growth: which rows of --pretrained belong to
+    whom.
     """
     total = {name: identities * rows for name, rows in each.items()}
     stored = _pretrained_classifier(config)
@@ -111,6 +120,9 @@ def first_rows(config: TrainConfig, identities: int, each: Mapping[str, int], he
         shape = (total[name], *rows.shape[1:])
         if name in held and held[name].shape == shape:
             filled_of(held)(name, begin, rows)
+        elif stored and name in stored.names and growth and not growth.is_same:
+            draw(rows, begin, total[name], config.seed)
+            _carry(stored, name, begin, rows, growth, each[name])
         elif stored and name in stored.names and stored.shape(name) == shape:
             filled_from(stored)(name, begin, rows)
             logger.info("pretrained: took the rows of %s", name)
@@ -121,6 +133,30 @@ def first_rows(config: TrainConfig, identities: int, each: Mapping[str, int], he
             draw(rows, begin, total[name], config.seed)
 
     return fill
+
+
+def _carry(
+    stored: StoredClassifier | WholeClassifier,
+    name: str,
+    begin: int,
+    rows: Tensor,
+    growth: Growth,
+    each: int,
+) -> None:
+    """Put the rows of known identities over those that were drawn.  begin: the first of `rows`."""
+    if stored.shape(name)[1:] != tuple(rows.shape[1:]):
+        raise ValueError(
+            f"--pretrained: {name} has rows of {stored.shape(name)[1:]}, this run of "
+            f"{tuple(rows.shape[1:])}"
+        )
+    growth.tell()
+    first, last = begin // each, (begin + len(rows)) // each
+    is_here = (growth.numbers >= first) & (growth.numbers < last)
+    take = filled_from(stored)
+    pairs = zip(growth.numbers[is_here].tolist(), growth.before[is_here].tolist(), strict=True)
+    for number, before in pairs:
+        place = number * each - begin
+        take(name, before * each, rows[place : place + each])
 
 
 def _pretrained_classifier(config: TrainConfig) -> StoredClassifier | WholeClassifier | None:
@@ -134,11 +170,18 @@ def _pretrained_classifier(config: TrainConfig) -> StoredClassifier | WholeClass
     return found or WholeClassifier(existing_params(config.pretrained))
 
 
-def first_states(attributes: Mapping[str, Mapping[str, str]], names: list[str]) -> Params:
-    """Return the running values of a loss as they begin, each (1, 1)."""
+def first_states(
+    attributes: Mapping[str, Mapping[str, str]], names: list[str], pretrained: str
+) -> Params:
+    """Return the running values of a loss as they begin, each (1, 1): of --pretrained, where it has
+    them, as a dense run takes them."""
     found = {}
+    stored = StoredRows(existing_params(pretrained)) if pretrained and names else None
     for name in names:
         kind, options = json.loads(attributes[name]["__init__"])
         assert kind == "constant", name
         found[name] = np.full((1, 1), float(options["value"]), np.float32)
+        place = stored.places.get(f"aux:{name}") if stored else None
+        if place and place.shape == (1, 1) and place.dtype == np.float32:
+            stored.read(f"aux:{name}", 0, found[name])
     return found

@@ -42,6 +42,12 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
     sizes = classifier_shapes(stored.graph, given, plan.datasets[0].num_classes)
     rng = np.random.default_rng(config.seed)
     found: Params = {}
+    growth = plan.growth
+    if growth and not growth.is_same:
+        for name in sizes.keys() & given.keys():
+            drawn = _drawn(sizes[name], rng)
+            given[name] = growth.carried(name, given[name].astype(np.float32), drawn)
+        growth.tell()
     for name in stored.graph.variables():
         if name in given:
             found[name] = given[name].astype(np.float32)
@@ -60,7 +66,9 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
     )
     logger.info("pretrained: took the parameters of %s", config.pretrained)
     if config.fc7_init == "imprint":
-        imprint(stored, *parameters, None, plan.datasets[0], plan.images_per_batch, config.max_bad)
+        known = growth.numbers if growth else ()
+        dataset, images = plan.datasets[0], plan.images_per_batch
+        imprint(stored, *parameters, None, dataset, images, config.max_bad, known)
     return parameters
 
 

@@ -70,14 +70,15 @@ def parameter_file(prefix: str) -> Path:
 
 
 def write_training_symbol(
-    config: TrainConfig, num_classes: int, text: str, arg_params: Params, aux_params: Params
+    config: TrainConfig, loss: Loss, text: str, arg_params: Params, aux_params: Params
 ) -> list[Path]:
     """Write the three files, all or none; return their paths.  text: the symbol's JSON."""
     prefix = config.prefix
     paths = [symbol_file(prefix), plan_file(prefix), parameter_file(prefix)]
     with replace_set(*paths) as files:
         files.open(paths[0], "w", encoding="utf-8").write(text)
-        record = {"num_classes": num_classes, "options": _options(config)}
+        record = {"num_classes": loss.num_classes, "options": _options(config)}
+        record["image_inputs"] = loss.image_inputs()
         json.dump(record, files.open(paths[1], "w", encoding="utf-8"), indent=1)
         write_arrays(files.open(paths[2]), named_params(arg_params, aux_params), paths[2])
     return paths
@@ -103,7 +104,7 @@ def read_training_symbol(config: TrainConfig, loss: Loss) -> StoredSymbol:
     arg_params: Params = {}
     aux_params: Params = {}
     if prefix != str(path) and plan_file(prefix).is_file():
-        check_plan(plan_file(prefix), config, loss.num_classes)
+        check_plan(plan_file(prefix), config, loss.num_classes, loss.image_inputs())
         arg_params, aux_params = split_params(read_params(parameter_file(prefix)))
     return StoredSymbol(graph, text, arg_params, aux_params)
 
@@ -121,7 +122,9 @@ def check_outputs(graph: Graph, loss: Loss) -> None:
         )
 
 
-def check_plan(path: Path, config: TrainConfig, num_classes: int) -> None:
+def check_plan(
+    path: Path, config: TrainConfig, num_classes: int, image_inputs: dict[str, tuple[int, ...]]
+) -> None:
     """Raise ValueError if the options that made a symbol are others, or their file is damaged."""
     record = read_json(path, "plan of a training symbol", limit=LARGEST_PLAN)
     was = record.get("options") if isinstance(record, dict) else None
@@ -135,6 +138,10 @@ def check_plan(path: Path, config: TrainConfig, num_classes: int) -> None:
     ]
     if record.get("num_classes") != num_classes:
         changed.append(f"  identities: were {shown(record.get('num_classes'))}, now {num_classes}")
+    wanted = {name: list(shape) for name, shape in image_inputs.items()}
+    given = record.get("image_inputs", {})  # older plans have none
+    if given != wanted:
+        changed.append(f"  what comes with an image: was {shown(str(given))}, now {wanted}")
     if changed:
         raise ValueError(
             f"{path}: the training symbol was made with other options; give them as before, or "

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-import csv
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from ..text import read_lines
 from .machines import Machines
 
 if TYPE_CHECKING:
+    from .engine import Engine
     from .plan import Plan
 
 ROWS_AT_ONCE = 4096
@@ -71,9 +71,9 @@ def check_teacher(config: TrainConfig, loss: Loss) -> None:
 
 
 def open_teacher(
-    config: TrainConfig, datasets: Sequence[FaceDataset], gpu: int = -1
+    config: TrainConfig, datasets: Sequence[FaceDataset], engine: Engine
 ) -> Teacher | None:
-    """Return the teacher that the options name; None without.  gpu: that runs a network.
+    """Return the teacher that the options name; None without.  engine: that trains.
 
     Raises FileNotFoundError or ValueError, which name --teacher, for one that is not there or does
     not belong to the datasets.
@@ -86,7 +86,7 @@ def open_teacher(
             return ReadyTeacher(source, config, datasets)
         from .teacher_network import NetworkTeacher
 
-        return NetworkTeacher(source, config, datasets, gpu)
+        return NetworkTeacher(source, config, datasets, engine)
     except (ValueError, FileNotFoundError) as error:
         raise type(error)(f"--teacher {config.teacher}: {error}") from error
 
@@ -165,7 +165,7 @@ def check_identities(path: Path, dataset: FaceDataset, keys: np.ndarray) -> None
     if not index.is_file():
         return
     lines = (line for _, line in read_lines(index, "index of vectors"))
-    rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = [line.split("\t") for line in lines]
     if not rows or rows[0][:2] != ["name", "identity"]:
         return
     said = {row[0]: row[1] for row in rows[1:] if len(row) > 1 and row[1]}

@@ -15,21 +15,26 @@ import json
 import logging
 from pathlib import Path
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from ..batches.bad_records import BadRecord, BadRecords
+from ..checkpoints.network import model_fingerprint
 from ..config import TrainConfig
 from ..data.dataset import FaceDataset, UnreadableError
 from ..embedding.arguments import embedding_facts, open_embedder
 from ..embedding.image_embedder import ImageEmbedder
 from ..embedding.npy import open_npy
 from ..embedding.row_store import RowWriter
-from ..embedding.source_text import SourceText
+from ..embedding.source_text import NETWORK, SourceText
 from ..embedding.vectors import unit_rows
 from .machines import Machines, Word
 from .teacher import Teacher, short_digest
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 IMAGES_AT_ONCE = 2048  # written together
 BATCH = 32  # images per forward pass
@@ -45,15 +50,25 @@ class NetworkTeacher(Teacher):
     """
 
     def __init__(
-        self, source: SourceText, config: TrainConfig, datasets: Sequence[FaceDataset], gpu: int
+        self,
+        source: SourceText,
+        config: TrainConfig,
+        datasets: Sequence[FaceDataset],
+        engine: Engine,
     ):
         self.text, self._source = config.teacher, source
         self._datasets, self._max_bad = list(datasets), config.max_bad
         self._dtype = config.teacher_dtype
         self._arguments = argparse.Namespace(
-            gpu=gpu, engine="auto", dtype="float32", batch_size=BATCH
+            gpu=engine.teacher_gpu(), engine="auto", dtype="float32", batch_size=BATCH
         )
-        facts = embedding_facts(self._arguments, source)
+        self._embedder: ImageEmbedder | None = None
+        if not source.model.endswith(NETWORK) and not source.options:
+            self._embedder = engine.teacher_embedder(source.model, BATCH)
+        if self._embedder:
+            facts = {"model": model_fingerprint(source.model)}
+        else:
+            facts = embedding_facts(self._arguments, source)
         # The engine may be another one where a run goes on: it is the same network.
         facts = {name: fact for name, fact in facts.items() if name not in ("engine", "dtype")}
         self.fingerprint = short_digest(json.dumps(facts, sort_keys=True).encode())
@@ -62,7 +77,6 @@ class NetworkTeacher(Teacher):
             self._path(config.prefix, *each)
             for each in zip(self._datasets, self._keys, strict=True)
         ]
-        self._embedder: ImageEmbedder | None = None
         self._rows: list[np.ndarray] = []
         self.size = self._find_size()
 

@@ -30,6 +30,7 @@ from .watch import LOST, TOGETHER, Watch
 
 PROTOCOL = 1  # of what the processes tell each other; another one is refused
 TURN = 0.5  # seconds of a wait, until the signs of life are looked at
+STOPPED = 5.0  # seconds, after which a process that was stopped is not waited for
 JOINING = 300.0  # seconds, until all processes must have come
 GRACE = 8  # beats in which a process must notice that another is lost, or is ended
 LEAVING = 25  # beats in which it must have left then, its last state saved
@@ -139,7 +140,7 @@ class World(Machines):
             self.check()
             sibling = stopped_sibling()
             stopped = stopped + pause if sibling else 0.0
-            if stopped > SILENT:
+            if stopped > STOPPED:
                 raise ValueError(
                     f"the process with pid {sibling} of this job, on this machine, was stopped "
                     "before it had joined; start all again with --resume"

@@ -98,10 +98,9 @@ def test_faces_of_a_crowd_are_capped_and_it_is_said(make, models, photo, monkeyp
     assert f"{len(every)} faces in one image: the 4 of best score are taken" in caplog.text
 
 
-def test_candidates_are_capped_by_score(monkeypatch, caplog):
+def test_candidates_are_capped_by_score(caplog):
     boxes = np.arange(20.0).reshape(5, 4)
     scores = np.array([0.5, 0.9, 0.1, 0.8, 0.7])
-    assert caps.best_candidates(boxes, scores) is boxes
-    monkeypatch.setattr(caps, "MOST_CANDIDATES", 3)
-    assert np.array_equal(caps.best_candidates(boxes, scores), boxes[[1, 3, 4]])
+    assert caps.best_candidates(boxes, scores, 5) is boxes
+    assert np.array_equal(caps.best_candidates(boxes, scores, 3), boxes[[1, 3, 4]])
     assert "5 places in one image may be faces: the 3 of best score" in caplog.text

@@ -1,6 +1,8 @@
 """FaceDataset: the published layout, plain im2rec files, and folders that are broken."""
 
-from arcface_mxnet.data.dataset import FaceDataset, read_property
+from contextlib import closing
+
+from arcface_mxnet.data.dataset import FaceDataset, is_same_data, read_property
 from arcface_mxnet.data.records import RecordWriter
 import cv2
 import numpy as np
@@ -154,6 +156,24 @@ def test_the_fingerprint_changes_with_the_data(tmp_path, make_dataset):
     same = FaceDataset(make_dataset(tmp_path / "b", [0, 0, 1])).fingerprint()
     other = FaceDataset(make_dataset(tmp_path / "c", [0, 1, 1, 1])).fingerprint()
     assert first == same != other
+
+
+def test_the_fingerprint_changes_with_images_of_the_same_lengths(tmp_path, make_dataset):
+    folder = make_dataset(tmp_path, IDENTITIES)
+    with closing(FaceDataset(folder)) as dataset:
+        found = dataset.fingerprint()
+        payload = dataset.records.read(1).payload
+    whole = (folder / "train.rec").read_bytes()
+    at = whole.index(payload) + len(payload) // 2
+    (folder / "train.rec").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    with closing(FaceDataset(folder)) as dataset:
+        other = dataset.fingerprint()
+    with closing(FaceDataset(folder, images_filter=2)) as dataset:
+        assert dataset.fingerprint() == other
+    assert found != other and found.split("-")[0] == other.split("-")[0]
+    assert is_same_data(found, found) and not is_same_data(found, other)
+    assert is_same_data(found.split("-")[0], other)  # an older one, of no images
+    assert not is_same_data(other.split("-")[1], other) and not is_same_data(None, other)
 
 
 def test_a_property_longer_than_any_is_not_read(tmp_path):

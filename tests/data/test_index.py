@@ -105,7 +105,7 @@ def test_a_dataset_reads_it_once(tmp_path, make_dataset, monkeypatch):
     whole = hashlib.sha256((folder / "train.idx").read_bytes())
     whole.update((folder / "property").read_bytes())
     whole.update(str((folder / "train.rec").stat().st_size).encode())
-    assert found == whole.hexdigest()[:16], "as last states have it"
+    assert found.split("-")[0] == whole.hexdigest()[:16], "as older last states have it"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")

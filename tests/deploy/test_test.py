@@ -135,3 +135,14 @@ def test_exit_codes_tell_no_face_from_bad_input(call, tmp_path):
     assert call(black, black, black)[0] == 2
     assert "height,width" in call(black, "--image-size", "112,100")[2]
     assert call(black, "--input", "crop")[0] == 2
+
+
+def test_a_photo_of_too_many_pixels_is_refused_with_the_option(call, tmp_path):
+    path = tmp_path / "large.png"
+    cv2.imwrite(str(path), np.zeros((200, 300, 3), np.uint8))
+    code, _, errors = call(path, "--max-pixels", "59999")
+    assert code == 2 and "large.png" in errors and "60000 pixels" in errors
+    path.write_bytes(path.read_bytes()[:16] + (8000).to_bytes(4, "big") * 2 + bytes(4000))
+    code, _, errors = call(path)
+    assert code == 2 and "64000000 pixels" in errors and "--max-pixels" in errors
+    assert "--max-pixels 0" in call(path, "--max-pixels", "0")[2]

@@ -14,6 +14,7 @@ from tests.batches.spoiling import spoil
 from tests.end_to_end.commands import train
 from tests.end_to_end.inputs import write_dataset
 from tests.end_to_end.rows import (  # noqa: F401  (each enters its rows)
+    train_classifier,
     train_data_and_network,
     train_losses,
     train_runs,
@@ -39,7 +40,8 @@ FREE = {
 # Refused or decided for another reason before options are compared, or about the run itself.
 APART = {
     "--prefix", "--data-dir", "--gpus", "--kvstore", "--dtype", "--memory-limit", "--resume",
-    "--engine", "--compile", "--train-symbol", "--plan-only",
+    "--engine", "--compile", "--train-symbol", "--plan-only", "--classifier", "--sample-rate",
+    "--classifier-memory", "--classifier-save",
 }  # fmt: skip
 
 

@@ -195,3 +195,33 @@ for file in cache_files():
     reader(f"cache-{file}", cache_files, file, cached,
            lambda found: found[0] in (b"onnx", None) and isinstance(found[1], bool),
            "engines.cache.ConversionCache")  # fmt: skip
+
+
+def shard_files() -> dict[str, bytes]:
+    """A classifier in two files of ranges, and the list that says so."""
+    from arcface_mxnet.checkpoints.shards import Ranges, keep_shards, write_shard
+
+    with tempfile.TemporaryDirectory() as name:
+        prefix = f"{name}/m"
+        held = Ranges(3, {"fc7_weight": 1}, [[0, 1], [1, 3]], 0, 5)
+        for rank, (begin, end) in enumerate(held.slices):
+            rows = np.ones((end - begin, 2), np.float32)
+            write_shard(prefix, held, rank, {"fc7_weight": rows}, {"mom:fc7_weight": -rows})
+        keep_shards(prefix, 1, held)
+        return {path.name: path.read_bytes() for path in Path(name).iterdir()}
+
+
+def shards(folder: Path):
+    from arcface_mxnet.checkpoints.shards import stored_classifier
+
+    try:
+        stored = stored_classifier(str(folder / "m"), 1)
+    except FileNotFoundError as error:  # of other ranges, which a damaged list may name
+        assert f"{folder}/m-0001-fc7-" in str(error)
+        return {}
+    return {name: stored.whole(name) for name in stored.names} if stored else {}
+
+
+for file in ("m-0001-fc7.json", "m-0001-fc7-1-of-2.params"):
+    reader(f"shards-{file.rpartition('.')[2]}", shard_files, file, shards, are_arrays,
+           "checkpoints.shards", "checkpoints.stored_rows")  # fmt: skip

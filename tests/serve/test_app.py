@@ -54,6 +54,25 @@ def test_enrol_search_and_forget(client, photo):
     assert [match["name"] for match in nearest] == ["Ada"] and not nearest[0]["same"]
 
 
+def test_people_are_listed_page_by_page(client, photo):
+    names = ["a", "b & c/\u00e4?", "\u3042", "z", "\U0001f600"]
+    for name in names:
+        client.post("/enroll", data={"name": name}, files={"image": photo(1)})
+    assert [one["name"] for one in client.get("/people").json()] == sorted(names)
+    address, found, pages = "/v1/people?limit=2", [], 0
+    while address:
+        page = client.get(address)
+        assert 1 <= len(page.json()) <= 2
+        found, pages = found + [one["name"] for one in page.json()], pages + 1
+        link = page.headers.get("link", "")
+        assert not link or link.endswith('>; rel="next"')
+        address = link.partition(">")[0].removeprefix("<")
+    assert found == sorted(names) and pages == 3
+    assert client.get("/people?limit=5").headers.get("link") is None
+    assert [one["name"] for one in client.get("/people?after=b").json()] == sorted(names)[1:]
+    assert client.get("/people?limit=0").status_code == 422
+
+
 def test_enrolment_is_all_or_nothing(client, photo):
     files = [("image", photo(1)), ("image", b"junk")]
     assert client.post("/enroll", data={"name": "Ada"}, files=files).status_code == 415

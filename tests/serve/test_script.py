@@ -7,10 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 from arcface_mxnet.serve import command, keeping
 import httpx
 import pytest
+
+from tests.serve.tiny import encoded, person
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy" / "serve.py"
@@ -117,3 +121,29 @@ def test_a_signal_at_any_moment_of_the_start_ends_it_with_the_store_closed(start
     process.send_signal(number)
     assert process.wait(20) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"people.sqlite", "people.sqlite.lock"}
+
+
+def test_a_second_signal_ends_what_goes_on_without_a_traceback(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.serve.tiny", str(tmp_path / "people.sqlite"), "60", "20"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    url = process.stdout.readline().strip()
+    statuses = []
+
+    def ask():
+        answer = httpx.post(f"{url}embed", files={"image": encoded(person(1))}, timeout=60)
+        statuses.append((answer.status_code, answer.json()["error"]))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(1)  # its photo is looked at, for 20 s
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    asking.join()
+    assert statuses == [(503, "ending")] and time.monotonic() - begin < 10
+    _, told = process.communicate(timeout=40)
+    assert process.returncode == 0 and told == ""

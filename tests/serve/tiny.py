@@ -1,17 +1,21 @@
 """A tiny detector and a tiny network, and the real service around them in a process of its own.
 
-python -m tests.serve.tiny STORE [SECONDS]     prints its address
+python -m tests.serve.tiny STORE [SECONDS [BUSY [TOKEN]]]     prints its address
+
+SECONDS: that a request has.  BUSY: that a photo takes.  TOKEN: demanded.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 import sys
+import time
 from types import SimpleNamespace
 
 from arcface_mxnet import serve
 from arcface_mxnet.align.face import Face
 from arcface_mxnet.face_model import FaceModel
+from arcface_mxnet.serve import access
 from arcface_mxnet.serve.access import Access
 from arcface_mxnet.serve.app import create_app
 from arcface_mxnet.serve.limits import Limits
@@ -65,9 +69,15 @@ def made(store, limits, *, detect=detect, embed=embed, access=Access(hosts=froze
     return create_app(recognizer, people, settings), people
 
 
-def main(store, seconds=30.0):
-    limits = Limits(seconds=float(seconds))
-    app, people = made(store, limits)
+def main(store, seconds=30.0, busy=0.0, token=""):
+    limits = Limits(seconds=float(seconds), header_seconds=2)
+
+    def slowly(bgr):
+        time.sleep(float(busy))
+        return detect(bgr)
+
+    access.FIRST_PAUSE = 0  # whoever tries this one has no time to wait after wrong tokens
+    app, people = made(store, limits, detect=slowly, access=Access(token, frozenset()))
     listening = listen("127.0.0.1", 0, 100)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}/", flush=True)
     serve_until_signal(app, people, limits, listening)

@@ -27,13 +27,14 @@ STEPS, RATE = 3, 0.1
 RULE = SGD(0.9, 0.01, {})
 
 
-def make_batch(step: int, share: int, extra: list) -> dict[str, torch.Tensor]:
+def make_batch(step: int, share: int, job: dict) -> dict[str, torch.Tensor]:
     rng = np.random.RandomState(100 * step + share)
     batch = {
         "data": rng.normal(0, 1, (ROWS, INPUT)),
         "softmax_label": rng.randint(0, CLASSES, ROWS),
     }
-    batch |= {name: np.full(ROWS, value) for name, value in extra}
+    batch |= {name: np.full(ROWS, value) for name, value in job["extra"]}
+    batch |= {name: rng.normal(0, 1, (ROWS, size)) for name, size in job["vectors"].items()}
     return {name: torch.tensor(np.float32(array)) for name, array in batch.items()}
 
 
@@ -64,7 +65,7 @@ def dense(job: dict, count: int) -> dict[str, np.ndarray]:
     found = {}
     for step in range(STEPS):
         for share in range(count):
-            batch = make_batch(step, share, job["extra"])
+            batch = make_batch(step, share, job)
             batch["data"].requires_grad_()
             outputs, changes = program(weights | states[share] | batch)
             seen = dict(zip(program.output_names, outputs, strict=True))
@@ -97,8 +98,9 @@ def shared_out(job: dict, together: Collectives) -> dict[str, np.ndarray]:
     graph = parse_graph(job["symbol"], "the symbol")
     values = parameters(graph, job["shapes"])
     torch.manual_seed(5)
+    inputs = frozenset(make_batch(0, 0, job))
     classifier = Classifier(
-        graph, CLASSES, frozenset({"data", "softmax_label", *(n for n, _ in job["extra"])}),
+        graph, CLASSES, inputs,
         WIDTH, RULE, 1 / together.count, together, **job["options"],
     )  # fmt: skip
 
@@ -112,7 +114,7 @@ def shared_out(job: dict, together: Collectives) -> dict[str, np.ndarray]:
     states = {name: values[name] for name in classifier.loss.states}
     found = {}
     for step in range(STEPS):
-        batch = make_batch(step, together.rank, job["extra"])
+        batch = make_batch(step, together.rank, job)
         batch["data"].requires_grad_()
         (embedding,), _ = network(own | batch)
         passed = classifier(embedding.detach(), batch, states)

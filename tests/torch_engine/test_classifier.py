@@ -1,7 +1,11 @@
 """A classifier shared out over processes trains as a dense one on as many, for every loss."""
 
+from pathlib import Path
+import re
+
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.losses import LOSSES, build_loss
+from arcface_mxnet.losses.distill import Taught
 import mxnet as mx
 import numpy as np
 import pytest
@@ -50,16 +54,21 @@ REFUSED = {
 SHAPES = {"data": (ROWS, INPUT), "softmax_label": (ROWS,)}
 
 
-def job_of(key, options=None, classifier=None):
+def job_of(key, options=None, classifier=None, teacher=None):
+    """teacher: the length of its vectors, to learn from beside the loss."""
     options = SHARED_OUT[key] if options is None else options
     config = TrainConfig(**{"per_batch_size": ROWS, "loss_type": key} | options)
     loss = build_loss(key, config, CLASSES)
+    if teacher:
+        loss = Taught(CLASSES, loss, "cosine", 3.0, teacher, WIDTH)
     embedding = mx.sym.FullyConnected(
         mx.sym.Variable("data"), num_hidden=WIDTH, no_bias=True, name="fc1"
     )
     symbol = loss.symbol(embedding, mx.sym.Variable("softmax_label"))
     extra = list(loss.step_inputs(3))
+    vectors = {name: size for name, (size,) in loss.image_inputs().items()}
     given = SHAPES | {name: (ROWS,) for name, _ in extra}
+    given |= {name: (ROWS, size) for name, size in vectors.items()}
     args, _, auxs = symbol.infer_shape(**given)
     names = [*symbol.list_arguments(), *symbol.list_auxiliary_states()]
     shapes = {n: s for n, s in zip(names, [*args, *auxs], strict=True) if n not in given}
@@ -68,6 +77,7 @@ def job_of(key, options=None, classifier=None):
         "shapes": shapes,
         "extra": extra,
         "options": classifier or {},
+        "vectors": vectors,
     }
 
 
@@ -97,7 +107,9 @@ def assert_equal(found, wanted, said):
         )  # fmt: skip
 
 
+TAUGHT = "arcface with a teacher"
 JOBS = {key: lambda key=key: job_of(key) for key in SHARED_OUT} | {
+    TAUGHT: lambda: job_of("arcface", teacher=WIDTH),
     "whole": lambda: partial("arcface", rate=1.0),
     "whole subcenter": lambda: partial("subcenter-arcface", rate=1.0),
     "sampled": lambda: partial("arcface", rate=0.5),
@@ -117,7 +129,7 @@ def found(jobs, tmp_path_factory):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("key", SHARED_OUT)
+@pytest.mark.parametrize("key", [*SHARED_OUT, TAUGHT])
 def test_every_loss_trains_as_a_dense_one(key, count, jobs, found):
     """Outputs, both gradients and three updates; 7 identities for 2 and 3 processes too."""
     wanted, whole = dense(jobs[key], count), joined([part[key] for part in found[count]])
@@ -156,6 +168,27 @@ def test_what_cannot_be_shared_out_is_refused(key):
     graph = parse_graph(job_of(key, options=more)["symbol"], "the symbol")
     with pytest.raises(ValueError, match=REFUSED[key]):
         split_loss(graph, CLASSES, frozenset(SHAPES))
+
+
+def test_a_map_to_the_teacher_is_refused():
+    graph = parse_graph(job_of("arcface", teacher=WIDTH + 1)["symbol"], "the symbol")
+    said = "has a parameter of its own, teacher_map_weight, which no slice is"
+    with pytest.raises(ValueError, match=said):
+        split_loss(graph, CLASSES, frozenset({*SHAPES, "teacher"}))
+
+
+def test_the_documents_table_says_so():
+    text = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z, -]+) \| (yes|no)\b.* \| (yes|no)\b.* \|$", text, re.M)
+    told = {name: kinds for names, *kinds in rows for name in names.split(", ")}
+    partial = dict.fromkeys(SHARED_OUT, True)
+    for key in SHARED_OUT:
+        options = {k: v for k, v in SHARED_OUT[key].items() if k != "incay"}
+        graph = parse_graph(job_of(key, options=options)["symbol"], "the symbol")
+        loss = split_loss(graph, CLASSES, frozenset(SHAPES) | {"beta", "margin_growth"})
+        partial[key] = not loss.sampling
+    wanted = {key: ["yes", "yes" if partial[key] else "no"] for key in SHARED_OUT}
+    assert told == wanted | dict.fromkeys(REFUSED, ["no", "no"])
 
 
 def test_every_loss_is_either_shared_out_or_refused():

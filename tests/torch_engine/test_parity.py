@@ -1,5 +1,7 @@
 """Every loss, and some networks on small images: PyTorch is as near to float64 as MXNet is."""
 
+from pathlib import Path
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install 'arcface_m
 from arcface_mxnet.config import TrainConfig  # noqa: E402
 from arcface_mxnet.losses import build_loss  # noqa: E402
 
-from tests.torch_engine import parity  # noqa: E402
+from tests.torch_engine import parity, three_runs  # noqa: E402
 from tests.torch_engine.three_runs import draw, on_mxnet, on_torch  # noqa: E402
 
 ROWS, CLASSES, FEATURES = 8, 6, 10
@@ -39,6 +41,25 @@ def test_the_sweep_has_every_loss():
     assert len(parity.graphs([])) == 61
 
 
+def test_the_sweep_goes_on_after_its_results(tmp_path, monkeypatch, capsys):
+    file, run = tmp_path / "parity.jsonl", []
+
+    def compare(network, key):
+        run.append((network, key))
+        if network == "r269":
+            raise MemoryError("r269, loss 4: killed, for its memory perhaps")
+        torch_is = 1e-3 if network == "s20" else 1e-4
+        return dict.fromkeys(parity.PARTS, parity.Distances(1e-4, torch_is)), 1
+
+    monkeypatch.setattr(parity, "compare_alone", compare)
+    assert parity.main(["m05", "--results", str(file)]) == 0
+    assert parity.main(["m05", "s20", "r269", "--results", str(file)]) == 1
+    assert run == [("m05", "4"), ("s20", "4"), ("r269", "4")]
+    told = capsys.readouterr().out
+    assert told.count("m05, loss 4  ") == 2 and told.count(" FAR") == len(parity.PARTS)
+    assert "1 farther than 2 times MXNet: s20, loss 4\n1 not compared: r269, loss 4" in told
+
+
 @pytest.mark.parametrize("key", parity.LOSS_KEYS)
 def test_a_loss_is_as_near_to_float64_as_mxnets(key):
     symbol, inputs = small(key)
@@ -52,6 +73,20 @@ def test_a_loss_is_as_near_to_float64_as_mxnets(key):
         assert here <= max(2 * there, parity.FLOOR), (part, there, here)
         assert there < 1e-4, part
     assert np.abs(wanted.gradients["fc0_weight"]).max() > 1e-6
+
+
+def test_what_is_kept_in_files_gives_the_same_bits(monkeypatch):
+    symbol, inputs = small("4")
+    params, states = draw(symbol, {name: value.shape for name, value in inputs.items()})
+    monkeypatch.setattr(three_runs, "IN_MEMORY", 0)
+    taken, take = [], three_runs.Kept.take
+    monkeypatch.setattr(three_runs.Kept, "take", lambda *of: taken.append(of[1]) or take(*of))
+    found = on_torch(symbol, inputs, params, states, torch.float64)
+    assert any(isinstance(one, Path) for one in taken)
+    monkeypatch.undo()
+    wanted = on_torch(symbol, inputs, params, states, torch.float64)
+    for name, value in wanted.gradients.items():
+        assert np.array_equal(found.gradients[name], value), name
 
 
 NETWORKS = {"m05": 48, "s20": 32}  # side of the images

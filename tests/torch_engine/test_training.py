@@ -15,6 +15,7 @@ from arcface_mxnet.networks import NETWORKS, Network
 from arcface_mxnet.training import engine as engine_module
 from arcface_mxnet.training import stored_symbol
 from arcface_mxnet.training.loop import train
+from arcface_mxnet.training.machines import Machines
 from arcface_mxnet.training.plan import make_plan
 from arcface_mxnet.training.plan_only import write_plan
 import mxnet as mx
@@ -129,7 +130,7 @@ def test_what_is_verified_is_what_was_saved(config):
     for name, value in (args | aux).items():
         assert np.array_equal(end(config)[name], value.asnumpy()), name
     plan = make_plan(replace(config, engine="torch"))
-    stepper = plan.engine.stepper(plan, args, aux, None)
+    stepper = plan.engine.stepper(plan, args, aux, Machines())
     images = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), np.uint8)
     found = plan.engine.embedder(plan, stepper)(images)
     wanted = Embedder(f"{config.prefix},1", normalize=False, engine="mxnet")(images)
@@ -193,6 +194,9 @@ def test_torch_that_is_not_installed_is_told(config, monkeypatch):
     with pytest.raises(ValueError, match=r"--engine torch is not installed: pip install 'arcface"):
         make_plan(replace(config, engine="torch"))
     assert make_plan(config).engine.name == "mxnet"
+    monkeypatch.setattr(engine_module, "has_mxnet", lambda: False)
+    with pytest.raises(ValueError, match="neither PyTorch .*nor MXNet .*is installed"):
+        engine_module.open_engine(config)
 
 
 def test_a_gpu_that_mxnet_cannot_serve(config, monkeypatch):
@@ -226,9 +230,10 @@ logging.basicConfig(level=logging.INFO, format="%(message)s")
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.networks import NETWORKS, Network
 from arcface_mxnet.training.loop import train
+from arcface_mxnet.training.machines import Machines
 NETWORKS._entries["tiny"] = Network(None, None, frozenset({"emb_size"}))
 for options in json.loads(sys.argv[1]):
-    train(TrainConfig(**options | {"target": tuple(options["target"])}))
+    train(TrainConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}))
 print("mxnet" in sys.modules)
 """
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+import tempfile
 
 from arcface_mxnet.checkpoints.graph import parse_graph
 from arcface_mxnet.ops import fast_graph
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 
 Arrays = dict[str, np.ndarray]
+IN_MEMORY = 2 << 30  # bytes kept for gradients there, before more goes to files
 
 
 @dataclass
@@ -80,6 +83,28 @@ def on_mxnet(
     )
 
 
+class Kept:
+    """What gradients need, beyond IN_MEMORY in files: in float64 it is more than a machine may
+    have.  Parameters stay where they are."""
+
+    def __init__(self, folder: str):
+        self._folder, self._size, self._count = Path(folder), 0, 0
+
+    def put(self, tensor: torch.Tensor) -> torch.Tensor | Path:
+        if tensor.is_leaf and tensor.requires_grad:
+            return tensor
+        self._size += tensor.numel() * tensor.element_size()
+        if self._size <= IN_MEMORY:
+            return tensor
+        self._count += 1
+        path = self._folder / f"{self._count}.npy"
+        np.save(path, tensor.detach().numpy())
+        return path
+
+    def take(self, kept: torch.Tensor | Path) -> torch.Tensor:
+        return torch.from_numpy(np.load(kept)) if isinstance(kept, Path) else kept
+
+
 def on_torch(
     symbol: mx.sym.Symbol,
     inputs: Arrays,
@@ -95,9 +120,12 @@ def on_torch(
     }
     for name in params:
         values[name].requires_grad_()
-    outputs, changes = program(values)
-    own = [out for out, is_loss in zip(outputs, program.losses, strict=True) if is_loss]
-    torch.autograd.backward(own, [torch.ones_like(out) for out in own])
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Kept(folder)
+        with torch.autograd.graph.saved_tensors_hooks(kept.put, kept.take):
+            outputs, changes = program(values)
+        own = [out for out, is_loss in zip(outputs, program.losses, strict=True) if is_loss]
+        torch.autograd.backward(own, [torch.ones_like(out) for out in own])
     found = {name: values[name] for name in states}
     for change in changes:
         found[change.state] = change.share * found[change.state] + (1 - change.share) * change.value

@@ -36,6 +36,24 @@ def test_two_workers_equal_one_process_with_the_whole_batch(dataset_dir, tmp_pat
         )
 
 
+def test_of_two_workers_one_makes_the_vectors_of_a_teacher(options, dataset_dir, tmp_path):
+    large = options | {"prefix": str(tmp_path / "large"), "emb_size": 12}
+    taught = f"teacher={train(TrainConfig(**large, max_steps=1)).checkpoint}"
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    ends = run_job(*[command(dataset_dir, together, 5, 4, "dist_sync", taught)] * 2)
+    assert [code for code, _ in ends] == [0] * 4, ends
+    made = [said.count("teacher: made vectors of 24 images") for _, said in ends]
+    assert sum(made) == 1, ends
+    whole = list(map(str, command(dataset_dir, alone, 5, 8, "device", taught)))
+    subprocess.run(whole, check=True, timeout=TIMEOUT, capture_output=True)
+    left, right = (load_checkpoint(f"{prefix},last")[1] for prefix in (together, alone))
+    assert left.keys() == right.keys() and "teacher_map_weight" in left
+    for name, array in left.items():
+        np.testing.assert_allclose(
+            array.asnumpy(), right[name].asnumpy(), rtol=2e-5, atol=1e-6, err_msg=name
+        )
+
+
 def test_a_signal_to_one_worker_ends_all_after_the_same_step(dataset_dir, tmp_path):
     prefix = tmp_path / "stopped"
     endless = command(dataset_dir, prefix, 100_000, 4, "dist_sync", "save")

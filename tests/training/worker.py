@@ -1,5 +1,9 @@
-"""One process of a run on the tiny dataset: worker.py DATA PREFIX STEPS BATCH KVSTORE [SAVE]."""
+"""One process of a run on the tiny dataset.
 
+worker.py DATA PREFIX STEPS BATCH KVSTORE [save] [teacher=TEACHER]
+"""
+
+import logging
 import sys
 
 from arcface_mxnet.config import TrainConfig
@@ -20,10 +24,14 @@ def build_plain(options):
 
 if __name__ == "__main__":
     NETWORKS.register("plain")(Network(build_plain, mx.init.Xavier, frozenset({"emb_size"})))
-    data_dir, prefix, steps, batch, kvstore, *save_each_step = sys.argv[1:]
+    data_dir, prefix, steps, batch, kvstore, *more = sys.argv[1:]
+    save_each_step = "save" in more
+    teacher = "".join(word.removeprefix("teacher=") for word in more if word.startswith("teacher"))
+    logging.basicConfig(level=logging.INFO)
     config = TrainConfig(
         data_dir=data_dir, prefix=prefix, network="plain", emb_size=8, target=(), lr=0.05,
         per_batch_size=int(batch), max_steps=int(steps), margin_s=8.0, margin_m=0.1,
         verbose=1 if save_each_step else int(steps), ckpt=2, kvstore=kvstore, rand_shift=2,
+        teacher=teacher,
     )  # fmt: skip
     train(config)

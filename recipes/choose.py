@@ -1,0 +1,196 @@
+"""Choose what the quickstart trains with, by people whom it neither trains nor reports on.
+
+    python recipes/choose.py                  # all questions
+    python recipes/choose.py finetune         # one
+
+Every candidate trains on people 1-24 and is judged by people 25-30.  The one that is taken is the
+quickstart's own run, so `make quickstart` comes first; the others are trained in runs/choices, and
+one that is finished is not trained again.  Rewrites the table of docs/quickstart.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+import subprocess
+import sys
+
+from arcface_mxnet.cli import run
+from marked import markdown, rewrite
+from quickstart import (
+    DATA,
+    FINETUNE,
+    ROOT,
+    RUN,
+    SCRATCH,
+    TAUGHT,
+    arguments_of,
+    training,
+)
+from quickstart_figures import curve
+
+CHOICES = "runs/choices"
+PAGE = ROOT / "docs" / "quickstart.md"
+CLEAN, FAR = "people_25_30", "people_25_30_far"
+HEAD = ("candidate", "steps", "training, first and last", "people 25-30", "far camera")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.  name: of the quickstart's run.  loss: the metric of training to show.
+    targets, every: as training() takes them.  others: the words and options of what was not taken.
+    """
+
+    name: str
+    title: str
+    taken: str
+    loss: str
+    targets: str
+    every: int
+    others: tuple[tuple[str, str], ...]
+
+
+def changed(options: str, *changes: tuple[str, str]) -> str:
+    """Return options with texts replaced; each must be there."""
+    for old, new in changes:
+        assert old in options, (old, options)
+        options = options.replace(old, new)
+    return options
+
+
+QUESTIONS = {
+    "finetune": Question(
+        "m1-far",
+        "m1 fine-tuned: the teacher alone, rate 0.03, 60 steps",
+        FINETUNE,
+        "teacher_cosine",
+        f"{CLEAN},{FAR}",
+        20,
+        (
+            ("20 steps", changed(FINETUNE, ("--max-steps 60", "--max-steps 20"))),
+            (
+                "ArcFace with an imprinted classifier, rate 0.0002",
+                changed(FINETUNE, ("--teacher models/sface-m1,0 --loss-type none",
+                        "--loss-type 4 --fc7-init imprint --ce-loss"), ("0.03", "0.0002")),
+            ),
+        ),
+    ),
+    "scratch": Question(
+        "y1-scratch",
+        "y1 from scratch: 200 steps",
+        SCRATCH,
+        "ce_loss",
+        CLEAN,
+        20,
+        (
+            (
+                "half of the images blanked by 56 pixels, decay 0.002",
+                changed(SCRATCH, ("--color 1", "--color 1 --cutoff 56 --wd 0.002")),
+            ),
+            ("100 steps", changed(SCRATCH, ("--max-steps 200", "--max-steps 100"))),
+        ),
+    ),
+    "taught": Question(
+        "y1-taught",
+        "y1 taught beside ArcFace: 100 steps",
+        TAUGHT,
+        "teacher_cosine",
+        CLEAN,
+        20,
+        (
+            (
+                "taught alone, without labels",
+                changed(TAUGHT, ("--loss-type 4 --margin-s 16 --margin-m 0.2", "--loss-type none"),
+                        (" --ce-loss", "")),
+            ),
+        ),
+    ),
+}  # fmt: skip
+
+
+def train(question: Question, number: int, options: str) -> Path:
+    """Train a candidate that was not taken, unless it is finished; return its prefix."""
+    prefix = f"{CHOICES}/{question.name}-{number}"
+    command = training(options, "", question.targets, question.every)
+    command = command.replace(f"{RUN}/", prefix)
+    print(f"$ {command}", flush=True)
+    subprocess.run(arguments_of(command), cwd=ROOT, check=True)
+    return ROOT / prefix
+
+
+def is_finished(prefix: Path, options: str) -> bool:
+    """Return whether a run has made the last step that its options name."""
+    if not Path(f"{prefix}-metrics.csv").is_file():
+        return False
+    steps = curve(prefix, "lr")[0]
+    return bool(steps) and f"--max-steps {steps[-1]} " in f"{options} "
+
+
+def row(words: str, prefix: Path, loss: str) -> tuple[str, ...]:
+    """Return the figures of a run: training's first and last ones, and those of people 25-30."""
+    steps, values = curve(prefix, loss)
+    if not values:
+        loss = "ce_loss"
+        steps, values = curve(prefix, loss)
+    name = {"ce_loss": "cross entropy", "teacher_cosine": "cosine to the teacher"}[loss]
+    figures = [curve(prefix, f"{target}/accuracy")[1] for target in (CLEAN, FAR)]
+    cells = [f"{of[-1]:.4f}" if of else "" for of in figures]
+    return words, str(steps[-1]), f"{name} {values[0]:.2f}, {values[-1]:.2f}", *cells
+
+
+def choose(names: list[str]) -> int:
+    """Train what is missing, print and write the table; return 0.
+
+    Raises ValueError for another question, FileNotFoundError if the quickstart has not run.
+    """
+    unknown = [name for name in names if name not in QUESTIONS]
+    if unknown:
+        raise ValueError(f"question {unknown[0]!r}: known are {', '.join(QUESTIONS)}")
+    if not (ROOT / DATA / f"{FAR}.bin").is_file():
+        raise FileNotFoundError(
+            f"{ROOT / DATA / FAR}.bin is not there: run `make quickstart` first"
+        )
+    (ROOT / CHOICES).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        question = QUESTIONS[name]
+        for number, (_, options) in enumerate(question.others, start=1):
+            train(question, number, options)
+    table = markdown(HEAD, rows())
+    rewrite(PAGE, "choices", table)
+    print(table, end="")
+    return 0
+
+
+def rows() -> list[tuple[str, ...]]:
+    """Return a row for each candidate that is finished, the one that was taken in bold."""
+    found = []
+    for question in QUESTIONS.values():
+        taken = ROOT / RUN / question.name
+        found.append(row(f"**{question.title}**", taken, question.loss))
+        for number, (words, options) in enumerate(question.others, start=1):
+            prefix = ROOT / CHOICES / f"{question.name}-{number}"
+            if is_finished(prefix, options):
+                found.append(row(words, prefix, question.loss))
+    return found
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "questions", nargs="*", metavar="QUESTION", help=f"of {', '.join(QUESTIONS)} (default: all)"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    names = build_parser().parse_args(argv).questions or list(QUESTIONS)
+    return run(lambda: choose(names))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
