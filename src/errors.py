@@ -28,6 +28,7 @@ LIBRARIES = tuple(
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 LONGEST_REASON = 300
+LONGEST_LINE = 4000  # characters
 AGAIN = "or choose another place, and run again"
 RIGHTS = "this account may not read or write it; change its rights, or choose another place"
 BROKEN = "the disk or the network could not read or write it; look there (dmesg), and run again"
@@ -84,9 +85,15 @@ def reason_of(error: BaseException) -> str:
 def words_of(error: BaseException) -> str:
     """Return what a user should read of an error; of one that is not foreseen, in one line."""
     if is_foreseen(error):
-        return _foreseen(error)
+        return "\n".join(map(_cut, _foreseen(error).split("\n")))
     reason = _foreseen(error) if isinstance(error, OSError) and error.errno else _reason(error)
     return f"{reason}; nobody foresaw this{_place(error)}; {_log(error)}"
+
+
+def _cut(line: str) -> str:
+    """Return a line without what no screen shows: it may hold a name out of a file."""
+    much = len(line) > LONGEST_LINE
+    return f"{line[:LONGEST_LINE]}.. ({len(line)} characters)" if much else line
 
 
 def _foreseen(error: BaseException) -> str:

@@ -187,3 +187,12 @@ def test_every_command_starts_without_mxnet_and_says_what_is_missing():
             b"'arcface_mxnet[cpu]', or [cu112] for its CUDA build"
         )
         assert done.stderr.count(b"\n") == 1
+
+
+def test_a_message_does_not_grow_with_a_name_in_a_file(capsys):
+    def refuse():
+        raise ValueError("list line 1: no file " + "[" * 200_000 + "\nlist line 2: no file x")
+
+    assert run(refuse) == 2
+    said = capsys.readouterr().err
+    assert len(said) < 5000 and "(200021 characters)\nlist line 2: no file x" in said

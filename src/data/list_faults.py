@@ -9,7 +9,10 @@ from itertools import islice
 import os
 from pathlib import Path
 
+from ..limits import shown
 from .image_files import is_image, is_left_behind
+
+LONGEST_NAME = 300  # characters of it in a message
 
 MAX_SHOWN = 10  # bad entries in one message
 LEAST_SHARE = 0.1  # of a list that must be found for it to be of the same data
@@ -34,8 +37,8 @@ def two_of_each(
     """Return words that show two names of each side."""
     parts = []
     for side, names in zip(sides, (listed, there), strict=True):
-        shown = " and ".join(repr(name) for name in islice(names, 2))
-        parts.append(f"{side}: {shown or 'nothing'}")
+        two = " and ".join(shown(name, LONGEST_NAME) for name in islice(names, 2))
+        parts.append(f"{side}: {two or 'nothing'}")
     return "; ".join(parts)
 
 

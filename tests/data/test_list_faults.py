@@ -28,3 +28,4 @@ def test_a_message_shows_the_first_and_counts_the_rest():
 
 def test_two_names_of_each_side():
     assert two_of_each("abc", []) == "the list: 'a' and 'b'; there: nothing"
+    assert len(two_of_each(["[" * 200_000], ["x"])) < 500

@@ -26,7 +26,7 @@ from tests.fuzz.table import reader
 from tests.fuzz.workers import MEMORY, SECONDS
 
 ROOT = Path(__file__).parents[2]
-COST_OF_A_PROCESS, COST_OF_A_FORK = 120, 5
+COST_OF_A_PROCESS, COST_OF_A_FORK = 120, 10
 SIZE = struct.Struct("<q")
 CAME = struct.Struct("<qqdqq")  # status, bytes beyond the server's, seconds, sizes of both outputs
 

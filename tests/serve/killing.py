@@ -27,6 +27,7 @@ from tests.serve.tiny import encoded, person
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 0.15  # that a request has: some are denied just as they could be stored
+PATIENCE = 20.0  # seconds for the first that is stored
 PHOTOS = [encoded(person(number)) for number in range(4)]
 
 
@@ -42,6 +43,12 @@ class Ledger:
         with self.lock:
             self.told[name] = what
             self.requests[what] += 1
+
+    def wait_for(self, what: str, count: int) -> None:
+        """Wait until so many were told that, or for PATIENCE."""
+        end = time.monotonic() + PATIENCE
+        while self.requests[what] < count and time.monotonic() < end:
+            time.sleep(0.02)
 
 
 def start(store: Path, seconds: float = SECONDS) -> tuple[subprocess.Popen, str]:
@@ -110,8 +117,11 @@ def one_round(store: Path, number: int, ledger: Ledger, rng: random.Random) -> l
     threads = [threading.Thread(target=enrolling, args=(url, one, ledger, stop)) for one in new]
     threads.append(threading.Thread(target=deleting, args=(url, stored[::3], ledger, stop)))
     threads.append(threading.Thread(target=backing_up, args=(store, faults, stop)))
+    told = ledger.requests["stored"]
     for thread in threads:
         thread.start()
+    if number % 4 < 2:  # others are killed as soon as they run, however slow the machine is
+        ledger.wait_for("stored", told + 1)
     time.sleep(rng.uniform(0.02, 0.6))
     process.send_signal(signal.SIGTERM if number % 2 else signal.SIGKILL)
     code = process.wait()
