@@ -62,6 +62,7 @@ setup(
     package_dir={"arcface_mxnet": "src"},
     packages=["arcface_mxnet"] + [f"arcface_mxnet.{name}" for name in find_packages("src")],
     package_data={
+        "arcface_mxnet.batches": ["*.cc"],
         "arcface_mxnet.ops": ["*.cc", "*.h"],
         "arcface_mxnet.megaface": ["*.cc"],
         "arcface_mxnet.serve": ["web/*", "probe.png"],

@@ -19,9 +19,10 @@ import numpy as np
 
 from ..config import AugmentationConfig
 from .augmentations import AUGMENTATIONS, sharpness, worn  # noqa: F401  (each enters its own)
-from .augmentations.colors import JITTER, LUMA, jittered
-from .augmentations.covering import FILL, blanked
+from .augmentations.colors import JITTER, LUMA, draw_color, jittered
+from .augmentations.covering import FILL, blanked, draw_cutoff
 from .augmentations.moves import shifted
+from .planes import Plain, fastest
 
 __all__ = [
     "AUGMENTATIONS", "FILL", "JITTER", "LUMA", "ORDER", "Augmentation", "blanked", "jittered",
@@ -33,6 +34,9 @@ ORDER = tuple(field.name for field in fields(AugmentationConfig) if field.name i
 # place in the same stream that its name decides, so that it changes nothing of what these and the
 # others draw.
 IN_TURN = frozenset({"rand_mirror", "rand_shift", "color", "cutoff"})
+# Where nothing comes after them, these only draw, and the step that writes the image into its batch
+# changes the pixels.
+DRAWN = {"color": draw_color, "cutoff": draw_cutoff}
 APART = 64  # bits: the places lie multiples of 2 ** APART numbers apart
 
 
@@ -45,35 +49,36 @@ class Augmentation:
     """
 
     def __init__(self, options: AugmentationConfig | None = None):
-        self._changes = [
-            _Change(name, options) for name in (ORDER if options else ()) if getattr(options, name)
-        ]
-        self.is_random = bool(self._changes)
-        self._has_own_places = any(change.place is not None for change in self._changes)
+        chosen = [name for name in (ORDER if options else ()) if getattr(options, name)]
+        self.is_random = bool(chosen)
+        self._changes = [_Change(name, options) for name in chosen]
+        last = len(chosen)
+        while last and chosen[last - 1] in DRAWN:
+            last -= 1
+        self._first = self._changes[:last]
+        self._drawn = [(DRAWN[name], getattr(options, name)) for name in chosen[last:]]
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        changed = self.lent(image, rng)
+        changed = _changed(image, rng, self._changes)
         return changed.copy() if changed.dtype == np.float32 else changed
 
-    def lent(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return what a call does, but where it is float32 the thread's next call may write over
-        it."""
-        if not self._has_own_places:
-            for change in self._changes:
-                image = change(image, rng)
-            return image
-        generator = rng.bit_generator
-        begin = generator.state
-        for change in self._changes:
-            if change.place is None:
-                image = change(image, rng)
-            else:
-                in_turn = generator.state
-                generator.state = begin
-                generator.advance(change.place)
-                image = change(image, rng)
-                generator.state = in_turn
-        return image
+    def write(self, image: np.ndarray, rng: np.random.Generator | None, planes: np.ndarray) -> None:
+        """Write what a call returns into float32 planes (3, H, W), C order; but for the rounding
+        of colours the same.  rng: None where nothing is random.
+
+        Raises ValueError where a change gave an image of another size.
+        """
+        image, drawn = _changed(image, rng, self._first), {}
+        for draw, value in self._drawn:
+            image, more = draw(image, rng, value)
+            drawn |= more
+        if image.shape != (*planes.shape[1:], 3) or not planes.flags.c_contiguous:
+            raise ValueError(
+                f"an image of {image.shape} does not go into planes of {planes.shape}: an "
+                "augmentation must keep the size"
+            )
+        way = fastest() if image.dtype == np.uint8 else Plain()
+        way.write(image, planes, **drawn)
 
 
 class _Change:
@@ -87,6 +92,25 @@ class _Change:
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._change(image, rng, self._value, **self._ranges)
+
+
+def _changed(
+    image: np.ndarray, rng: np.random.Generator | None, changes: list[_Change]
+) -> np.ndarray:
+    """Return the image after changes.  Where it is float32, the thread's next call may write over
+    it."""
+    begin = rng.bit_generator.state if any(c.place is not None for c in changes) else None
+    for change in changes:
+        if change.place is None:
+            image = change(image, rng)
+            continue
+        generator = rng.bit_generator
+        in_turn = generator.state
+        generator.state = begin
+        generator.advance(change.place)
+        image = change(image, rng)
+        generator.state = in_turn
+    return image
 
 
 def ranges_of(change: Callable[..., Any]) -> list[str]:

@@ -10,7 +10,6 @@ import time
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from ..config import SamplingConfig, TrainConfig, ignored_options
@@ -18,6 +17,8 @@ from ..data.dataset import FaceDataset, UnreadableError
 from .augment import Augmentation
 from .bad_records import BadRecord, BadRecords
 from .order import PLANS, Draw, Setting
+from .planes import fastest
+from .seeds import generator, seeds
 from .triplets import Triplets  # noqa: F401 - registers its plan
 
 AHEAD = 3  # batches that are read while the network works on one
@@ -105,6 +106,7 @@ class BatchSource:
         self._worker, self._num_workers = worker, num_workers
         self._config = config
         self._augmentation = Augmentation(config)
+        fastest()  # before threads would compile it
         self._pool = ThreadPoolExecutor(config.num_threads, thread_name_prefix="read")
         self._batch_size = config.per_batch_size * num_devices
         self.wait_seconds = 0.0
@@ -210,6 +212,9 @@ class BatchSource:
         offset = self._worker * size  # of this machine's part in the batch of all
         data = np.empty((size, 3, *self._datasets[0].image_shape), np.float32)
         labels = np.empty(size, np.float32)
+        if augmentation.is_random:
+            words = (self._seed, _AUGMENT, draw.number)
+            seeded = seeds(words, offset + np.arange(size))
         empty: list[int] = []
         beside = {
             name: np.zeros((size, *shape), np.float32) for name, (shape, _) in of_images.items()
@@ -225,18 +230,11 @@ class BatchSource:
                 image, labels[place], key = found
                 for name, (_, function) in of_images.items():
                     beside[name][place] = function(int(draw.sources[place]), key)
-                if augmentation.is_random:
-                    image = augmentation.lent(image, self._rng(draw.number, offset + place))
-                _put(image, data[place])
+                rng = generator(seeded[place]) if augmentation.is_random else None
+                augmentation.write(image, rng, data[place])
 
         futures = [self._pool.submit(fill, begin) for begin in range(0, size, CHUNK)]
         return _Reading(draw, data, labels, futures, bad, empty, beside)
-
-    def _rng(self, batch: int, place: int) -> np.random.Generator:
-        """Return the generator of one image, default_rng([seed, _AUGMENT, batch, place])'s equal;
-        an array of words seeds it in two thirds of the time that a list takes."""
-        words = np.array((self._seed, _AUGMENT, batch, place), np.uint32)
-        return np.random.Generator(np.random.PCG64(words))
 
     def _sample(
         self, draw: Draw, place: int, bad: list[BadRecord]
@@ -291,16 +289,6 @@ class BatchSource:
         if not embedded:
             raise ValueError(f"no image of a bag decodes: {max(self._bad_in_bag).reason}")
         return self._to_device(np.concatenate(embedded)), np.concatenate(readable)
-
-
-def _put(image: np.ndarray, planes: np.ndarray) -> None:
-    """Write an image, uint8 or float32 (H, W, 3), into float32 (3, H, W); a transposed copy
-    takes twice as long."""
-    if image.dtype == np.float32:
-        cv2.split(image, list(planes))
-    else:
-        for plane, channel in zip(planes, cv2.split(image), strict=True):
-            plane[:] = channel
 
 
 class _Reading:

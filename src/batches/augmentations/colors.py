@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import threading
 
 import cv2
@@ -37,22 +38,41 @@ def jpeg(
 @AUGMENTATIONS.register("color")
 def color(image: np.ndarray, rng: np.random.Generator, level: int) -> np.ndarray:
     """Jitter the colours; from level 2 on re-compress half of the images before."""
+    image, drawn = draw_color(image, rng, level)
+    return recolored(image, **drawn)
+
+
+def draw_color(
+    image: np.ndarray, rng: np.random.Generator, level: int
+) -> tuple[np.ndarray, dict[str, list[float]]]:
+    """Return the image, re-compressed or not, and the weights that recolored() shall give it."""
     if level >= 2 and rng.random() < 0.5:
         image = recompress(image, int(rng.integers(*QUALITY, endpoint=True)))
-    return jittered(image, rng)
+    return image, {"weights": draw_weights(rng)}
 
 
 def jittered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the image with brightness, contrast and saturation changed in random order.
+    """Return the image with brightness, contrast and saturation changed in random order, as
+    recolored() does."""
+    return recolored(image, draw_weights(rng))
 
-    float32 (H, W, 3), not clipped; the thread's next call writes over it.  Each is a mixture of
-    the image with black, with its mean grey, or with its own grey, in which the image has weight
-    1 +- JITTER.
-    """
+
+def draw_weights(rng: np.random.Generator) -> list[float]:
+    """Draw the weights of brightness, contrast and saturation, each 1 +- JITTER."""
     weights = [1.0, 1.0, 1.0]
     order, draws = rng.permutation(3), rng.random(3)  # of uniform(-JITTER, JITTER), but faster
     for change, draw in zip(order, draws.tolist(), strict=True):
         weights[change] = 1 - JITTER + 2 * JITTER * draw
+    return weights
+
+
+def recolored(image: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+    """Return the image with brightness, contrast and saturation changed.
+
+    float32 (H, W, 3), not clipped; the thread's next call writes over it.  Each is a mixture of
+    the image with black, with its mean grey, or with its own grey, in which the image has its
+    weight.
+    """
     matrix = jitter_matrix(*weights, cv2.mean(image))
     whole, out = _buffers(image.shape)
     np.copyto(whole, image)

@@ -15,11 +15,19 @@ ERASE_ASPECT = (0.3, 1 / 0.3)  # height / width.  Source: random erasing, arXiv 
 @AUGMENTATIONS.register("cutoff")
 def cutoff(image: np.ndarray, rng: np.random.Generator, side: int) -> np.ndarray:
     """Blank a square of this side in half of the images."""
-    if rng.random() < 0.5:
-        # One by one these are the numbers that integers((height, width)) gives, and faster.
-        y, x = int(rng.integers(image.shape[0])), int(rng.integers(image.shape[1]))
-        image = blanked(image, y, x, side)
-    return image
+    image, drawn = draw_cutoff(image, rng, side)
+    return blanked(image, *drawn["square"]) if drawn else image
+
+
+def draw_cutoff(
+    image: np.ndarray, rng: np.random.Generator, side: int
+) -> tuple[np.ndarray, dict[str, tuple[int, int, int]]]:
+    """Return the image as it is, and in half of the cases what blanked() shall be called with."""
+    if rng.random() >= 0.5:
+        return image, {}
+    # One by one these are the numbers that integers((height, width)) gives, and faster.
+    y, x = int(rng.integers(image.shape[0])), int(rng.integers(image.shape[1]))
+    return image, {"square": (y, x, side)}
 
 
 @AUGMENTATIONS.register("erase")
