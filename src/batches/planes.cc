@@ -7,50 +7,44 @@
 
 namespace {
 
-struct Planes {
-  float *red, *green, *blue;
+constexpr int64_t kStripe = 48;  // bytes whose sums fill registers; a multiple of 3
+constexpr int64_t kMost = 257;   // times 255 is what 16 bits hold
+
+// The colours of a pixel become its own value times `own`, plus what its three channels share.
+struct Colors {
+  float own, red, green, blue, grey;
 };
 
-// row_bytes: from one row of the image to the next.
-void split(const uint8_t* image, int64_t height, int64_t width, int64_t row_bytes, Planes out) {
-  for (int64_t y = 0; y < height; ++y) {
-    const uint8_t* __restrict pixel = image + y * row_bytes;
-    float* __restrict red = out.red + y * width;
-    float* __restrict green = out.green + y * width;
-    float* __restrict blue = out.blue + y * width;
-    for (int64_t x = 0; x < width; ++x) {
-      red[x] = pixel[3 * x];
-      green[x] = pixel[3 * x + 1];
-      blue[x] = pixel[3 * x + 2];
+void add_up(const uint8_t* bytes, int64_t count, int64_t* sums) {
+  int64_t at = 0;
+  while (count - at >= kStripe) {
+    uint16_t stripe[kStripe] = {};
+    const int64_t end = at + std::min((count - at) / kStripe, kMost) * kStripe;
+    for (; at < end; at += kStripe) {
+      for (int64_t i = 0; i < kStripe; ++i) stripe[i] += bytes[at + i];
     }
+    for (int64_t i = 0; i < kStripe; ++i) sums[i % 3] += stripe[i];
+  }
+  for (; at < count; ++at) sums[at % 3] += bytes[at];
+}
+
+void split(const uint8_t* __restrict pixel, int64_t count, float* __restrict red,
+           float* __restrict green, float* __restrict blue) {
+  for (int64_t x = 0; x < count; ++x) {
+    red[x] = pixel[3 * x];
+    green[x] = pixel[3 * x + 1];
+    blue[x] = pixel[3 * x + 2];
   }
 }
 
-// Of whole numbers, so the order of the sum does not matter.
-double mean_of(const float* plane, int64_t size) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < size; ++i) sum += plane[i];
-  return sum / static_cast<double>(size);
-}
-
-// The 3x4 matrix of colors.jitter_matrix: a pixel's own value, plus what all three channels share.
-void recolor(Planes out, int64_t size, const float* luma, double brightness, double contrast,
-             double saturation) {
-  const double scale = brightness * contrast, others = scale * (1 - saturation);
-  const double mean = luma[0] * mean_of(out.red, size) + luma[1] * mean_of(out.green, size) +
-                      luma[2] * mean_of(out.blue, size);
-  const float own = static_cast<float>(scale * saturation);
-  const float grey = static_cast<float>(brightness * (1 - contrast) * mean);
-  const float r = static_cast<float>(others * luma[0]), g = static_cast<float>(others * luma[1]),
-              b = static_cast<float>(others * luma[2]);
-#pragma omp simd
-  for (int64_t i = 0; i < size; ++i) {
-    const float red = out.red[i], green = out.green[i], blue = out.blue[i];
-    const float shared = r * red + g * green + b * blue + grey;
-    out.red[i] = own * red + shared;
-    out.green[i] = own * green + shared;
-    out.blue[i] = own * blue + shared;
+void recolor(const uint8_t* __restrict pixel, int64_t count, Colors colors, float* __restrict red,
+             float* __restrict green, float* __restrict blue) {
+  for (int64_t x = 0; x < count; ++x) {
+    const float r = pixel[3 * x], g = pixel[3 * x + 1], b = pixel[3 * x + 2];
+    const float shared = colors.red * r + colors.green * g + colors.blue * b + colors.grey;
+    red[x] = colors.own * r + shared;
+    green[x] = colors.own * g + shared;
+    blue[x] = colors.own * b + shared;
   }
 }
 
@@ -65,18 +59,31 @@ void write_planes(const uint8_t* image, int64_t height, int64_t width, int64_t r
                   const float* luma, double brightness, double contrast, double saturation,
                   int64_t y, int64_t x, int64_t half, float fill, float* out) {
   const int64_t size = height * width;
-  const Planes planes{out, out + size, out + 2 * size};
-  if (row_bytes == 3 * width) {
-    split(image, 1, size, 0, planes);
+  const bool is_one_run = row_bytes == 3 * width;
+  const int64_t runs = is_one_run ? 1 : height, run = is_one_run ? size : width;
+  float *red = out, *green = out + size, *blue = out + 2 * size;
+  if (brightness == 1 && contrast == 1 && saturation == 1) {
+    for (int64_t i = 0; i < runs; ++i) {
+      split(image + i * row_bytes, run, red + i * run, green + i * run, blue + i * run);
+    }
   } else {
-    split(image, height, width, row_bytes, planes);
-  }
-  if (brightness != 1 || contrast != 1 || saturation != 1) {
-    recolor(planes, size, luma, brightness, contrast, saturation);
+    int64_t sums[3] = {};
+    for (int64_t i = 0; i < runs; ++i) add_up(image + i * row_bytes, 3 * run, sums);
+    double mean = 0;
+    for (int c = 0; c < 3; ++c) mean += luma[c] * (static_cast<double>(sums[c]) / size);
+    // The 3x4 matrix of colors.jitter_matrix.
+    const double scale = brightness * contrast, others = scale * (1 - saturation);
+    const Colors colors{static_cast<float>(scale * saturation),
+                        static_cast<float>(others * luma[0]), static_cast<float>(others * luma[1]),
+                        static_cast<float>(others * luma[2]),
+                        static_cast<float>(brightness * (1 - contrast) * mean)};
+    for (int64_t i = 0; i < runs; ++i) {
+      recolor(image + i * row_bytes, run, colors, red + i * run, green + i * run, blue + i * run);
+    }
   }
   const int64_t left = std::max<int64_t>(x - half, 0), right = std::min(x + half, width);
   const int64_t top = std::max<int64_t>(y - half, 0), bottom = std::min(y + half, height);
-  for (float* plane : {planes.red, planes.green, planes.blue}) {
+  for (float* plane : {red, green, blue}) {
     for (int64_t row = top; row < bottom; ++row) {
       std::fill(plane + row * width + left, plane + row * width + right, fill);
     }

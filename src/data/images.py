@@ -20,6 +20,8 @@ _AS_IT_LIES = cv2.IMREAD_IGNORE_ORIENTATION  # OpenCV knows EXIF in JPEG and PNG
 
 
 JPEG = b"\xff\xd8"
+# OpenCV 4.11 and later turn the order of a JPEG's channels as they decode it, at no cost.
+JPEG_RGB = getattr(cv2, "IMREAD_COLOR_RGB", COLOR)
 REDUCED = (  # by how much a JPEG's sides can be divided as it is decoded
     (8, cv2.IMREAD_REDUCED_COLOR_8),
     (4, cv2.IMREAD_REDUCED_COLOR_4),
@@ -129,8 +131,9 @@ def decode_rgb(
     data: bytes, name: str = "image", *, cure: str = "", max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
     """Return the image of encoded bytes as decode_bgr does, but in RGB order."""
-    image = decode_bgr(data, name, cure=cure, max_pixels=max_pixels)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    mode = JPEG_RGB if data.startswith(JPEG) else COLOR
+    image = decode_bgr(data, name, cure=cure, mode=mode, max_pixels=max_pixels)
+    return image if mode != COLOR else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
 def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
