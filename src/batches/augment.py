@@ -52,6 +52,7 @@ class Augmentation:
         chosen = [name for name in (ORDER if options else ()) if getattr(options, name)]
         self.is_random = bool(chosen)
         self._changes = [_Change(name, options) for name in chosen]
+        self._has_own_places = any(change.place is not None for change in self._changes)
         last = len(chosen)
         while last and chosen[last - 1] in DRAWN:
             last -= 1
@@ -59,7 +60,7 @@ class Augmentation:
         self._drawn = [(DRAWN[name], getattr(options, name)) for name in chosen[last:]]
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        changed = _changed(image, rng, self._changes)
+        changed = self._changed(image, rng, self._changes)
         return changed.copy() if changed.dtype == np.float32 else changed
 
     def write(self, image: np.ndarray, rng: np.random.Generator | None, planes: np.ndarray) -> None:
@@ -68,7 +69,7 @@ class Augmentation:
 
         Raises ValueError where a change gave an image of another size.
         """
-        image, drawn = _changed(image, rng, self._first), {}
+        image, drawn = self._changed(image, rng, self._first), {}
         for draw, value in self._drawn:
             image, more = draw(image, rng, value)
             drawn |= more
@@ -79,6 +80,28 @@ class Augmentation:
             )
         way = fastest() if image.dtype == np.uint8 else Plain()
         way.write(image, planes, **drawn)
+
+    def _changed(
+        self, image: np.ndarray, rng: np.random.Generator | None, changes: list[_Change]
+    ) -> np.ndarray:
+        """Return the image after changes.  Where it is float32, the thread's next call may write
+        over it."""
+        if not self._has_own_places:
+            for change in changes:
+                image = change(image, rng)
+            return image
+        generator = rng.bit_generator
+        begin = generator.state
+        for change in changes:
+            if change.place is None:
+                image = change(image, rng)
+            else:
+                in_turn = generator.state
+                generator.state = begin
+                generator.advance(change.place)
+                image = change(image, rng)
+                generator.state = in_turn
+        return image
 
 
 class _Change:
@@ -92,25 +115,6 @@ class _Change:
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._change(image, rng, self._value, **self._ranges)
-
-
-def _changed(
-    image: np.ndarray, rng: np.random.Generator | None, changes: list[_Change]
-) -> np.ndarray:
-    """Return the image after changes.  Where it is float32, the thread's next call may write over
-    it."""
-    begin = rng.bit_generator.state if any(c.place is not None for c in changes) else None
-    for change in changes:
-        if change.place is None:
-            image = change(image, rng)
-            continue
-        generator = rng.bit_generator
-        in_turn = generator.state
-        generator.state = begin
-        generator.advance(change.place)
-        image = change(image, rng)
-        generator.state = in_turn
-    return image
 
 
 def ranges_of(change: Callable[..., Any]) -> list[str]:

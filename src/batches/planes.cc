@@ -8,7 +8,7 @@
 namespace {
 
 constexpr int64_t kStripe = 48;  // bytes whose sums fill registers; a multiple of 3
-constexpr int64_t kMost = 257;   // times 255 is what 16 bits hold
+constexpr int64_t kMost = 257;   // stripes whose sums 16 bits hold: 257 * 255
 
 // The colours of a pixel become its own value times `own`, plus what its three channels share.
 struct Colors {

@@ -167,6 +167,21 @@ def test_rgb_is_bgr_turned_round(tmp_path):
     assert np.array_equal(decode_bgr(data), half_red()[..., ::-1])
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("how", [{}, {"progressive": True}, {"quality": 20}])
+def test_rgb_is_bgr_turned_round_in_every_jpeg(mode, how):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    image = Image.fromarray(cv2.resize(pixels, (61, 47))).convert(mode)
+    for orientation in (1, 2, 6):
+        exif, file = Image.Exif(), io.BytesIO()
+        exif[0x0112] = orientation
+        image.save(file, "JPEG", exif=exif, **how)
+        rgb = decode_rgb(file.getvalue())
+        assert np.array_equal(rgb, decode_bgr(file.getvalue())[..., ::-1])
+        assert rgb.shape == ((61, 47, 3) if orientation == 6 else (47, 61, 3))
+        assert mode != "RGB" or (rgb[..., 0] != rgb[..., 2]).any()
+
+
 def test_grey_and_as_stored():
     deep = np.full((5, 7, 4), 200 * 256, np.uint16)
     data = cv2.imencode(".png", deep)[1].tobytes()
