@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-import itertools
 import time
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -243,7 +242,7 @@ class BatchSource:
         decodes, None if none does.  Those that do not are added to bad."""
         source = int(draw.sources[place])
         dataset = self._datasets[source]
-        for key in itertools.chain([int(draw.keys[place])], draw.substitutes(place)):
+        for key in _candidates(draw, place):
             try:
                 return *dataset.sample(key), key
             except UnreadableError as error:
@@ -289,6 +288,11 @@ class BatchSource:
         if not embedded:
             raise ValueError(f"no image of a bag decodes: {max(self._bad_in_bag).reason}")
         return self._to_device(np.concatenate(embedded)), np.concatenate(readable)
+
+
+def _candidates(draw: Draw, place: int) -> Iterator[int]:
+    yield int(draw.keys[place])
+    yield from draw.substitutes(place)  # asked for only where that key does not decode
 
 
 class _Reading:
