@@ -20,7 +20,7 @@ _AS_IT_LIES = cv2.IMREAD_IGNORE_ORIENTATION  # OpenCV knows EXIF in JPEG and PNG
 
 
 JPEG = b"\xff\xd8"
-# OpenCV 4.11 and later turn the order of a JPEG's channels as they decode it, at no cost.
+# Newer OpenCV (4.11 does) gives a JPEG in this order as it decodes it, at no cost.
 JPEG_RGB = getattr(cv2, "IMREAD_COLOR_RGB", COLOR)
 REDUCED = (  # by how much a JPEG's sides can be divided as it is decoded
     (8, cv2.IMREAD_REDUCED_COLOR_8),
