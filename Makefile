@@ -1,4 +1,5 @@
-# make quickstart   set up, fetch faces and weights, train, verify, compare (about ten minutes)
+# make quickstart   set up, fetch faces and weights, train, verify, compare (some minutes)
+# make recipes      run the small form of every recipe and rewrite its figures (docs/recipes.md)
 # make test         set up, run the tests
 # make lint         check style
 # make bench        print every measured figure
@@ -23,7 +24,7 @@ LIGHT_RUN := $(LIGHT)/bin/python
 
 N     ?= 1000
 
-.PHONY: setup quickstart test test-without-mxnet lint bench mutants fuzz-graphs fuzz-readers \
+.PHONY: setup quickstart recipes test test-without-mxnet lint bench mutants fuzz-graphs fuzz-readers \
 	kills parity page service-kills service-hostile clean
 
 setup: $(VENV)/.installed-$(EXTRA)
@@ -35,6 +36,9 @@ $(VENV)/.installed-$(EXTRA): setup.py pyproject.toml
 
 quickstart: setup
 	$(RUN) recipes/quickstart.py
+
+recipes: setup
+	$(RUN) recipes/run_recipes.py
 
 # Two processes; each file's tests stay together.  More threads than cores would only spin.
 test: setup

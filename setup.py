@@ -131,6 +131,7 @@ setup(
             "arcface-gen-megaface = arcface_mxnet.megaface.gen_megaface:main",
             "arcface-remove-noises = arcface_mxnet.megaface.remove_noises:main",
             "arcface-megaface = arcface_mxnet.megaface.run_experiment:main",
-        ]
+        ],
+        "torchrun.handlers": ["loopback = arcface_mxnet.training.loopback:handler"],
     },
 )

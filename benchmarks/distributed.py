@@ -55,7 +55,7 @@ class Job:
         self._log = log.open("w")
         self.launcher = subprocess.Popen(
             [
-                sys.executable, "-m", "torch.distributed.run", "--standalone",
+                sys.executable, "-m", "torch.distributed.run", "--rdzv-backend", "loopback",
                 "--nproc-per-node", str(count), "--max-restarts", "1",
                 "-m", "arcface_mxnet.train_softmax", *flags,
             ],

@@ -1,6 +1,6 @@
 """The quickstart's y1 trained on both engines: held-out figures by engine and seed.
 
-    make quickstart                          (its stages up to "pairs" make the data)
+    make quickstart                          (its stages up to "people_31_40" make the data)
     python -m benchmarks.quickstart_engines  (six runs: half an hour on two quiet cores)
 
 The command is the quickstart's own with --engine and --seed.  Each network embeds the held-out

@@ -17,7 +17,11 @@ import subprocess
 import sys
 
 from arcface_mxnet.cli import run
+from arcface_mxnet.embedder import Embedder
+from arcface_mxnet.eval.pair_sets import read_pair_set
+from arcface_mxnet.eval.protocols import verify_distances
 from marked import markdown, rewrite
+import numpy as np
 from quickstart import (
     DATA,
     FINETUNE,
@@ -28,12 +32,12 @@ from quickstart import (
     arguments_of,
     training,
 )
-from quickstart_figures import curve
+from quickstart_figures import curve, embedding_cosines
 
 CHOICES = "runs/choices"
 PAGE = ROOT / "docs" / "quickstart.md"
 CLEAN, FAR = "people_25_30", "people_25_30_far"
-HEAD = ("candidate", "steps", "training, first and last", "people 25-30", "far camera")
+HEAD = ("candidate", "steps", "training, first and last", "people 25-30", "d'", "far camera", "d'")
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,22 @@ def changed(options: str, *changes: tuple[str, str]) -> str:
 QUESTIONS = {
     "finetune": Question(
         "m1-far",
-        "m1 fine-tuned: the teacher alone, rate 0.03, 60 steps",
+        "m1 fine-tuned: half of the crops coarse, rate 0.01",
         FINETUNE,
         "teacher_cosine",
         f"{CLEAN},{FAR}",
         20,
         (
-            ("20 steps", changed(FINETUNE, ("--max-steps 60", "--max-steps 20"))),
+            (
+                "0.7 coarse, rate 0.03",
+                changed(FINETUNE, ("--low-res 0.5", "--low-res 0.7 --rand-shift 2"),
+                        ("--lr 0.01", "--lr 0.03"), ("--max-steps 40", "--max-steps 60")),
+            ),
             (
                 "ArcFace with an imprinted classifier, rate 0.0002",
-                changed(FINETUNE, ("--teacher models/sface-m1,0 --loss-type none",
-                        "--loss-type 4 --fc7-init imprint --ce-loss"), ("0.03", "0.0002")),
+                changed(FINETUNE, ("--lr 0.01", "--lr 0.0002"),
+                        ("--teacher models/sface-m1,0 --loss-type none",
+                         "--loss-type 4 --fc7-init imprint --ce-loss")),
             ),
         ),
     ),
@@ -134,9 +143,25 @@ def row(words: str, prefix: Path, loss: str) -> tuple[str, ...]:
         loss = "ce_loss"
         steps, values = curve(prefix, loss)
     name = {"ce_loss": "cross entropy", "teacher_cosine": "cosine to the teacher"}[loss]
-    figures = [curve(prefix, f"{target}/accuracy")[1] for target in (CLEAN, FAR)]
-    cells = [f"{of[-1]:.4f}" if of else "" for of in figures]
-    return words, str(steps[-1]), f"{name} {values[0]:.2f}, {values[-1]:.2f}", *cells
+    trained = f"{name} {values[0]:.2f}, {values[-1]:.2f}"
+    return words, str(steps[-1]), trained, *judged(f"{prefix.relative_to(ROOT)},last")
+
+
+def judged(model: str) -> list[str]:
+    """Return accuracy and d' of a checkpoint on the clean and the far pairs of people 25-30."""
+    embedder, cells = Embedder(ROOT / model), []
+    for target in (CLEAN, FAR):
+        pairs = read_pair_set(ROOT / DATA / f"{target}.bin")
+        cosines, flags = embedding_cosines(embedder, pairs), pairs.is_genuine
+        accuracy = verify_distances(2 - 2 * cosines, flags, folds=10).accuracy
+        cells += [f"{accuracy:.4f}", f"{separation(cosines[flags], cosines[~flags]):.2f}"]
+    return cells
+
+
+def separation(genuine: np.ndarray, impostor: np.ndarray) -> float:
+    """Return d': how far apart the means are, in standard deviations (root mean variance)."""
+    spread = np.sqrt((genuine.var() + impostor.var()) / 2)
+    return float((genuine.mean() - impostor.mean()) / spread)
 
 
 def choose(names: list[str]) -> int:
@@ -164,10 +189,11 @@ def choose(names: list[str]) -> int:
 
 def rows() -> list[tuple[str, ...]]:
     """Return a row for each candidate that is finished, the one that was taken in bold."""
-    found = []
+    found = [("m1 pretrained", "0", "", *judged("models/sface-m1,0"))]
     for question in QUESTIONS.values():
         taken = ROOT / RUN / question.name
-        found.append(row(f"**{question.title}**", taken, question.loss))
+        if is_finished(taken, question.taken):
+            found.append(row(f"**{question.title}**", taken, question.loss))
         for number, (words, options) in enumerate(question.others, start=1):
             prefix = ROOT / CHOICES / f"{question.name}-{number}"
             if is_finished(prefix, options):

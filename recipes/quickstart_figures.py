@@ -47,6 +47,7 @@ class Claim:
 
     accuracy: Estimate
     tar: Estimate
+    auc: Estimate
 
     @property
     def verdict(self) -> str:
@@ -79,7 +80,34 @@ def figures(scored: ScoredPairs) -> Figures:
 def claim(first: ScoredPairs, second: ScoredPairs) -> Claim:
     """Return first minus second.  Raises ValueError if their pairs are not the same."""
     found = difference(first, second, [FAR], np.random.default_rng(SEED), REPLICATES)
-    return Claim(found.accuracy, found.tar[FAR])
+    people, areas = People(first.left, first.right), [WeightedArea(one) for one in (first, second)]
+
+    def apart(weights: np.ndarray) -> float:
+        return areas[0](weights) - areas[1](weights)
+
+    low, high = bootstraps(
+        lambda drawn: [apart(people.weights(drawn))], people.count,
+        np.random.default_rng(SEED), REPLICATES,
+    )[0]  # fmt: skip
+    area = Estimate(apart(np.ones(first.is_genuine.size)), low, high)
+    return Claim(found.accuracy, found.tar[FAR], area)
+
+
+class WeightedArea:
+    """The area under the curve of weighted pairs: called with weights (P,), NaN if a class has
+    none.  Equal scores are taken in the order of the pairs."""
+
+    def __init__(self, scored: ScoredPairs):
+        self.order = np.argsort(scored.cosines, kind="stable")
+        self.is_genuine = scored.is_genuine[self.order]
+
+    def __call__(self, weights: np.ndarray) -> float:
+        weights = weights[self.order]
+        genuine = np.where(self.is_genuine, weights, 0.0)
+        below = np.cumsum(weights - genuine)  # of impostors, for each pair
+        if not genuine.any() or not below[-1]:
+            return float("nan")
+        return float(genuine @ below / genuine.sum() / below[-1])
 
 
 def scored_pixels(pairs: PairSet, like: ScoredPairs) -> ScoredPairs:

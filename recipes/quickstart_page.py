@@ -19,8 +19,8 @@ import numpy as np
 from quickstart_figures import Claim, Figures
 
 VERDICTS = {
-    "better": "more than chance among people explains",
-    "worse": "worse, by more than chance among people explains",
+    "better": "better than chance among people explains",
+    "worse": "worse than chance among people explains",
     "undecided": "no difference is shown: the interval holds 0",
 }
 OBTAINED = "differences are in points of a hundred, [ ] is the 95 % interval over people"
@@ -54,7 +54,8 @@ def points(estimate: Estimate) -> str:
 def sentence(what: str, found: Claim) -> str:
     """Return what a paired difference says, as text."""
     return (
-        f"{what}: accuracy {points(found.accuracy)}, TAR at FAR 1e-2 {points(found.tar)}; "
+        f"{what}: accuracy {points(found.accuracy)}, TAR at FAR 1e-2 {points(found.tar)}, "
+        f"AUC {points(found.auc)}; by the accuracy "
         f"{VERDICTS[found.verdict]}."
     )
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import shutil
 import sys
 
 from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.cli import run
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.eval.pair_sets import PairSet, read_pair_set
+from arcface_mxnet.eval.protocols import verify_distances
 from arcface_mxnet.eval.scored_pairs import ScoredPairs, read_scored_pairs
 from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
 from arcface_mxnet.training.initial import initial_params
+from marked import markdown, rewrite
 import mxnet as mx
 from quickstart_figures import (
     FAR,
@@ -23,6 +26,7 @@ from quickstart_figures import (
     Figures,
     claim,
     curve,
+    embedding_cosines,
     figures,
     milliseconds,
     scored_network,
@@ -39,6 +43,7 @@ TITLES = {
     FAR_AWAY: "the same, faces of 12 to 16 pixels",
 }
 UNTRAINED_SEED = 727
+ROOT = Path(__file__).resolve().parents[1]
 PIXELS, UNTRAINED = "raw pixels", "y1 untrained"
 NAMES = {  # by the alias of the stage "verify", in the order of the tables
     "y1-scratch": "y1 from scratch",
@@ -92,13 +97,19 @@ def contenders(path: Path, pairs: PairSet) -> dict[str, dict[str, ScoredPairs]]:
     return {CLEAN: {**baselines, **rows[CLEAN]}, FAR_AWAY: rows[FAR_AWAY]}
 
 
-def runs_of(run_dir: Path) -> list[Run]:
-    """Return what was trained, with its curves."""
+def runs_of(data_dir: Path, run_dir: Path) -> list[Run]:
+    """Return what was trained, with its curves; that of fine-tuning begins at the pretrained m1."""
 
     def left_out(name: str) -> tuple[list[int], list[float]]:
         return curve(run_dir / name, f"{LEFT_OUT}/accuracy")
 
-    far = curve(run_dir / "m1-far", f"{LEFT_OUT}_far/accuracy")
+    def from_pretrained(target: str) -> tuple[list[int], list[float]]:
+        steps, values = curve(run_dir / "m1-far", f"{target}/accuracy")
+        pairs = read_pair_set(data_dir / f"{target}.bin")
+        cosines = embedding_cosines(Embedder("models/sface-m1,0"), pairs)
+        before = verify_distances(2 - 2 * cosines, pairs.is_genuine, folds=10).accuracy
+        return [0, *steps], [before, *values]
+
     steps, cosines = curve(run_dir / "m1-far", "teacher_cosine")
     taught_steps, taught = curve(run_dir / "y1-taught", "teacher_cosine")
     return [
@@ -107,7 +118,8 @@ def runs_of(run_dir: Path) -> list[Run]:
         Run(TAUGHT, {"1 - cosine to the teacher": (taught_steps, [1 - one for one in taught])},
             {"accuracy": left_out("y1-taught")}),
         Run(FINETUNED, {"1 - cosine to the teacher": (steps, [1 - one for one in cosines])},
-            {"clean": left_out("m1-far"), "far camera": far}),
+            {"clean": from_pretrained(LEFT_OUT),
+             "far camera": from_pretrained(f"{LEFT_OUT}_far")}),
     ]  # fmt: skip
 
 
@@ -125,8 +137,14 @@ def print_tables(found: dict[str, dict[str, Figures]]) -> None:
         print(f"\n{TITLES[target]:36}{'accuracy, 10 folds':>24}{f'TAR at FAR {FAR:g}':>24}"
               f"{'AUC':>9}")  # fmt: skip
         for name, one in rows.items():
-            cells = (f"{e.value:.4f} [{e.low:.3f}, {e.high:.3f}]" for e in (one.accuracy, one.tar))
-            print(f"{name:36}" + "".join(f"{cell:>24}" for cell in cells) + f"{one.auc:9.4f}")
+            accuracy, tar, auc = cells_of(one)
+            print(f"{name:36}{accuracy:>24}{tar:>24}{auc:>9}")
+
+
+def cells_of(one: Figures) -> tuple[str, str, str]:
+    """Return the figures in words, intervals in brackets."""
+    rates = (f"{e.value:.4f} [{e.low:.3f}, {e.high:.3f}]" for e in (one.accuracy, one.tar))
+    return *rates, f"{one.auc:.4f}"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -136,17 +154,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data-dir", required=True, type=Path, help="folder of the pair sets")
     parser.add_argument("--run", required=True, type=Path, help="folder of the trained networks")
+    parser.add_argument("--write", action="store_true", help="rewrite the README's table, picture")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Compare, draw and print."""
     arguments = build_parser().parse_args(argv)
-    return run(lambda: compare(arguments.data_dir, arguments.run))
+    return run(lambda: compare(arguments.data_dir, arguments.run, is_written=arguments.write))
 
 
-def compare(data_dir: Path, run_dir: Path) -> int:
-    """Write picture, figures and page; print tables and sentences; return 0."""
+def compare(data_dir: Path, run_dir: Path, *, is_written: bool = False) -> int:
+    """Write picture, figures and page; print tables and sentences; return 0.
+
+    is_written: into the README too.
+    """
     pairs = read_pair_set(data_dir / f"{CLEAN}.bin")
     scored = contenders(run_dir / "held_out.json", pairs)
     found = {target: {n: figures(one) for n, one in of.items()} for target, of in scored.items()}
@@ -158,20 +180,30 @@ def compare(data_dir: Path, run_dir: Path) -> int:
         size_of("m1", "models/sface-m1,0", pairs),
         size_of("y1", f"{run_dir}/y1-taught,last", pairs),
     ]
-    runs = runs_of(run_dir)
+    runs = runs_of(data_dir, run_dir)
     write_figures(run_dir / "quickstart.json", found)
     draw(run_dir / "quickstart.png", scored, runs)
     tables = {TITLES[target]: rows for target, rows in found.items()}
     write_summary(run_dir / "index.html", claims, tables, runs, sizes, LINKS, run_dir / "far.png")
+    told = [sentence(what, one) for what, one in claims.items()]
+    told += [f"{one.name}: {one.parameters / 1e6:.2f} million parameters, {one.size / 1e6:.1f} MB, "
+             f"{one.milliseconds:.1f} ms for a crop and its mirror" for one in sizes]  # fmt: skip
     print_tables(found)
-    print()
-    for what, one in claims.items():
-        print(sentence(what, one))
-    print(f"({OBTAINED})")
-    for size in sizes:
-        print(f"{size.name}: {size.parameters / 1e6:.2f} million parameters, "
-              f"{size.size / 1e6:.1f} MB, {size.milliseconds:.1f} ms for a crop")  # fmt: skip
+    print("\n" + "\n".join(told) + f"\n({OBTAINED})")
+    if is_written:
+        rewrite(ROOT / "README.md", "quickstart", readme_part(found, told))
+        shutil.copyfile(run_dir / "quickstart.png", ROOT / "docs" / "pictures" / "quickstart.png")
     return 0
+
+
+def readme_part(found: dict[str, dict[str, Figures]], told: list[str]) -> str:
+    """Return the README's tables and sentences."""
+    parts = []
+    for target, rows in found.items():
+        lines = [(name, *cells_of(one)) for name, one in rows.items()]
+        heads = ("accuracy, 10 folds", f"TAR at FAR {FAR:g}", "AUC")
+        parts.append(markdown((TITLES[target], *heads), lines))
+    return "\n".join([*parts, "".join(f"* {line}\n" for line in told)])
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ sys.exit(run(lambda: print(*sys.argv[1:])))
 
 def start(script, *arguments, **options):
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, capture_output=True, timeout=60, **options)
+    return subprocess.run(command, capture_output=True, timeout=300, **options)
 
 
 @pytest.mark.parametrize("encoding, shown", [("utf-8", "Zoë"), ("ascii", "Zo\\xeb")])
@@ -151,7 +151,7 @@ def test_any_name_is_printed(encoding, shown):
 def test_a_full_disk_behind_the_output():
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         done = subprocess.run([sys.executable, "-c", PRINTING, "x"], stdout=full,
-                              stderr=subprocess.PIPE, text=True, timeout=60)  # fmt: skip
+                              stderr=subprocess.PIPE, text=True, timeout=300)  # fmt: skip
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: no space is left on the disk; free some")

@@ -8,7 +8,7 @@ import runpy
 from arcface_mxnet.config import from_namespace
 from arcface_mxnet.losses import build_loss
 from arcface_mxnet.networks import build_network
-from arcface_mxnet.recipes import command_lines, load_recipe
+from arcface_mxnet.recipes import command_lines, load_recipe, small_lines
 from arcface_mxnet.training.plan import network_options
 import pytest
 
@@ -16,14 +16,47 @@ ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 WHOLE = "title = 'a'\nsource = 'b'\ncommands = ['c']\n"
 QUICKSTART = runpy.run_path(str(ROOT / "recipes" / "quickstart.py"))
-COMMANDS = [(path.stem, line) for path in RECIPES for line in command_lines(load_recipe(path))] + [
-    ("quickstart", QUICKSTART["arguments_of"](stage.command)) for stage in QUICKSTART["STAGES"]
+CHOOSE = runpy.run_path(str(ROOT / "recipes" / "choose.py"))
+COMMANDS = [
+    *((path.stem, line) for path in RECIPES for line in command_lines(load_recipe(path))),
+    *(
+        (f"{path.stem}-small", line)
+        for path in RECIPES
+        for line in small_lines(load_recipe(path), 1)
+    ),
+    *(("quickstart", QUICKSTART["arguments_of"](stage.command)) for stage in QUICKSTART["STAGES"]),
+    *(
+        (f"choose-{name}", QUICKSTART["arguments_of"](f"arcface-train {options} --prefix x"))
+        for name, question in CHOOSE["QUESTIONS"].items()
+        for _, options in question.others
+    ),
 ]
 
 
 def test_there_are_recipes():
     assert len(RECIPES) >= 5
-    assert len(COMMANDS) >= 12
+    assert len(COMMANDS) >= 40
+
+
+def test_every_recipe_has_a_small_form_or_names_the_one_that_is():
+    without = [path.stem for path in RECIPES if not load_recipe(path).small]
+    assert without == ["megaface"]
+    assert "megaface_small.toml's" in (ROOT / "recipes" / "megaface.toml").read_text()
+
+
+def test_people_who_are_reported_on_are_in_no_other_part():
+    parts = [set(QUICKSTART[name].split(",")) for name in ("TRAINED", "LEFT_OUT", "HELD_OUT")]
+    assert [len(part) for part in parts] == [24, 6, 10] and len(set.union(*parts)) == 40
+    for name, line in COMMANDS:
+        trains = Path(line[0]).name == "arcface-train"
+        if trains and (name.startswith(("quickstart", "choose")) or name.endswith("-small")):
+            assert "31_40" not in " ".join(line), f"{name} looks at people 31-40 while it trains"
+
+
+def test_seed_of_a_small_form():
+    recipe = load_recipe(ROOT / "recipes" / "r50-cosface.toml")
+    (line,) = small_lines(recipe, 7)
+    assert line[line.index("--seed") + 1] == "7" and line[line.index("--prefix") + 1].endswith("-7")
 
 
 @pytest.mark.parametrize(
@@ -60,6 +93,7 @@ def test_command_parses(name, line):
         (WHOLE.replace("['c']", "['c', '#']"), "command 2 is empty"),
         (WHOLE.replace("['c']", """['c "']"""), "command 1 is no command line: No closing quot"),
         (WHOLE.replace("'a'", "1"), "title must be text, is 1"),
+        (WHOLE + "small = ['#']", "command of small 1 is empty"),
         (WHOLE + "x = 1", "'x' is nothing of a recipe, which has title"),
         (WHOLE + "published = 1", "must be a table of numbers"),
         (WHOLE + "[measured]\nitems = 1", "'items' is no name of a figure"),

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 BEAT = 1.0  # seconds
 SILENT = 12  # beats without a sign, after which a process is taken for lost
 BROKEN = 4  # beats, where a connection to somebody has broken already
+PARTING = 5.0  # seconds
 REASON = 2000  # characters of a message that are told
 
 FAILURES = "failures"  # how many have failed
@@ -58,8 +59,10 @@ class Pulse:
         return max(missed)[1] if missed else None
 
     def stop(self) -> None:
-        """Beat no more.  Does not wait for a store that does not answer."""
+        """Beat no more.  A store that does not answer is waited for a while: an interpreter that
+        ends under a thread in its C++ aborts."""
         self._stopped.set()
+        self._thread.join(PARTING)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._beat):

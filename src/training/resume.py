@@ -60,7 +60,8 @@ class Position:
 def images_per_step(record: dict[str, Any]) -> int:
     """Return how many images made a step of the run that left this record."""
     machines = record.get("num_machines") or 1
-    return record["batches"]["images_per_batch"] * record["config"]["accumulate"] * machines
+    accumulate = record["config"].get("accumulate") or 1
+    return max(1, record["batches"]["images_per_batch"] * accumulate * machines)
 
 
 def replicas(record: dict[str, Any]) -> int:
@@ -218,7 +219,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "position.verifications": _is_count,
     "position.images": _is_absent_or(_is_count),
     "images_of_a_step": _is_absent_or(_is_count),
-    "config.accumulate": _is_count,
+    "config.accumulate": _is_absent_or(_is_count),
     "position.best.accuracy": _is_number,
     "position.best.total": _is_number,
     "batches.plan": _is_text,

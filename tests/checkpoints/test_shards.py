@@ -163,9 +163,9 @@ def test_missing_states_are_refused(prefix):
     "change",
     [
         {"slices": [[0, 3], [4, 7]]}, {"slices": [[0.0, 7]]}, {"slices": [[0, 7], [7, 7]]},
-        {"slices": [[0, 6]]},
-        {"slices": []}, {"slices": "x"}, {"slices": [[0, 7, 9]]}, {"slices": [[0, "7"]]},
-        {"rows": []}, {"rows": {"fc7_weight": "2"}}, {"identities": -1}, {"step": None},
+        {"slices": [[0, 6]]}, {"slices": []}, {"slices": "x"}, {"slices": [[0, 7, 9]]},
+        {"slices": [[0, "7"]]}, {"rows": []}, {"rows": {"fc7_weight": "2"}}, {"identities": -1},
+        {"step": None},
         {"count": True}, {"more": 1},
     ],
     ids=str,

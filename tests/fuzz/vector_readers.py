@@ -163,3 +163,22 @@ def scaling(folder: Path) -> str:
 
 reader("onnx-of-others", others, "m.onnx", scaling, lambda found: isinstance(found, str),
        "engines.graph_input", needs=("onnx",))  # fmt: skip
+
+
+def indexed(folder: Path) -> bool:
+    """A teacher's vectors are compared with the dataset that it teaches on by their index."""
+    from arcface_mxnet.training.teacher import check_identities
+
+    class Dataset:
+        folder = "d"
+
+        def identities(self, keys):
+            return keys - 1
+
+    check_identities(folder / "v.npy", Dataset(), np.array([1, 2]))
+    return True
+
+
+reader("vectors-index", lambda: {"v.index.tsv": b"name\tidentity\tpath\n1\t0\ta\n2\t1\tb\n"},
+       "v.index.tsv", indexed, bool, "training.teacher.check_identities",
+       needs=("mxnet",))  # fmt: skip

@@ -7,6 +7,7 @@ from arcface_mxnet.checkpoints.last_state import load_last
 from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.losses import LOSSES, build_loss
+from arcface_mxnet.losses.distill import Taught
 from arcface_mxnet.training import loss_scale as module
 from arcface_mxnet.training import plan as plan_module
 from arcface_mxnet.training.loop import DivergedError, train
@@ -119,10 +120,15 @@ def stepper_of(key, is_scaled, rule=None, **options):
     config = TrainConfig(per_batch_size=ROWS, loss_type=key, **OPTIONS.get(key, {}))
     loss = build_loss(key, config, CLASSES)
     net = scaled_gradient(embedding()) if is_scaled else embedding()
+    if loss.needs_teacher:
+        size = embedding().infer_shape(data=(ROWS, FEATURES))[1][0][1]
+        loss = Taught(CLASSES, loss, "cosine", 4.0, size + 3, size)
     symbol = loss.symbol(net, mx.sym.Variable("softmax_label"))
     extra = loss.step_inputs(1)
     shapes = {"data": (ROWS, FEATURES), "softmax_label": (ROWS,)}
     shapes |= {name: (ROWS,) for name, _ in extra}
+    beside = {name: (ROWS, *shape) for name, shape in loss.image_inputs().items()}
+    shapes |= beside
     rng = np.random.RandomState(3)
     args, _, auxs = symbol.infer_shape(**shapes)
 
@@ -138,6 +144,8 @@ def stepper_of(key, is_scaled, rule=None, **options):
     rule = rule or SGD(0.9, 0.0005, {})
     stepper = MxnetStepper(symbol, [mx.cpu()], shapes, params, states, rule, **options)
     inputs = {name: mx.nd.full((ROWS,), value) for name, value in extra}
+    vectors = np.random.RandomState(7)
+    inputs |= {name: mx.nd.array(vectors.randn(*shape)) for name, shape in beside.items()}
     inputs["softmax_label"] = mx.nd.array(np.repeat(np.arange(ROWS // 2), 2))
     return stepper, inputs
 
@@ -170,7 +178,7 @@ def test_every_loss_is_scaled_and_the_update_is_the_same(key):
     gradients = [stepper._executors[0].grad_dict for stepper in (plain, scaled)]
     for name in plain.param_names:
         before, after = (each[name].asnumpy() for each in gradients)
-        factor = 1 if name.startswith("fc7") else 65536
+        factor = 1 if name.startswith(("fc7", "teacher")) else 65536
         np.testing.assert_array_equal(after, before * np.float32(factor), err_msg=name)
     assert np.abs(gradients[0]["fc0_weight"].asnumpy()).max() > 0
     plain, inputs = stepper_of(key, is_scaled=False)
@@ -183,7 +191,7 @@ def test_every_loss_is_scaled_and_the_update_is_the_same(key):
 
 
 def test_every_loss_is_there():
-    assert len(LOSS_KEYS) == 21
+    assert len(LOSS_KEYS) == 22
 
 
 @pytest.mark.parametrize("rule", [SGD(0.9, 0.01, {}, grad_clip=0.1), AdamW(0.1, {}, grad_clip=0.1)])

@@ -53,6 +53,7 @@ def test_one_that_has_not_come_yet_is_not_missed():
     assert pulse.lost is None
     pulse.listen([0, 1])
     assert found(pulse).rank == 1
+    pulse.stop()
 
 
 def test_another_version_is_named():

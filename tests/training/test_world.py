@@ -29,7 +29,7 @@ def networks(monkeypatch):
     enter_networks(lambda name, entry: monkeypatch.setitem(NETWORKS._entries, name, entry))
 
 
-def flags(options):
+def flags(**options):
     texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in options.items()}
     return [
         f"--{name.replace('_', '-')}" + ("" if text is True else f"={text}")
@@ -58,7 +58,7 @@ def test_two_processes_equal_one_with_two_devices_also_when_one_was_killed(datas
         "engine": "torch", "train_symbol": tmp_path / "plan-train-symbol.json", "resume": True
     }  # fmt: skip
     together, broken, alone = (str(tmp_path / name) for name in ("together", "broken", "alone"))
-    code, said = run_job(2, "none", 0, 0, *flags(of_job | {"prefix": together}))
+    code, said = run_job(2, "none", 0, 0, *flags(**of_job | {"prefix": together}))
     assert code == 0, said
     train(TrainConfig(**given, prefix=alone, engine="mxnet"), [mx.cpu(0), mx.cpu(1)])
     (left, record), (right, _) = left_by(together), left_by(alone)
@@ -75,7 +75,7 @@ def test_two_processes_equal_one_with_two_devices_also_when_one_was_killed(datas
     assert said.count("last state:") == 1
     assert Path(f"{together}-rank1.log").is_file()
 
-    code, said = run_job(2, "kill", 1, 3, *flags(of_job | {"prefix": broken}), restarts=1)
+    code, said = run_job(2, "kill", 1, 3, *flags(**of_job | {"prefix": broken}), restarts=1)
     assert code == 0, said
     assert "error: process 1 (pid" in said and "was killed" in said
     again, _ = left_by(broken)
@@ -93,7 +93,7 @@ def test_another_number_of_processes_goes_on(dataset_dir, tmp_path):
     one = given | {"per_batch_size": 8}
     train(TrainConfig(**one | {"prefix": whole, "max_steps": 6}))
     train(TrainConfig(**one | {"prefix": moved, "max_steps": 2}))
-    code, said = run_job(2, "none", 0, 0, *flags(given | {"prefix": moved, "max_steps": 4}))
+    code, said = run_job(2, "none", 0, 0, *flags(**given | {"prefix": moved, "max_steps": 4}))
     assert code == 0, said
     _, record = left_by(moved)
     assert (record["num_machines"], record["position"]["images"]) == (2, 4 * 16)
@@ -105,7 +105,7 @@ def test_another_option_on_one_process_is_named(dataset_dir, tmp_path):
     given = GIVEN | {"data_dir": str(dataset_dir), "prefix": str(tmp_path / "out"), "wd@1": 0.25}
     write_plan(TrainConfig(**GIVEN, data_dir=str(dataset_dir), prefix=str(tmp_path / "plan")))
     given |= {"engine": "torch", "train_symbol": tmp_path / "plan-train-symbol.json"}
-    code, said = run_job(2, "none", 0, 0, *flags(given))
+    code, said = run_job(2, "none", 0, 0, *flags(**given))
     assert code != 0
     assert "--wd: 0.25 on process 1, 0.0005 on process 0" in said
     assert not list(tmp_path.glob("out*.params"))

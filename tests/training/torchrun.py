@@ -12,7 +12,7 @@ TIMEOUT = 150  # seconds
 def start_job(count, *arguments, restarts=0, **environment):
     """Start so many processes of process.py; return the launcher."""
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone",
+        sys.executable, "-m", "torch.distributed.run", "--rdzv-backend", "loopback",
         "--nproc-per-node", str(count), "--max-restarts", str(restarts),
         str(Path(__file__).with_name("process.py")), *map(str, arguments),
     ]  # fmt: skip
