@@ -141,7 +141,8 @@ def test_resume_on_other_data_is_refused(options, dataset_dir, tmp_path):
     run = options | {"data_dir": str(folder)}
     train(TrainConfig(**run, max_steps=2))
     (folder / "property").write_text("6,16,16\n\n")
-    with pytest.raises(ValueError, match=r"(?s)these options changed.*data: was \['\w{16}-\w{16}'\], now"):
+    told = r"(?s)these options changed.*data: was \['\w{16}-\w{16}'\], now"
+    with pytest.raises(ValueError, match=told):
         train(TrainConfig(**run, max_steps=4, resume=True))
 
 
