@@ -114,7 +114,8 @@ class ModelConfig(Options):
     fc7_init: str = option(
         "random",
         "how the classifier starts: drawn at random, as published, or imprint: the mean "
-        "embedding of each identity by --pretrained, as fine-tuning on few images wants",
+        "embedding of each identity by --pretrained, as fine-tuning on few images wants (where "
+        "identities came or went by name: of the new ones)",
         choices=("random", "imprint"),
     )
 

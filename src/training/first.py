@@ -34,6 +34,6 @@ def first_parameters(plan: Plan, ctx: list[Any]) -> tuple[dict, dict]:
             plan.datasets[0],
             plan.images_per_batch,
             config.max_bad,
-            known=growth.numbers if growth else (),
+            known=growth.kept if growth else (),
         )
     return parameters

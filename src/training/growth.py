@@ -56,6 +56,12 @@ class Growth:
             and np.array_equal(self.numbers, self.before)
         )
 
+    @property
+    def kept(self) -> np.ndarray:
+        """Return the identities whose rows imprinting leaves alone: none where nobody came or went,
+        for then it is asked of all."""
+        return self.numbers[:0] if self.is_same else self.numbers
+
     def carried(self, name: str, given: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         """Return the drawn rows (C * K, ...) with those of the known identities in their places.
 

@@ -66,7 +66,7 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
     )
     logger.info("pretrained: took the parameters of %s", config.pretrained)
     if config.fc7_init == "imprint":
-        known = growth.numbers if growth else ()
+        known = growth.kept if growth else ()
         dataset, images = plan.datasets[0], plan.images_per_batch
         imprint(stored, *parameters, None, dataset, images, config.max_bad, known)
     return parameters
