@@ -26,14 +26,14 @@ def draw(path: Path, scored: Mapping[str, Mapping[str, ScoredPairs]], runs: Sequ
     )  # fmt: skip
     clean, far = scored.values()
     shown = [(name, one, "") for name, one in list(clean.items())[-4:]]
-    shown += [(name, one, ", far camera") for name, one in list(far.items())[-2:]]
+    shown += [(name, one, "far camera, ") for name, one in list(far.items())[-2:]]
     figure = plt.figure(figsize=(13, 7.6), layout="constrained")
     grid = figure.add_gridspec(2, 6)
     for column, run in enumerate(runs):
         _draw_run(figure.add_subplot(grid[0, 2 * column : 2 * column + 2]), run)
     colors = (*COLORS, *COLORS[2:])
     for column, ((name, one, where), color) in enumerate(zip(shown, colors, strict=True)):
-        _draw_histogram(figure.add_subplot(grid[1, column]), name + where, one, color)
+        _draw_histogram(figure.add_subplot(grid[1, column]), f"{name}\n{where}", one, color)
     figure.suptitle(
         "Above: training on people 1-24, and the accuracy on people 25-30, left out of it.  "
         "Below: cosines of the pairs of people 31-40", fontsize=11,
@@ -59,5 +59,5 @@ def _draw_histogram(axes: plt.Axes, title: str, one: ScoredPairs, color: str) ->
     axes.hist(one.cosines[~one.is_genuine], bins, color=IMPOSTOR, label="impostor")
     axes.hist(one.cosines[one.is_genuine], bins, color=color, alpha=0.75, label="genuine")
     axes.set(xlabel="cosine", yticks=[])
-    axes.set_title(f"{title}\naccuracy {one.is_right.mean():.3f}", fontsize=9)
+    axes.set_title(f"{title}accuracy {one.is_right.mean():.3f}", fontsize=9)
     axes.legend(frameon=False, fontsize=7, loc="upper left")
