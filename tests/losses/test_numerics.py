@@ -80,4 +80,4 @@ def test_equal_opposite_and_empty_embeddings(key, build, run):
 def test_both_cosine_and_batch_losses_were_swept():
     assert len(COSINE_KEYS) == 14
     assert EASY_KEYS == ["4", "subcenter-arcface"]
-    assert len(ONE_KEY_EACH) == 14 + 2 + 5  # and softmax, center; 9 to 13
+    assert len(ONE_KEY_EACH) == 14 + 2 + 5 + 1  # and softmax, center; 9 to 13; none

@@ -188,7 +188,7 @@ def find(program: str, checkout: Path) -> list[str]:
 def console_scripts(checkout: Path) -> dict[str, str]:
     """Return module:function of every console script that a checkout's setup.py enters."""
     text = (checkout / "setup.py").read_text(encoding="utf-8")
-    return dict(re.findall(r'"([\w-]+) = (arcface_mxnet[\w.]*:\w+)"', text))
+    return dict(re.findall(r'"(arcface-[\w-]+) = (arcface_mxnet[\w.]*:\w+)"', text))
 
 
 def module_named(name: str, source: Path) -> str:

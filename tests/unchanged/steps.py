@@ -68,6 +68,8 @@ def pack() -> None:
     step("pack-lfw", f"{pairs} lfw {people} --output packs/lfw.bin")
     step("pack-list", f"{pairs} list {people} --pairs given/people/flagged.txt --output "
          "packs/list.bin")  # fmt: skip
+    step("degrade", "arcface-degrade packs/list.bin packs/degraded.bin --low-res 1 --blur 0.5",
+         "pack-list")  # fmt: skip
     step("pack-calfw", f"{pairs} calfw {people} --output packs/calfw.bin")
     step("pack-cplfw", f"{pairs} cplfw {people} --pairs given/people/pairs_CALFW.txt --fit resize "
          "--image-size 30,28 --encoding .png --output packs/cplfw.bin")  # fmt: skip
