@@ -11,7 +11,7 @@ BY_HAND: tuple[Mutant, ...] = (
     Mutant(
         "step_inputs are those of step 1: beta and the margin's warm-up stand still",
         "src/training/loop.py",
-        "plan.loss.step_inputs(step)",
+        "plan.loss.step_inputs(due)",
         "plan.loss.step_inputs(1)",
         (
             f"{FLAGS}[--margin-warmup-learns_otherwise]",
@@ -42,15 +42,15 @@ BY_HAND: tuple[Mutant, ...] = (
     Mutant(
         "the milestones are ignored",
         "src/training/run.py",
-        "make_schedule(config, plan.drops, last_step)",
-        "make_schedule(config, (), last_step)",
+        "make_schedule(config, plan.drops, steps_of(images, plan.images_of_a_step))",
+        "make_schedule(config, (), steps_of(images, plan.images_of_a_step))",
         (f"{FLAGS}[--lr-steps-learns_otherwise0]",),
     ),
     Mutant(
         "the drops do not wait for --beta-freeze",
         "src/training/plan.py",
-        "drops = milestones(config.lr_steps, loss.base_milestones, images, loss.delay)",
-        "drops = milestones(config.lr_steps, loss.base_milestones, images)",
+        "return milestones(config.lr_steps, loss.base_milestones, images, loss.delay)",
+        "return milestones(config.lr_steps, loss.base_milestones, images)",
         (f"{FLAGS}[--lr-steps-counts_from_the_end_of_the_rest]",),
     ),
     Mutant(
@@ -119,7 +119,7 @@ BY_HAND: tuple[Mutant, ...] = (
     Mutant(
         "steps have no seed of their own: a resumed run drops out other units",
         "src/training/loop.py",
-        "            plan.engine.seed((config.seed * SEED_STRIDE + step) % SEED_LIMIT)\n",
+        "            plan.engine.seed(seed % SEED_LIMIT)\n",
         "",
         (f"{LOSSES}[4]",),
     ),
@@ -133,14 +133,14 @@ BY_HAND: tuple[Mutant, ...] = (
     Mutant(
         "a resumed run begins the data anew",
         "src/training/run.py",
-        '        self.source.restore(earlier.record["batches"])\n',
+        '        self.source.restore(earlier.record["batches"], before if is_moved else None)\n',
         "",
         (f"{LOSSES}[12]",),
     ),
     Mutant(
         "a resumed run loses momentum and each device's statistics",
         "src/training/run.py",
-        "        self.stepper.restore(earlier.state)\n",
+        "        self.stepper.restore_last(earlier, self.plan.config.prefix)\n",
         "",
         (f"{LOSSES}[adaface]",),
     ),

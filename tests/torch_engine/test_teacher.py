@@ -66,7 +66,7 @@ def test_beside_a_classifier_that_is_shared_out(config, vectors):  # noqa: F811
 @pytest.mark.parametrize(
     ("size", "options", "message"),
     [
-        (5, {}, "has a parameter teacher_map_weight beside the classifier's"),
+        (5, {}, "has a parameter of its own, teacher_map_weight, which no slice is"),
         (8, ALONE, "none"),
     ],
 )

@@ -17,7 +17,7 @@ def train(count, prefix, given, *fault):
     """Return the record of a job's last state, and its arrays with the whole classifier."""
     restarts = 1 if fault else 0
     options = GIVEN | given | {"prefix": prefix, "resume": True}
-    code, said = run_job(count, *(fault or ("none", 0, 0)), *flags(options), restarts=restarts)
+    code, said = run_job(count, *(fault or ("none", 0, 0)), *flags(**options), restarts=restarts)
     assert code == 0, said
     assert ("was killed" in said) == bool(fault)
     last = read_last(str(prefix))

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("torch", reason="needs torch: pip install 'arcface_mxnet[torch]'")
 
-from tests.training.process import enter_networks  # noqa: E402
-from tests.training.test_world import GIVEN, arrays, flags  # noqa: E402
+from tests.training.networks import enter_networks  # noqa: E402
+from tests.training.test_world import GIVEN, flags, left_by  # noqa: E402
 from tests.training.torchrun import run_job  # noqa: E402
 
 
@@ -22,7 +22,7 @@ def test_two_processes_equal_one_with_two_devices(dataset_dir, tmp_path):
     code, said = run_job(2, "none", 0, 0, *flags(**taught, prefix=together, engine="torch"))
     assert code == 0, said
     train(TrainConfig(**taught, prefix=alone, engine="mxnet"), [mx.cpu(0), mx.cpu(1)])
-    (left, _), (right, _) = arrays(together), arrays(alone)
+    (left, _), (right, _) = left_by(together), left_by(alone)
     assert left.keys() == right.keys() and "teacher_map_weight" in left
     for name, wanted in right.items():
         scale = max(1.0, float(np.abs(wanted).max()))
