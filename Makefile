@@ -40,9 +40,10 @@ quickstart: setup
 recipes: setup
 	$(RUN) recipes/run_recipes.py
 
-# Two processes; each file's tests stay together.  More threads than cores would only spin.
+# Two processes; each file's tests stay together.  More threads than cores would only spin.  A
+# process that dies ends the run, which would wait for ever for one in its place.
 test: setup
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --max-worker-restart 0 --dist loadfile
 
 $(LIGHT)/.installed: setup.py pyproject.toml tools/make_venv.sh
 	@sh tools/make_venv.sh $(LIGHT) without-mxnet
@@ -53,7 +54,7 @@ $(LIGHT)/.installed: setup.py pyproject.toml tools/make_venv.sh
 test-without-mxnet: setup $(LIGHT)/.installed
 	-@$(RUN) -m arcface_mxnet.fetch.sources fetch sface mtcnn
 	@$(LIGHT_RUN) -c "import sys, numpy; print('Python', sys.version.split()[0], 'numpy', numpy.__version__, 'without MXNet')"
-	OMP_NUM_THREADS=1 $(LIGHT_RUN) -m pytest -q -n 2 --dist loadfile -p tests.without_mxnet --at-least 1200
+	OMP_NUM_THREADS=1 $(LIGHT_RUN) -m pytest -q -n 2 --max-worker-restart 0 --dist loadfile -p tests.without_mxnet --at-least 1200
 
 lint: setup
 	$(RUN) -m ruff check .

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..cores import num_threads
 from .packages import has_bfloat16, has_onnxruntime, onnxruntime_module
+from .signal_stack import kept_signal_stack
 
 DTYPES = ("float32", "bfloat16")
 OPENVINO, CUDA, CPU = "OpenVINOExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -97,7 +98,8 @@ class Session:
         options.intra_op_num_threads = num_threads()
         options.log_severity_level = NOTHING if may_fall_back else ERRORS_ONLY
         try:
-            return runtime.InferenceSession(model, options, providers=[(wanted, own)])
+            with kept_signal_stack():
+                return runtime.InferenceSession(model, options, providers=[(wanted, own)])
         except Exception as error:  # onnxruntime's own classes have no common base but this
             if may_fall_back:
                 return Session._opened(runtime, model, CPU, {}, name, may_fall_back=False)

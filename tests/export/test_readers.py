@@ -4,6 +4,7 @@ from arcface_mxnet.checkpoints.network import read_network
 from arcface_mxnet.engines.conversion import convert
 from arcface_mxnet.engines.parity import Parity
 from arcface_mxnet.engines.reference import run_mxnet
+from arcface_mxnet.engines.signal_stack import kept_signal_stack
 import cv2
 import numpy as np
 import onnxruntime
@@ -19,7 +20,8 @@ def by_onnxruntime(name):
         if provider not in onnxruntime.get_available_providers():
             pytest.skip(f"the onnxruntime that is installed has no {provider}")
         options = {"device_type": "CPU", "precision": "FP32"} if name == "OpenVINO" else {}
-        session = onnxruntime.InferenceSession(model, providers=[(provider, options)])
+        with kept_signal_stack():
+            session = onnxruntime.InferenceSession(model, providers=[(provider, options)])
         assert session.get_providers()[0] == provider
         return session.run(["fc1"], {"data": batch})[0]
 
