@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 import io
 import os
@@ -30,6 +31,10 @@ import time
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from arcface_mxnet.align.yunet import YunetDetector
+from arcface_mxnet.cores import usable_cores
+from arcface_mxnet.embedder import Embedder
+from arcface_mxnet.embedding.face_model import FaceModel
 from arcface_mxnet.engines.session import fastest_dtype
 import cv2
 import numpy as np
@@ -221,6 +226,36 @@ def among(service: Service, start: bytes) -> float:
     return max(took)
 
 
+def stages(found: list[bytes]) -> None:
+    """Print what the parts of a photo take of one core, without a service: they bound its rate."""
+    dtype, cores = fastest_dtype(-1), usable_cores()
+    os.environ["OMP_NUM_THREADS"] = "1"  # threads that wait for each other take more
+    embedder = Embedder(str(ROOT / "models/sface-m1,0"), -1, flip=False, dtype=dtype)
+    model = FaceModel(YunetDetector(model_dir=ROOT / "models"), embedder)
+    images = [cv2.imdecode(np.frombuffer(photo, np.uint8), 1) for photo in found]
+    faces = [model.find(image) for image in images]
+    crops = [model.crop(image, face) for image, face in zip(images, faces, strict=True)]
+    took = {
+        "decoding": core_ms(lambda n: cv2.imdecode(np.frombuffer(found[n], np.uint8), 1)),
+        "YuNet": core_ms(lambda n: model.find_all(images[n])),
+        "crop": core_ms(lambda n: model.crop(images[n], faces[n])),
+        f"m1 in {dtype}": core_ms(lambda n: model.embed_crops(crops[n][None])),
+    }
+    parts = ", ".join(f"{name} {ms:.1f}" for name, ms in took.items())
+    limit = 1000 * cores / sum(took.values())
+    print(f"core ms without service: {parts}: {limit:.0f} per s on {cores} cores at most")
+
+
+def core_ms(work: Callable[[int], object], times: int = 100, different: int = 20) -> float:
+    """Return the milliseconds of a core that one call takes, all threads together."""
+    for number in range(different):
+        work(number)
+    begin = time.process_time()
+    for number in range(times):
+        work(number % different)
+    return 1000 * (time.process_time() - begin) / times
+
+
 async def new_sizes(service: Service, photos: list[bytes], minutes: float) -> list[tuple]:
     """Send photos of ever new sizes; return (minutes, megabytes) after each."""
     rng, found, begin = np.random.default_rng(0), [], time.perf_counter()
@@ -269,6 +304,8 @@ def main(argv: list[str] | None = None) -> None:
         alone(Path(name), sent, args.seconds)
         if args.minutes:
             memory(Path(name), found, args.minutes)
+    cv2.setNumThreads(1)  # as the service does
+    stages(found)
 
 
 if __name__ == "__main__":

@@ -17,25 +17,37 @@ def sides(boxes: np.ndarray) -> np.ndarray:
 
 def overlaps(first: np.ndarray, second: np.ndarray, *, by_smaller: bool = False) -> np.ndarray:
     """Return the shared area (N, M) as a fraction of the union, or of the smaller box."""
-    corners_low = np.maximum(first[:, None, :2], second[None, :, :2])
-    corners_high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(corners_high - corners_low + 1, 0, None).prod(2)  # (N, M)
+    shared = _shared_side(first, second, 0)
+    shared *= _shared_side(first, second, 1)
     areas, other_areas = sides(first).prod(1)[:, None], sides(second).prod(1)[None]
     if by_smaller:
         return shared / np.minimum(areas, other_areas)
     return shared / (areas + other_areas - shared)
 
 
+def _shared_side(first: np.ndarray, second: np.ndarray, axis: int) -> np.ndarray:
+    """Return how much of x (axis 0) or y (1) two boxes share, (N, M)."""
+    side = np.minimum(first[:, None, axis + 2], second[None, :, axis + 2])
+    side -= np.maximum(first[:, None, axis], second[None, :, axis])
+    side += 1
+    return np.maximum(side, 0, out=side)
+
+
 def suppress(
-    boxes: np.ndarray, scores: np.ndarray, threshold: float, *, by_smaller: bool = False
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    threshold: float,
+    *,
+    by_smaller: bool = False,
+    most: int | None = None,
 ) -> np.ndarray:
-    """Return the indices of the boxes that remain, best score first.
+    """Return the indices of the boxes that remain, best score first, `most` of them at most.
 
     A box goes if it overlaps a better one that remains by more than threshold.
     """
     order = np.argsort(-scores, kind="stable")
-    kept = []
-    while order.size:
+    kept: list[np.ndarray] = []
+    while order.size and (most is None or sum(map(len, kept)) < most):
         block, order = order[:NMS_BLOCK], order[NMS_BLOCK:]
         near = overlaps(boxes[block], boxes[block], by_smaller=by_smaller) > threshold
         remains = np.ones(len(block), bool)
@@ -47,7 +59,7 @@ def suppress(
         if order.size:
             near = overlaps(boxes[block], boxes[order], by_smaller=by_smaller) > threshold
             order = order[~near.any(0)]
-    return np.concatenate(kept) if kept else np.zeros(0, int)
+    return np.concatenate(kept)[:most] if kept else np.zeros(0, int)
 
 
 def refine(boxes: np.ndarray, regression: np.ndarray) -> np.ndarray:

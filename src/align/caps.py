@@ -7,15 +7,16 @@ import logging
 
 import numpy as np
 
+from .boxes import suppress
 from .face import Face
 
 log = logging.getLogger(__name__)
 
 MOST_FACES = 256  # of one image
 MOST_CANDIDATES = 4096, 4096  # of one image, that RNet looks at, and ONet
-# The same where one photo may not hold others up: 1,024 faces in 1600x1600 pixels, four turns of
-# it tried, take less than a second of a core.
+# The same where one photo may not hold others up: then a crowd costs little more than PNet.
 FEW_CANDIDATES = 512, 192
+HIDDEN = 0.7  # share of the union, as published
 
 
 def most_certain(faces: Sequence[Face]) -> list[Face]:
@@ -26,11 +27,13 @@ def most_certain(faces: Sequence[Face]) -> list[Face]:
 
 
 def best_candidates(boxes: np.ndarray, scores: np.ndarray, most: int) -> np.ndarray:
-    """Return at most `most` of the boxes (N, 4), those of best score, in their order."""
-    if len(boxes) <= most:
-        return boxes
-    log.warning(
-        "%d places in one image may be faces: the %d of best score are looked at",
-        len(boxes), most,
-    )  # fmt: skip
-    return boxes[np.sort(np.argsort(-scores, kind="stable")[:most])]
+    """Return the indices of the boxes (N, 4) of which none hides another, `most` at most.
+
+    Best score first; a better box hides one that it overlaps by more than 0.7 of their union.
+    """
+    kept = suppress(boxes, scores, HIDDEN, most=most + 1)
+    if len(kept) > most:
+        log.warning(
+            "more than %d places in one image may be faces: those of best score are looked at", most
+        )
+    return kept[:most]

@@ -135,18 +135,16 @@ class MtcnnDetector:
                 windows = _windows(outputs, corner, scale, self.thresholds[0])
                 found.append(windows[suppress(windows[:, :4], windows[:, 4], 0.5)])
         windows = np.concatenate(found)
-        windows = windows[suppress(windows[:, :4], windows[:, 4], 0.7)]
-        boxes = square(refine(windows[:, :4], windows[:, 5:]))
-        return best_candidates(boxes, windows[:, 4], self._most[0])
+        windows = windows[best_candidates(windows[:, :4], windows[:, 4], self._most[0])]
+        return square(refine(windows[:, :4], windows[:, 5:]))
 
     def _judge(self, bgr: np.ndarray, boxes: np.ndarray, threshold: float) -> np.ndarray:
         """Stage 2: return the squares that RNet still takes for faces, corrected."""
         outputs = _in_batches(self._rnet, bgr, boxes, RNET_SIDE)
         passed = outputs[2][:, 1] > threshold
         boxes, scores, regression = boxes[passed], outputs[2][passed, 1], outputs[4][passed]
-        kept = suppress(boxes, scores, 0.7)
-        boxes = square(refine(boxes[kept], regression[kept]))
-        return best_candidates(boxes, scores[kept], self._most[1])
+        kept = best_candidates(boxes, scores, self._most[1])
+        return square(refine(boxes[kept], regression[kept]))
 
     def _locate(self, bgr: np.ndarray, boxes: np.ndarray, threshold: float) -> list[Face]:
         """Stage 3: return the faces, with landmarks, that ONet finds in the boxes."""

@@ -33,6 +33,14 @@ def test_suppress_equals_the_plain_loop(count, by_smaller):
     assert suppress(boxes, scores, 0.4, by_smaller=by_smaller).tolist() == expected
 
 
+def test_the_most_are_the_first_of_all():
+    boxes, scores = some_boxes(900, spread=300)
+    every = suppress(boxes, scores, 0.4)
+    assert len(every) > 2 * NMS_BLOCK / 4
+    for most in (0, 1, 7, len(every) - 1, len(every), len(every) + 1):
+        assert suppress(boxes, scores, 0.4, most=most).tolist() == every[:most].tolist()
+
+
 def test_suppress_nothing():
     assert suppress(np.zeros((0, 4)), np.zeros(0), 0.5).tolist() == []
 
