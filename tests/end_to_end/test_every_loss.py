@@ -63,6 +63,7 @@ def test_trained_stopped_resumed_saved_verified(key, faces, softmax, new_prefix,
     after = dict(whole.steps[-1].after)
     assert (after.pop("teacher_map_weight", None) is not None) == (key == "none")
     assert "teacher" not in whole.symbol
-    assert not [name for name in whole.saved(1) if "teacher" in name]
+    saved = whole.saved(1)
+    assert not [name for name in saved if "teacher" in name]
     for name, array in after.items():
-        assert np.array_equal(whole.saved(1)[name], array), name
+        assert np.array_equal(saved[name], array), name

@@ -18,7 +18,7 @@ from tests.fuzz.readers import READERS
 from tests.fuzz.trying import SRC, source_of
 
 ROOT = Path(__file__).parents[2]
-MUTATIONS = 150
+MUTATIONS = 80
 
 # Calls that take bytes in; "module.function" of ours below reads them within limits.
 TAKES_BYTES = {

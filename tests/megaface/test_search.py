@@ -85,10 +85,10 @@ def check(result, ranks, away):
     assert all(accept <= allowed for accept in accepts[: result.num_exact])
 
 
-def test_thousands_of_random_instances_agree_in_every_rank(monkeypatch):
+def test_hundreds_of_random_instances_agree_in_every_rank(monkeypatch):
     monkeypatch.setattr(search, "EXACT_FPR", 0.05)
     rng = np.random.default_rng(0)
-    for _ in range(2000):
+    for _ in range(800):
         probes, ids, distractors = instance(rng)
         block = int(rng.integers(1, 80))
         (result,) = identify(probes, ids, distractors, block=block, threads=1)

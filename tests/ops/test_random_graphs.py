@@ -10,7 +10,7 @@ import pytest
 from tests.ops.agreement import count_near, judge
 from tests.ops.random_graphs import Kink, RandomGraph
 
-COUNT = 200
+COUNT = 100
 # What must have been compared, or the sweep has become an empty one.
 FEWEST = {
     "arcface_prelu": 300,

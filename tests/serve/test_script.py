@@ -125,7 +125,7 @@ def test_a_signal_at_any_moment_of_the_start_ends_it_with_the_store_closed(start
 
 def test_a_second_signal_ends_what_goes_on_without_a_traceback(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.serve.tiny", str(tmp_path / "people.sqlite"), "60", "20"],
+        [sys.executable, "-m", "tests.serve.tiny", str(tmp_path / "people.sqlite"), "60", "12"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     url = process.stdout.readline().strip()
@@ -137,7 +137,7 @@ def test_a_second_signal_ends_what_goes_on_without_a_traceback(tmp_path):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    time.sleep(1)  # its photo is looked at, for 20 s
+    time.sleep(1)  # its photo is looked at, for 12 s
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)

@@ -13,7 +13,7 @@ from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.checkpoints.names import checkpoint_numbers
 
 WORKER = Path(__file__).with_name("worker.py")
-MOMENTS = 20
+MOMENTS = 6
 PATIENCE = 60  # seconds until the first checkpoint must be there
 
 
