@@ -3,6 +3,7 @@
     python -m tests.torch_engine.parity            # every network with ArcFace, every loss on m05
     python -m tests.torch_engine.parity r50 loss:8 # these
     python -m tests.torch_engine.parity --results FILE  # goes on after what it has, and adds
+    python -m tests.torch_engine.parity m2 --moved 6e-8 # what the graph makes of a rounding
 
 Each graph makes three updates at batch 8, dropout off, on the same numbers.  A distance is the root
 of the mean square, over arrays, of |a - b| / |b|, b in float64; gradients that BatchNorm makes
@@ -10,6 +11,8 @@ zero are left out.  A graph that is far is drawn again, up to three times, and t
 counts: where a value lies within a rounding of a kink of ReLU or PReLU, either engine may take the
 other side by chance, which moves every gradient behind; what is wrong is wrong in every draw.
 PyTorch must be at most twice as far as MXNet, or within what is float32's own.
+--moved changes each parameter by that share of it, at random, and compares float64 with float64:
+a graph that multiplies a change by so much does the same to the roundings of any engine.
 MXNet runs as training binds it, with our operators: its own gradient of PReLU's slope is wrong.
 """
 
@@ -153,6 +156,21 @@ def compare_once(network: str, key: str, side: int, seed: int) -> dict[str, Dist
     }
 
 
+def moved(network: str, key: str, share: float, side: int = SIDE) -> dict[str, float]:
+    """Return how far float64 is from itself when each parameter is changed by a share of it."""
+    symbol, inputs = training_symbol(network, key, side)
+    params, states = draw(symbol, {name: value.shape for name, value in inputs.items()}, 0)
+    rng = np.random.RandomState(1)
+
+    def run(params, states):
+        return on_torch(symbol, inputs, params, states, torch.float64)
+
+    double = {name: value.astype(np.float64) for name, value in params.items()}
+    other = {name: v * (1 + share * rng.standard_normal(v.shape)) for name, v in double.items()}
+    found, wanted = trained(run, other, states), trained(run, double, states)
+    return {part: distance(found[part], wanted[part]) for part in PARTS}
+
+
 def distance(found: Arrays, wanted: Arrays) -> float:
     sizes = {name: float(np.linalg.norm(value)) for name, value in wanted.items()}
     largest = max(sizes.values(), default=0.0)
@@ -193,7 +211,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("graphs", nargs="*", help="networks, and losses as loss:KEY (default: all)")
     parser.add_argument("--results", type=Path, help="a file of JSON lines, taken up and added to")
+    parser.add_argument("--moved", type=float, metavar="SHARE", help="of each parameter; see above")
     args = parser.parse_args(argv)
+    if args.moved:
+        print(f"{'graph':24}" + "".join(f"{part:>12}" for part in PARTS))
+        for network, key in graphs(args.graphs):
+            found = moved(network, key, args.moved)
+            cells = "".join(f"{found[part]:12.2e}" for part in PARTS)
+            print(f"{f'{network}, loss {key}':24}{cells}", flush=True)
+        return 0
     print(f"{'graph':24}" + "".join(f"{part + ', MXNet, torch':>34}" for part in PARTS))
     far, lost, held = [], [], stored(args.results)
     for network, key in graphs(args.graphs):

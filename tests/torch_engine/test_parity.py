@@ -99,3 +99,13 @@ def test_a_network_is_as_near_to_float64_as_mxnets(name, monkeypatch):
     for part, one in found.items():
         assert one.is_near, (part, one)
         assert one.mxnet < 0.05, "the two make the same graph"
+
+
+def test_what_a_graph_makes_of_a_rounding_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(parity, "training_symbol", lambda network, key, *_: small(key))
+    wide, narrow = parity.moved("m2", "4", 1e-6), parity.moved("m2", "4", 1e-9)
+    assert all(0 < narrow[part] < wide[part] for part in ("outputs", "gradients", "updates"))
+    assert parity.main(["m2", "--moved", "1e-6"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].split() == ["graph", *parity.PARTS]
+    assert told[1].split()[-1] == f"{wide['updates']:.2e}"
