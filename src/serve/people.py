@@ -106,12 +106,17 @@ class People:
             later = sorted(name for name in self._by_name if name > after)[:limit]
             return {name: len(self._by_name[name]) for name in later}
 
-    def photos(self, name: str) -> list[dict[str, Any]]:
-        """Return the photos of a person: id, sha256, score, added.  Raises Refusal (404)."""
+    def photos(self, name: str, after: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the photos of a person: id, sha256, score, added, by id.  Raises Refusal (404).
+
+        after: only ids beyond it.  limit: at most so many.
+        """
         with self._lock:
             self._must_know(name)
             rows = self._store.database.execute(
-                "SELECT id, sha256, score, added FROM photos WHERE name = ? ORDER BY id", (name,)
+                "SELECT id, sha256, score, added FROM photos WHERE name = ? AND id > ? "
+                "ORDER BY id LIMIT ?",
+                (name, after, -1 if limit is None else limit),
             ).fetchall()
         return [dict(zip(("id", "sha256", "score", "added"), row, strict=True)) for row in rows]
 

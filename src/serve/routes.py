@@ -53,7 +53,7 @@ Key = Annotated[
         description="a repeated request of the same key changes nothing, and is answered the same",
     ),
 ]  # fmt: skip
-MOST_PEOPLE = 10_000  # in one page
+MOST_LISTED = 10_000  # in one page
 NEXT: dict[int | str, dict[str, Any]] = {
     200: {
         "headers": {
@@ -234,7 +234,7 @@ def routes(service: Service) -> APIRouter:
     async def enrolled(
         response: Response,
         limit: Annotated[
-            int | None, Query(ge=1, le=MOST_PEOPLE, description="at most so many; else everyone")
+            int | None, Query(ge=1, le=MOST_LISTED, description="at most so many; else everyone")
         ] = None,
         after: Annotated[
             str, Query(description="only names beyond this one", max_length=1000)
@@ -255,13 +255,25 @@ def routes(service: Service) -> APIRouter:
         change = service.change(request, key, "forget", name)
         await service.in_store(people.remove, name, change)
 
-    @router.get("/photos", responses=errors(*ALWAYS, 422))
+    @router.get("/photos", responses={**NEXT, **errors(*ALWAYS, 422)})
     async def photos(
+        response: Response,
         name: Annotated[str, Query(description="of the person", min_length=1)],
+        limit: Annotated[
+            int | None, Query(ge=1, le=MOST_LISTED, description="at most so many; else all")
+        ] = None,
+        after: Annotated[
+            int, Query(ge=0, le=LARGEST_ID, description="only ids beyond this one")
+        ] = 0,
     ) -> list[StoredPhoto]:
-        """List the enrolled photos of a person."""
-        rows = await service.in_store(people.photos, checked_name(name))
-        return [StoredPhoto(**row) for row in rows]
+        """List the enrolled photos of a person, oldest first."""
+        name = checked_name(name)
+        rows = await service.in_store(people.photos, name, after, limit and limit + 1)
+        listed = [StoredPhoto(**row) for row in rows][:limit]
+        if len(listed) < len(rows):
+            words = f"name={quote(name, safe='')}&limit={limit}&after={listed[-1].id}"
+            response.headers["link"] = f'</v1/photos?{words}>; rel="next"'
+        return listed
 
     @router.delete("/photos/{number}", status_code=204, responses=errors(*OF_CHANGES))
     async def forget_photo(

@@ -3,6 +3,7 @@
 import base64
 import io
 import struct
+from urllib.parse import quote
 import zipfile
 import zlib
 
@@ -54,20 +55,41 @@ def test_enrol_search_and_forget(client, photo):
     assert [match["name"] for match in nearest] == ["Ada"] and not nearest[0]["same"]
 
 
+def by_pages(client, address, key):
+    """Return what the pages of two from an address list, and how many pages there are."""
+    found, pages = [], 0
+    while address:
+        page = client.get(address)
+        assert 1 <= len(page.json()) <= 2
+        found, pages = found + [one[key] for one in page.json()], pages + 1
+        link = page.headers.get("link", "")
+        assert not link or link.endswith('>; rel="next"')
+        address = link.partition(">")[0].removeprefix("<")
+    return found, pages
+
+
+def test_photos_are_listed_page_by_page(client, photo):
+    name, other = "b & c/\u00e4?", "z"
+    ids = []
+    for _ in range(5):
+        answer = client.post("/enroll", data={"name": name}, files={"image": photo(1)})
+        ids += answer.json()["ids"]
+        client.post("/enroll", data={"name": other}, files={"image": photo(1)})
+    of_name = f"/v1/photos?name={quote(name, safe='')}"
+    assert [one["id"] for one in client.get(of_name).json()] == ids
+    assert by_pages(client, f"{of_name}&limit=2", "id") == (ids, 3)
+    assert client.get(f"{of_name}&limit=5").headers.get("link") is None
+    assert [one["id"] for one in client.get(f"{of_name}&after={ids[2]}").json()] == ids[3:]
+    for wrong in ("limit=0", "after=-1", f"after={1 << 63}"):
+        assert client.get(f"{of_name}&{wrong}").status_code == 422
+
+
 def test_people_are_listed_page_by_page(client, photo):
     names = ["a", "b & c/\u00e4?", "\u3042", "z", "\U0001f600"]
     for name in names:
         client.post("/enroll", data={"name": name}, files={"image": photo(1)})
     assert [one["name"] for one in client.get("/people").json()] == sorted(names)
-    address, found, pages = "/v1/people?limit=2", [], 0
-    while address:
-        page = client.get(address)
-        assert 1 <= len(page.json()) <= 2
-        found, pages = found + [one["name"] for one in page.json()], pages + 1
-        link = page.headers.get("link", "")
-        assert not link or link.endswith('>; rel="next"')
-        address = link.partition(">")[0].removeprefix("<")
-    assert found == sorted(names) and pages == 3
+    assert by_pages(client, "/v1/people?limit=2", "name") == (sorted(names), 3)
     assert client.get("/people?limit=5").headers.get("link") is None
     assert [one["name"] for one in client.get("/people?after=b").json()] == sorted(names)[1:]
     assert client.get("/people?limit=0").status_code == 422
