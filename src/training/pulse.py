@@ -67,14 +67,15 @@ class Pulse:
     def _run(self) -> None:
         while not self._stopped.wait(self._beat):
             try:
-                self._listen_once()
+                self.beat()
             except Exception as error:  # whatever a store raises, it is gone
                 if not self._stopped.is_set():
                     words = (str(error).strip().splitlines() or [type(error).__name__])[0]
                     self.lost = self.lost or Lost(-1, f"the store does not answer: {words}")
                 return
 
-    def _listen_once(self) -> None:
+    def beat(self) -> None:
+        """Give a sign of life, and look for those of the others.  Raises what the store raises."""
         self._store.add(beat_key(self._rank), 1)
         for rank in self._others:
             heard = self._store.add(beat_key(rank), 0)
