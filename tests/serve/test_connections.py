@@ -74,7 +74,7 @@ def test_many_that_do_nothing_leave_room_for_others(serve, sent):
 
 def test_a_request_that_is_being_answered_is_never_given_up(serve, photo, find):
     def slow(bgr):
-        time.sleep(1)
+        time.sleep(3)
         return find(bgr)
 
     url = serve(detect=slow, connections_per_client=8)
@@ -84,7 +84,7 @@ def test_a_request_that_is_being_answered_is_never_given_up(serve, photo, find):
         head = f"POST /embed HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: " \
             f"{request.headers['content-type']}\r\nContent-Length: {len(body)}\r\n\r\n"  # fmt: skip
     with closing(connected(url, head.encode() + body)) as working:
-        time.sleep(0.3)
+        time.sleep(1)
         others = [connected(url) for _ in range(30)]
         assert answer(working)[0] == 200
         for one in others:

@@ -67,7 +67,7 @@ def in_parallel(app, requests):
 
 def test_more_than_may_wait_are_told_to_come_back(make_app, photo, find):
     def slow(bgr):
-        time.sleep(0.05)
+        time.sleep(0.3)  # until all have come
         return find(bgr)
 
     app = make_app(detect=slow, waiting=4)
@@ -98,7 +98,7 @@ def test_concurrent_requests_share_a_batch_and_keep_their_answers(make_app, phot
         calls.append(rgb_nhwc)
         if len(calls) == 2:  # the first is the store's probe
             all_found.wait(30)
-            time.sleep(0.3)  # from found to waiting
+            time.sleep(1)  # from found to waiting
         return embed(rgb_nhwc)
 
     app = make_app(detect=found, embed=held)
