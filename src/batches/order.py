@@ -2,8 +2,9 @@
 
 A plan is a class PLANS[name](setting) with batches_per_epoch, draws(state), an endless
 iterator of Draw, uses, the options of group "sampling" that it reads, place, the names in
-the state of a Draw, and moved(state, before, after), that state in batches of `after` images of
-all machines where it was one in batches of `before`.  Each Draw carries the state from which
+the state of a Draw, is_common, whether that is the same on all machines, and moved(state, before,
+after), that state in batches of `after` images of all machines where it was one in batches of
+`before`, or of rank 0 on another one.  Each Draw carries the state from which
 draws() goes on after it, and all randomness comes from (seed, epoch, ...), so that a resumed run
 draws what it would have drawn.
 """
@@ -87,6 +88,7 @@ class Shuffled:
 
     uses: ClassVar[frozenset[str]] = frozenset()
     place: ClassVar[frozenset[str]] = frozenset({"epoch", "batch"})
+    is_common: ClassVar[bool] = True
 
     def __init__(self, setting: Setting):
         self._setting = setting
@@ -150,6 +152,7 @@ class Identities:
 
     uses: ClassVar[frozenset[str]] = frozenset({"images_per_identity"})
     place: ClassVar[frozenset[str]] = frozenset({"number"})
+    is_common: ClassVar[bool] = True
     default_images: ClassVar[int] = 16  # as published for losses 9 and 10
 
     def __init__(self, setting: Setting):

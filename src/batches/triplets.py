@@ -39,6 +39,7 @@ class Triplets:
         | {"triplet_dtype"}
     )
     place: ClassVar[frozenset[str]] = frozenset({"bag", "number", "waiting"})
+    is_common: ClassVar[bool] = False
     default_images: ClassVar[int] = 5  # as published for losses 12 and 13
     batches_per_epoch: ClassVar[None] = None  # how many triplets there are shows in training
 

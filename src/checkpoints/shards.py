@@ -26,8 +26,8 @@ import numpy as np
 from ..files import replace_file, replace_path
 from ..limits import shown
 from ..text import read_json
-from .last_state import STATE, LastState
-from .names import LAST, params_path
+from .last_state import RECORD, STATE, LastState, read_last
+from .names import LAST, existing_params, params_path, split_checkpoint
 from .params import write_params
 from .stored_rows import StoredRows
 
@@ -98,18 +98,15 @@ def remove_others(prefix: str, ranges: Ranges | None) -> None:
     if ranges:
         paths = [shard_path(prefix, LAST, ranges, rank) for rank in range(len(ranges.slices))]
         kept = {path.name for one in paths for path in (one, states_path(one))}
-    own = re.compile(re.escape(Path(prefix).name) + rf"-{LAST}-fc7-\d+-\d+-of-\d+(-state)?\.params")
-    for path in Path(prefix).absolute().parent.iterdir():
-        if own.fullmatch(path.name) and path.name not in kept:
-            with suppress(OSError):
-                path.unlink()
+    _remove(prefix, rf"{LAST}-fc7-\d+-\d+-of-\d+", kept)
 
 
 def keep_shards(prefix: str, number: int, ranges: Ranges) -> None:
     """Give a numbered checkpoint the classifier of the last state, by links where that can be."""
-    for rank in range(len(ranges.slices)):
+    paths = [shard_path(prefix, number, ranges, rank) for rank in range(len(ranges.slices))]
+    for rank, path in enumerate(paths):
         source = shard_path(prefix, LAST, ranges, rank)
-        with replace_path(shard_path(prefix, number, ranges, rank)) as part:
+        with replace_path(path) as part:
             part.unlink()
             try:
                 os.link(source, part)
@@ -117,6 +114,23 @@ def keep_shards(prefix: str, number: int, ranges: Ranges) -> None:
                 shutil.copyfile(source, part)
     with replace_file(list_path(prefix, number), "w", encoding="utf-8") as file:
         json.dump(ranges._asdict(), file)
+    _remove(prefix, rf"{number:04d}-fc7-\d+-of-\d+", {path.name for path in paths})
+
+
+def drop_shards(prefix: str, number: int) -> None:
+    """Remove the classifier that an earlier run has left beside a numbered checkpoint, which is
+    about to be written without one."""
+    list_path(prefix, number).unlink(missing_ok=True)
+    _remove(prefix, rf"{number:04d}-fc7-\d+-of-\d+", set())
+
+
+def _remove(prefix: str, which: str, kept: set[str]) -> None:
+    """Remove the files of these ranges, a pattern, but those that are kept."""
+    own = re.compile(re.escape(Path(prefix).name) + rf"-{which}(-state)?\.params")
+    for path in Path(prefix).absolute().parent.iterdir():
+        if own.fullmatch(path.name) and path.name not in kept:
+            with suppress(OSError):
+                path.unlink()
 
 
 class StoredClassifier:
@@ -178,7 +192,12 @@ class StoredClassifier:
 
 
 class WholeClassifier:
-    """The classifier in a parameter file, if there is one, row by row.  As StoredClassifier."""
+    """The classifier in a parameter file, if there is one, row by row.  As StoredClassifier.
+
+    ranges: None, since nothing says how many rows an identity has.
+    """
+
+    ranges: None = None
 
     def __init__(self, path: Path):
         self._file = StoredRows(path)
@@ -202,6 +221,19 @@ def stored_classifier(prefix: str, number: int) -> StoredClassifier | None:
         return None
     record = read_json(path, "list of a classifier's files", limit=LARGEST_LIST)
     return StoredClassifier(prefix, number, Ranges.of(record, str(path)), has_states=False)
+
+
+def classifier_beside(checkpoint: str) -> StoredClassifier | None:
+    """Return the classifier that "prefix,number" has in files beside it, None where there is none.
+
+    Raises ValueError or FileNotFoundError for files that are missing or hold something else.
+    """
+    prefix, number = split_checkpoint(checkpoint)
+    if number != LAST:
+        return stored_classifier(prefix, number)
+    if RECORD not in StoredRows(existing_params(checkpoint)).places:
+        return None  # parameters alone
+    return classifier_of(prefix, read_last(prefix))
 
 
 def classifier_of(prefix: str, last: LastState) -> StoredClassifier | None:

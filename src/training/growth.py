@@ -6,7 +6,7 @@ do: train.names of the dataset, which training also writes beside its checkpoint
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 import logging
 from pathlib import Path
@@ -68,18 +68,33 @@ class Growth:
         Raises ValueError if what is given has not so many rows for each identity.
         """
         each, rest = divmod(len(drawn), self.count)
-        known = int(self.before.max(initial=-1)) + 1
-        if rest or given.shape[1:] != drawn.shape[1:] or len(given) % each or (
-            len(given) // each < known
-        ):  # fmt: skip
-            raise ValueError(
-                f"--pretrained: {name} is {given.shape}, which does not hold {each} row(s) of "
-                f"{drawn.shape[1:]} for each of the identities 0 to {known - 1} that its names "
-                "tell of; give --pretrained without that names file, or with its own"
-            )
+        self.check(name, given.shape, 0 if rest else each, drawn.shape[1:])
         found = drawn.copy().reshape(self.count, each, *drawn.shape[1:])
         found[self.numbers] = given.reshape(-1, each, *given.shape[1:])[self.before]
         return found.reshape(drawn.shape)
+
+    def check(self, name: str, given: tuple[int, ...], each: int, row: tuple[int, ...]) -> None:
+        """Raise ValueError if an array of this shape has not so many rows for each identity.
+
+        each: rows of an identity, 0 if that is no whole number.  row: the shape of one.
+        """
+        known = int(self.before.max(initial=-1)) + 1
+        if not each or given[1:] != row or given[0] % each or given[0] // each < known:
+            raise ValueError(
+                f"--pretrained: {name} is {given}, which does not hold {each} row(s) of "
+                f"{row} for each of the identities 0 to {known - 1} that its names "
+                "tell of; give --pretrained without that names file, or with its own"
+            )
+
+    def stretches(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+        """Yield (number, number in the checkpoint, how many) of known identities from first on, but
+        not last, that follow each other in both."""
+        low, high = np.searchsorted(self.numbers, [first, last])
+        numbers, before = self.numbers[low:high], self.before[low:high]
+        breaks = np.flatnonzero((np.diff(numbers) != 1) | (np.diff(before) != 1)) + 1
+        ends = [0, *breaks.tolist(), len(numbers)] if len(numbers) else []
+        for begin, end in zip(ends, ends[1:], strict=False):
+            yield int(numbers[begin]), int(before[begin]), end - begin
 
     def tell(self) -> None:
         """Log who stays, comes and goes."""

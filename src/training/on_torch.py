@@ -124,7 +124,10 @@ class TorchEngine(Engine):
         return frozen_statistics(graph) if plan.config.freeze_bn else graph
 
     def _measured(self, plan: Plan) -> list[Measured]:
+        """Return what the graph gives; of a classifier that is shared out nothing is measured."""
         graph = self.graph(plan)
+        if plan.config.classifier != "dense":
+            graph = embedding_part(graph)
         program = Program(graph, training=True, dtype=DTYPES[self._dtype])
         shapes = plan.shapes | self._parameter_shapes(plan)
         refuse_unfed(program.variables, set(shapes), graph.source)

@@ -17,6 +17,7 @@ from ..checkpoints.graph import parse_graph
 from ..checkpoints.load import Params, load_checkpoint
 from ..checkpoints.network import CLASSIFIER_PREFIX, TRAINING_PREFIXES
 from ..checkpoints.pixels import pixel_scaling, raw_pixel_layer
+from ..checkpoints.shards import classifier_beside
 from ..lazy_mxnet import mx
 from ..networks.heads import head_parameters
 from ..networks.published import renamed_parameters
@@ -43,6 +44,7 @@ def take_pretrained(
     given_args, renamed = renamed_parameters(given_args, symbol)
     given = given_args | given_aux
     here = arg_params | aux_params
+    given |= _rows_beside(checkpoint, here.keys() - given.keys())
     head = head_parameters() if new_head else frozenset()
     of_network = _of_network(symbol) - head
     of_another_classifier = _names(given_symbol) - _of_network(given_symbol)
@@ -94,6 +96,14 @@ def take_pretrained(
         ignored = [name for name in given if name in left_over]
         logger.info("pretrained: ignored %d: %s", len(ignored), _some(ignored))
     _tell_of_pixels(checkpoint, given_symbol, symbol)
+
+
+def _rows_beside(checkpoint: str, missing: Iterable[str]) -> Params:
+    """Return what is missing of a classifier that was shared out, and so lies in files beside."""
+    wanted = sorted(name for name in missing if name.startswith(CLASSIFIER_PREFIX))
+    stored = classifier_beside(checkpoint) if wanted else None
+    names = [name for name in wanted if name in stored.names] if stored else []
+    return {name: mx.nd.array(stored.whole(name)) for name in names}
 
 
 def _refuse_another_network(

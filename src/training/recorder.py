@@ -14,7 +14,7 @@ import logging
 from ..checkpoints.last_state import save_last
 from ..checkpoints.load import save_checkpoint, save_symbol
 from ..checkpoints.names import LAST
-from ..checkpoints.shards import StoredClassifier, keep_shards, remove_others
+from ..checkpoints.shards import StoredClassifier, drop_shards, keep_shards, remove_others
 from ..errors import reason_of
 from ..lazy_mxnet import mxnet_errors
 from .announce import announce, run_facts
@@ -40,7 +40,7 @@ def open_recorder(run: Run, memory: MemoryEstimate) -> NoRecorder:
 
 
 class NoRecorder:
-    """Records nothing but this process's rows of a classifier that is shared out."""
+    """Records nothing but what this process alone knows."""
 
     results: tuple[TargetResult, ...] = ()  # of the last verification, in the order of targets
 
@@ -50,11 +50,11 @@ class NoRecorder:
     def after_step(self, lr: float) -> None:
         """Take notice of the step that was made at this learning rate."""
         if is_verified(self._run, self._run.position.step):
-            self._run.save_shard()
+            self._run.give_own()
 
     def stopped(self) -> None:
         """Keep what there is: the run ends early."""
-        self._run.save_shard()
+        self._run.give_own()
 
     @contextmanager
     def rescuing(self) -> Iterator[None]:
@@ -121,7 +121,7 @@ class Recorder(NoRecorder):
         if step % self._config.frequent == 0 or step == self._run.last_step:
             self._tell_progress(step, lr)
         if is_verified(self._run, step):
-            self._run.save_shard()
+            self._run.give_own()
             self._verify_and_save(step)
             self._save_last()
             self._progress.start(step, self._run.source.wait_seconds)
@@ -129,7 +129,7 @@ class Recorder(NoRecorder):
     def stopped(self) -> None:
         step = self._run.position.step
         refuse_divergence(self._run.stepper.first_bad_parameter(), step, self._config)
-        self._run.save_shard()
+        self._run.give_own()
         self._save_last()
 
     @contextmanager
@@ -190,11 +190,12 @@ class Recorder(NoRecorder):
         files of this step stay beside it, or all of it is in them."""
         arg_params, aux_params = self._run.stepper.params()
         ranges = self._run.stepper.ranges(self._run.position.step)
-        if not ranges:
-            return arg_params, aux_params
         prefix = self._config.prefix
-        if self._config.classifier_save == "shards":
+        if ranges and self._config.classifier_save == "shards":
             keep_shards(prefix, number, ranges)
+            return arg_params, aux_params
+        drop_shards(prefix, number)
+        if not ranges:
             return arg_params, aux_params
         stored = StoredClassifier(prefix, LAST, ranges, has_states=False)
         return arg_params | {name: stored.whole(name) for name in stored.names}, aux_params

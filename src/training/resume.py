@@ -214,6 +214,20 @@ def _is_two_counts(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
 
 
+# Of where a process stands in its batches.
+PLACE: dict[str, Callable[[Any], bool]] = {
+    "plan": _is_text,
+    "images_per_batch": _is_count,
+    "seed": _is_count,
+    "place": _is_place,
+    "bad_records": _is_absent_or(_is_list_of(_is_two_counts)),
+}
+
+
+def _is_batches(value: Any) -> bool:
+    return isinstance(value, dict) and all(kind(value.get(name)) for name, kind in PLACE.items())
+
+
 KINDS: dict[str, Callable[[Any], bool]] = {
     "position.step": _is_count,
     "position.verifications": _is_count,
@@ -222,11 +236,8 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "config.accumulate": _is_absent_or(_is_count),
     "position.best.accuracy": _is_number,
     "position.best.total": _is_number,
-    "batches.plan": _is_text,
-    "batches.images_per_batch": _is_count,
-    "batches.seed": _is_count,
-    "batches.place": _is_place,
-    "batches.bad_records": _is_absent_or(_is_list_of(_is_two_counts)),
+    **{f"batches.{name}": kind for name, kind in PLACE.items()},
+    "places": _is_absent_or(_is_list_of(_is_batches)),
     "metric": _is_list_of(_is_two_numbers),
     "config": _is_options,
     "config.target": _is_list_of(_is_text),

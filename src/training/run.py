@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import json
 import logging
 import math
 from typing import Any
 
 import numpy as np
 
+from ..batches.order import PLANS
 from ..batches.source import BatchSource
 from ..checkpoints.last_state import LastState
 from ..checkpoints.names import LAST, params_path
@@ -48,6 +50,9 @@ class Run:
         self._began: dict[str, Any] | None = None
         self._passes = 0  # what stepper.changes was then
         self._is_updating = False
+        # Where the processes stood in their batches, by rank, and after which step.
+        self._places: list[dict[str, Any]] = []
+        self._places_step = -1
         # Only these must go back behind a pass through the network; keeping the statistics costs
         # a wait for the device in every step.
         self._remembers = self.plan.config.accumulate > 1 or self.machines.count > 1
@@ -95,13 +100,25 @@ class Run:
             "data": self.plan.fingerprints,
             "teacher": self.plan.teacher_fingerprint,
         }
+        if self._places_step == self.position.step:
+            record["places"] = self._places
         if ranges := self.stepper.ranges(self.position.step):
             record["classifier"] = ranges._asdict()
         return LastState(*self.stepper.params(), self.stepper.state(), record)
 
     def save_shard(self) -> None:
-        """Write this process's rows, if the classifier is shared out; all processes do."""
+        """Write this process's rows, if the classifier is shared out."""
         self.stepper.save_shard(self.plan.config.prefix, self.position.step)
+
+    def give_own(self) -> None:
+        """Give what this process alone knows to the last state that rank 0 is about to save: its
+        rows, and where it stands in its batches.  All processes do, between two steps."""
+        self.save_shard()
+        if self.machines.validates_together:
+            text = json.dumps(self.source.state()).encode()
+            found = self.machines.gather(np.frombuffer(text, np.uint8))
+            self._places = [json.loads(rows.tobytes()) for rows in found]
+            self._places_step = self.position.step
 
     def _moving(self) -> dict[str, Any]:
         """Return what moves on within a step."""
@@ -113,10 +130,9 @@ class Run:
     def restore(self, earlier: LastState) -> None:
         """Take the place of an earlier run."""
         self.stepper.restore_last(earlier, self.plan.config.prefix)
-        is_moved = replicas(earlier.record) != len(self.plan.ctx) * self.machines.count
-        before = earlier.record["batches"]["images_per_batch"]
-        before *= earlier.record.get("num_machines") or 1
-        self.source.restore(earlier.record["batches"], before if is_moved else None)
+        place, is_moved = self._place_of(earlier.record)
+        before = place["images_per_batch"] * (earlier.record.get("num_machines") or 1)
+        self.source.restore(place, before if is_moved else None)
         sums = earlier.record["metric"]  # since its last progress line
         if len(sums) != len(self.metric.metrics):
             raise ValueError(
@@ -124,6 +140,22 @@ class Run:
             )
         for part, (total, count) in zip(self.metric.metrics, sums, strict=True):
             part.sum_metric, part.num_inst = total, count
+
+    def _place_of(self, record: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """Return where to go on in the batches, and whether that is a place of others: of another
+        number of processes, or of rank 0, which alone is known when a process was lost."""
+        count, rank = self.machines.count, self.machines.rank
+        if replicas(record) != len(self.plan.ctx) * count:
+            return record["batches"], True
+        places = record.get("places") or []
+        if len(places) == count:
+            return places[rank], False
+        if count > 1 and not PLANS[self.plan.loss.batch_plan].is_common:
+            logger.warning(
+                "the last state tells where rank 0 stood in its batches, and of no other: valid, "
+                "but not what the whole run would have drawn"
+            )
+        return record["batches"], rank > 0
 
 
 def start_run(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:

@@ -11,15 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checkpoints.last_state import read_last
-from ..checkpoints.names import LAST, existing_params, split_checkpoint
+from ..checkpoints.names import existing_params
 from ..checkpoints.nodes import Graph
-from ..checkpoints.shards import (
-    StoredClassifier,
-    WholeClassifier,
-    classifier_of,
-    stored_classifier,
-)
+from ..checkpoints.shards import StoredClassifier, WholeClassifier, classifier_beside
 from ..checkpoints.stored_rows import StoredRows
 from ..config import TrainConfig
 from ..torch_engine.classifier import Classifier
@@ -115,12 +109,17 @@ def first_rows(
     """
     total = {name: identities * rows for name, rows in each.items()}
     stored = _pretrained_classifier(config)
+    grown: set[str] = set()
+    if stored and growth and not growth.is_same:
+        grown = {name for name in each if name in stored.names and name not in held}
+        if grown:
+            growth.tell()
 
     def fill(name: str, begin: int, rows: Tensor) -> None:
         shape = (total[name], *rows.shape[1:])
         if name in held and held[name].shape == shape:
             filled_of(held)(name, begin, rows)
-        elif stored and name in stored.names and growth and not growth.is_same:
+        elif name in grown:
             draw(rows, begin, total[name], config.seed)
             _carry(stored, name, begin, rows, growth, each[name])
         elif stored and name in stored.names and stored.shape(name) == shape:
@@ -143,31 +142,27 @@ def _carry(
     growth: Growth,
     each: int,
 ) -> None:
-    """Put the rows of known identities over those that were drawn.  begin: the first of `rows`."""
-    if stored.shape(name)[1:] != tuple(rows.shape[1:]):
+    """Put the rows of known identities over those that were drawn.
+
+    begin: the first of `rows`.  each: rows of an identity.  Raises ValueError for others there.
+    """
+    if stored.ranges and stored.ranges.rows[name] != each:
         raise ValueError(
-            f"--pretrained: {name} has rows of {stored.shape(name)[1:]}, this run of "
-            f"{tuple(rows.shape[1:])}"
+            f"--pretrained: {name} has {stored.ranges.rows[name]} row(s) for each identity, this "
+            f"run {each}"
         )
-    growth.tell()
-    first, last = begin // each, (begin + len(rows)) // each
-    is_here = (growth.numbers >= first) & (growth.numbers < last)
+    growth.check(name, stored.shape(name), each, tuple(rows.shape[1:]))
     take = filled_from(stored)
-    pairs = zip(growth.numbers[is_here].tolist(), growth.before[is_here].tolist(), strict=True)
-    for number, before in pairs:
+    for number, before, count in growth.stretches(begin // each, (begin + len(rows)) // each):
         place = number * each - begin
-        take(name, before * each, rows[place : place + each])
+        take(name, before * each, rows[place : place + count * each])
 
 
 def _pretrained_classifier(config: TrainConfig) -> StoredClassifier | WholeClassifier | None:
     if not config.pretrained:
         return None
-    prefix, number = split_checkpoint(config.pretrained)
-    if number != LAST:
-        found = stored_classifier(prefix, number)
-    else:
-        found = classifier_of(prefix, read_last(prefix))
-    return found or WholeClassifier(existing_params(config.pretrained))
+    whole = WholeClassifier(existing_params(config.pretrained))
+    return whole if whole.names else classifier_beside(config.pretrained) or whole
 
 
 def first_states(

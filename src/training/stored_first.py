@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import logging
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from ..checkpoints.names import existing_params
 from ..checkpoints.nodes import Graph
 from ..checkpoints.params import read_params, split_params
+from ..checkpoints.shards import classifier_beside
 from .imprint import CLASSIFIER, imprint
 from .stepper import Params
 
@@ -26,6 +28,7 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
     """Return (arg_params, aux_params), numpy's: those that --plan-only wrote beside the symbol, or
     those of --pretrained with a classifier drawn where it has none.
 
+    Without the rows of a classifier that is shared out, which each process takes for itself.
     Raises ValueError naming what is missing.
     """
     stored, config = plan.published, plan.config
@@ -40,21 +43,29 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
     arg_params, aux_params = split_params(read_params(existing_params(config.pretrained)))
     given, states = arg_params | aux_params, stored.graph.states()
     sizes = classifier_shapes(stored.graph, given, plan.datasets[0].num_classes)
+    growth = plan.growth
+    wanted = [name for name in stored.graph.variables() if name not in plan.shapes]
+    if config.classifier != "dense":
+        wanted, growth = [name for name in wanted if name not in sizes], None
+    else:
+        given |= _rows_beside(config.pretrained, sizes.keys() - given.keys())
     rng = np.random.default_rng(config.seed)
     found: Params = {}
-    growth = plan.growth
     if growth and not growth.is_same:
         for name in sizes.keys() & given.keys():
             drawn = _drawn(sizes[name], rng)
             given[name] = growth.carried(name, given[name].astype(np.float32), drawn)
         growth.tell()
-    for name in stored.graph.variables():
-        if name in given:
+    for name in wanted:
+        if name in given and sizes.get(name, given[name].shape) == given[name].shape:
             found[name] = given[name].astype(np.float32)
         elif name in sizes:
             found[name] = _drawn(sizes[name], rng)
-            logger.warning("pretrained: initialised %s %s", name, sizes[name])
-    if missing := [n for n in stored.graph.variables() if n not in found and n not in plan.shapes]:
+            there = given[name].shape if name in given else "not there"
+            logger.warning(
+                "pretrained: initialised %s (there %s, here %s)", name, there, sizes[name]
+            )
+    if missing := [name for name in wanted if name not in found]:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise ValueError(
             f"--pretrained {config.pretrained}: lacks {', '.join(missing[:5])}{more}, which "
@@ -70,6 +81,12 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
         dataset, images = plan.datasets[0], plan.images_per_batch
         imprint(stored, *parameters, None, dataset, images, config.max_bad, known)
     return parameters
+
+
+def _rows_beside(checkpoint: str, names: Iterable[str]) -> Params:
+    """Return what is missing of a classifier that was shared out, and so lies in files beside."""
+    stored = classifier_beside(checkpoint) if (wanted := sorted(names)) else None
+    return {name: stored.whole(name) for name in wanted if name in stored.names} if stored else {}
 
 
 def classifier_shapes(graph: Graph, given: Params, num_classes: int) -> dict[str, tuple[int, ...]]:

@@ -133,7 +133,7 @@ BY_HAND: tuple[Mutant, ...] = (
     Mutant(
         "a resumed run begins the data anew",
         "src/training/run.py",
-        '        self.source.restore(earlier.record["batches"], before if is_moved else None)\n',
+        "        self.source.restore(place, before if is_moved else None)\n",
         "",
         (f"{LOSSES}[12]",),
     ),
