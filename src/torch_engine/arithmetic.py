@@ -19,7 +19,7 @@ OF_ONE: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sqrt": torch.sqrt,
     "rsqrt": torch.rsqrt,
-    "square": lambda x: x * x,  # the same bits as torch.square, whose gradient costs twice as much
+    "square": lambda x: x * x,  # the bits of torch.square, whose gradient costs more
     "reciprocal": torch.reciprocal,
     "exp": torch.exp,
     "log": torch.log,

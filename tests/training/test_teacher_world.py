@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("torch", reason="needs torch: pip install 'arcface_mxnet[torch]'")
 
 from tests.training.networks import enter_networks  # noqa: E402
-from tests.training.test_world import GIVEN, flags, left_by  # noqa: E402
-from tests.training.torchrun import run_job  # noqa: E402
+from tests.training.test_world import GIVEN, left_by  # noqa: E402
+from tests.training.torchrun import run_job, run_of  # noqa: E402
 
 
 def test_two_processes_equal_one_with_two_devices(dataset_dir, tmp_path):
@@ -19,7 +19,7 @@ def test_two_processes_equal_one_with_two_devices(dataset_dir, tmp_path):
     large = given | {"emb_size": 12, "prefix": str(tmp_path / "large"), "target": ()}
     taught = given | {"teacher": train(TrainConfig(**large)).checkpoint, "teacher_weight": 3.0}
     together, alone = str(tmp_path / "together"), str(tmp_path / "alone")
-    code, said = run_job(2, "none", 0, 0, *flags(**taught, prefix=together, engine="torch"))
+    code, said = run_job(run_of(2, **taught, prefix=together, engine="torch"))
     assert code == 0, said
     train(TrainConfig(**taught, prefix=alone, engine="mxnet"), [mx.cpu(0), mx.cpu(1)])
     (left, _), (right, _) = left_by(together), left_by(alone)

@@ -1,35 +1,47 @@
 """Jobs that torchrun starts on this computer."""
 
+import json
 import os
 from pathlib import Path
 import subprocess
 import sys
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT = 150  # seconds
+TIMEOUT = 300  # seconds; it takes a tenth of that on two free cores
 
 
-def start_job(count, *arguments, restarts=0, **environment):
-    """Start so many processes of process.py; return the launcher."""
+def flags(**options):
+    """Return options as arcface-train takes them; with name@RANK for that process alone."""
+    texts = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in options.items()}
+    return [
+        f"--{name.replace('_', '-')}" + ("" if text is True else f"={text}")
+        for name, text in texts.items()
+    ]
+
+
+def run_of(count, *faults, **options):
+    """Return a run of so many processes, with a fault for each attempt, as process.py has it."""
+    return {"count": count, "flags": flags(**options), "faults": faults}
+
+
+def run_job(*runs):
+    """Start process.py; return how the job ended: the exit code, and what was written to the
+    terminal.  It is restarted as often as there are faults."""
     command = [
         sys.executable, "-m", "torch.distributed.run", "--rdzv-backend", "loopback",
-        "--nproc-per-node", str(count), "--max-restarts", str(restarts),
-        str(Path(__file__).with_name("process.py")), *map(str, arguments),
+        "--nproc-per-node", str(max(one["count"] for one in runs)),
+        "--max-restarts", str(sum(len(one["faults"]) for one in runs)),
+        str(Path(__file__).with_name("process.py")), json.dumps(runs),
     ]  # fmt: skip
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path} | environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
     )
-
-
-def run_job(count, *arguments, **options):
-    """Return how a job ended: the exit code, and what was written to the terminal."""
-    process = start_job(count, *arguments, **options)
     try:
         said, _ = process.communicate(timeout=TIMEOUT)
     finally:
