@@ -8,6 +8,7 @@ from arcface_mxnet.checkpoints.shards import (
     Ranges,
     StoredClassifier,
     classifier_of,
+    drop_shards,
     keep_shards,
     list_path,
     remove_others,
@@ -104,6 +105,17 @@ def test_a_numbered_checkpoint_keeps_the_rows(prefix, monkeypatch, can_link):
     assert stored.names == ["fc7_weight", "fc7_bias"]
     assert np.array_equal(stored.whole("fc7_weight"), WHOLE["fc7_weight"])
     assert stored_classifier(prefix, 13) is None
+
+
+def test_a_number_that_is_written_again_leaves_nothing_of_before(prefix, tmp_path):
+    for held in (ranges(3, 7), ranges(7)):
+        write(prefix, held)
+        keep_shards(prefix, 12, held)
+    remove_others(prefix, None)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["model-0012-fc7-0-of-1.params", "model-0012-fc7.json"]
+    drop_shards(prefix, 12)
+    assert not list(tmp_path.iterdir()) and stored_classifier(prefix, 12) is None
 
 
 def without(path):

@@ -18,6 +18,7 @@ RECORD = {
 def test_a_sound_record():
     check_record(RECORD, "m-last.params")
     check_record(RECORD | {"batches": RECORD["batches"] | {"place": None}}, "m-last.params")
+    check_record(RECORD | {"places": [RECORD["batches"]] * 2}, "m-last.params")
 
 
 def with_value(place, value):
@@ -37,7 +38,7 @@ def with_value(place, value):
         ("position.best.accuracy", "1"), ("batches.seed", 1.5), ("batches.place", [1]),
         ("batches.place", {"epoch": -1}), ("metric", [[1]]), ("metric", None),
         ("config", {"target": ["lfw"], "lr": [[[]]]}), ("config.target", "lfw"),
-        ("num_devices", None), ("data", [1]),
+        ("num_devices", None), ("data", [1]), ("places", {}), ("places", [RECORD["batches"], {}]),
     ],
 )  # fmt: skip
 def test_a_field_of_another_kind_is_named(place, value):
