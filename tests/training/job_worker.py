@@ -52,7 +52,7 @@ FAULTS = {"none": lambda step: None, "diverge": diverge, "kill": kill, "full-dis
 
 if __name__ == "__main__":
     enter_tiny()
-    agreement.SEEN_WITHIN = 1.0
+    agreement.SEEN_WITHIN = 0.2
     fault, step, *argv = sys.argv[1:]
     FAULTS[fault](int(step))
     sys.exit(train_softmax.main(argv))

@@ -11,7 +11,13 @@ import sys
 
 TIMEOUT = 120  # seconds
 ROOT = Path(__file__).parents[2]
+SPARED = Path(__file__).with_name("spared")
 NODE = [sys.executable, "-m", "arcface_mxnet.training.node"]
+
+
+def python_path():
+    """Return PYTHONPATH for a process that imports tests."""
+    return os.pathsep.join([str(SPARED), str(ROOT), os.environ.get("PYTHONPATH", "")])
 
 
 def free_port():
@@ -29,7 +35,7 @@ def start(command, role, port, **environment):
         "DMLC_NUM_SERVER": "1",
         "DMLC_INTERFACE": "lo",
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": python_path(),
     }  # fmt: skip
     return subprocess.Popen(
         [*map(str, command)], env=environment, stderr=subprocess.PIPE, text=True,

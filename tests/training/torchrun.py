@@ -6,7 +6,8 @@ from pathlib import Path
 import subprocess
 import sys
 
-ROOT = Path(__file__).parents[2]
+from tests.training.jobs import ROOT, python_path
+
 TIMEOUT = 300  # seconds; it takes a tenth of that on two free cores
 
 
@@ -33,10 +34,9 @@ def run_job(*runs):
         "--max-restarts", str(sum(len(one["faults"]) for one in runs)),
         str(Path(__file__).with_name("process.py")), json.dumps(runs),
     ]  # fmt: skip
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
         command,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": python_path()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
