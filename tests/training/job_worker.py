@@ -1,12 +1,11 @@
-"""A worker of a job that something happens to: job_worker.py FAULT STEP FLAGS...
+"""A worker of a job that something happens to, in a process of its own.
 
-FAULT: none, diverge, kill on rank 1; full-disk on rank 0; each when it makes that step.
+fault: none, diverge, kill on rank 1; full-disk on rank 0; each when it makes that step.
 """
 
 import errno
 import os
 import signal
-import sys
 
 from arcface_mxnet import train_softmax
 from arcface_mxnet.training import agreement, recorder
@@ -50,9 +49,10 @@ def full_disk(step):
 
 FAULTS = {"none": lambda step: None, "diverge": diverge, "kill": kill, "full-disk": full_disk}
 
-if __name__ == "__main__":
+
+def work(fault, step, *flags):
+    """Train; return the exit code."""
     enter_tiny()
     agreement.SEEN_WITHIN = 0.2
-    fault, step, *argv = sys.argv[1:]
-    FAULTS[fault](int(step))
-    sys.exit(train_softmax.main(argv))
+    FAULTS[fault](step)
+    return train_softmax.main(flags)

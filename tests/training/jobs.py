@@ -11,13 +11,7 @@ import sys
 
 TIMEOUT = 120  # seconds
 ROOT = Path(__file__).parents[2]
-SPARED = Path(__file__).with_name("spared")
 NODE = [sys.executable, "-m", "arcface_mxnet.training.node"]
-
-
-def python_path():
-    """Return PYTHONPATH for a process that imports tests."""
-    return os.pathsep.join([str(SPARED), str(ROOT), os.environ.get("PYTHONPATH", "")])
 
 
 def free_port():
@@ -26,16 +20,23 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def start(command, role, port, **environment):
-    environment = os.environ | environment | {
+def environment_of(role, port):
+    """Return what a process of a job with two workers and a server has in its environment."""
+    return {
         "DMLC_ROLE": role,
         "DMLC_PS_ROOT_URI": "127.0.0.1",
         "DMLC_PS_ROOT_PORT": str(port),
         "DMLC_NUM_WORKER": "2",
         "DMLC_NUM_SERVER": "1",
         "DMLC_INTERFACE": "lo",
+        "PS_HEARTBEAT_INTERVAL": "1",  # seconds that a process may take to leave
+    }
+
+
+def start(command, role, port):
+    environment = os.environ | environment_of(role, port) | {
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": python_path(),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }  # fmt: skip
     return subprocess.Popen(
         [*map(str, command)], env=environment, stderr=subprocess.PIPE, text=True,
@@ -44,15 +45,15 @@ def start(command, role, port, **environment):
 
 
 @contextmanager
-def job(*commands, **environment):
+def job(*commands):
     """Yield an empty list of (exit code, what was logged), filled when the job has ended: of the
     two workers, in the order of their commands, then of the scheduler and the server.
 
     All must end by themselves.  Which of the workers has rank 0 is not known before.
     """
     port = free_port()
-    processes = [start(command, "worker", port, **environment) for command in commands]
-    processes += [start(NODE, role, port, **environment) for role in ("scheduler", "server")]
+    processes = [start(command, "worker", port) for command in commands]
+    processes += [start(NODE, role, port) for role in ("scheduler", "server")]
     ends = []
     try:
         yield ends, processes
@@ -64,8 +65,8 @@ def job(*commands, **environment):
             process.kill()
 
 
-def run_job(*commands, **environment):
+def run_job(*commands):
     """Return how all processes of a job ended, as job() tells."""
-    with job(*commands, **environment) as (ends, _):
+    with job(*commands) as (ends, _):
         pass
     return ends

@@ -7,7 +7,7 @@ import shutil
 from arcface_mxnet.checkpoints.load import load_checkpoint
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.data.records import RecordWriter
-from arcface_mxnet.training.growth import find_growth
+from arcface_mxnet.training.growth import Growth, find_growth
 from arcface_mxnet.training.loop import train
 from arcface_mxnet.training.plan import make_plan
 import numpy as np
@@ -99,3 +99,17 @@ def test_a_name_that_stands_twice_is_refused(trained, tmp_path):
     folder = named(write_other(tmp_path / "twice", 6), ["ann", "ann", *"cdef"])
     with pytest.raises(ValueError, match="0 and 1 are both named 'ann'"):
         begun(options, folder, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "first, last, wanted",
+    [
+        (0, 10, [(0, 4, 3), (5, 0, 1), (6, 2, 1), (9, 3, 1)]),
+        (1, 6, [(1, 5, 2), (5, 0, 1)]),
+        (3, 5, []),
+        (10, 10, []),
+    ],
+)
+def test_rows_that_follow_each_other_are_read_together(first, last, wanted):
+    growth = Growth(10, np.array([0, 1, 2, 5, 6, 9]), np.array([4, 5, 6, 0, 2, 3]), 0)
+    assert list(growth.stretches(first, last)) == wanted

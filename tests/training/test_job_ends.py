@@ -1,7 +1,6 @@
 """What ends one machine of a job ends all, in order; --resume goes on from the last whole step."""
 
 from itertools import islice
-from pathlib import Path
 import re
 import signal
 import sys
@@ -15,18 +14,25 @@ import pytest
 
 from tests.batches.spoiling import spoil
 from tests.training.conftest import write_dataset
-from tests.training.jobs import TIMEOUT, free_port, run_job, start
+from tests.training.forked_jobs import forked_jobs
+from tests.training.jobs import TIMEOUT, free_port, start
 
-WORKER = Path(__file__).with_name("job_worker.py")
 OTHER = r"machine \d of this job failed, and its own messages say why"
 
 
-def command(prefix, data, *more, fault="none", step=0, steps=6, verbose=100):
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    with forked_jobs(tmp_path_factory.mktemp("said")) as found:
+        yield found
+
+
+def worker(prefix, data, *more, fault="none", step=0, steps=6, verbose=100):
+    """Return what a worker is given."""
     flags = f"""--kvstore dist_sync --network tiny --emb-size 8 --per-batch-size 4
         --lr 0.01 --margin-s 8 --margin-m 0.1 --rand-shift 2 --max-steps {steps}
         --verbose {verbose}"""
-    return [sys.executable, WORKER, fault, step, *flags.split(), "--target", "", "--data-dir", data,
-            "--prefix", prefix, *more]  # fmt: skip
+    flags += f" --target= --data-dir={data} --prefix={prefix}"
+    return [fault, step, *flags.split(), *more]
 
 
 def step_of(prefix):
@@ -57,9 +63,9 @@ def spoilt(tmp_path):
     return folder
 
 
-def test_a_record_that_does_not_decode_on_one_machine(spoilt, tmp_path):
+def test_a_record_that_does_not_decode_on_one_machine(jobs, spoilt, tmp_path):
     cut, straight = tmp_path / "cut", tmp_path / "straight"
-    ends = run_job(*[command(cut, spoilt, "--max-bad", "0")] * 2)
+    ends = jobs.run(*[worker(cut, spoilt, "--max-bad", "0")] * 2)
     assert [code for code, _ in ends] == [2, 2, 0, 0], ends
     own, other = sorted(
         (text for _, text in ends[:2]), key=lambda text: "do not decode" not in text
@@ -70,14 +76,14 @@ def test_a_record_that_does_not_decode_on_one_machine(spoilt, tmp_path):
     assert re.search(rf"(?s)saved the last whole step, 2.*error: {OTHER}", other)
     assert step_of(cut) == 2
     for prefix in (cut, straight):
-        ends = run_job(*[command(prefix, spoilt, "--max-bad", "1", "--resume")] * 2)
+        ends = jobs.run(*[worker(prefix, spoilt, "--max-bad", "1", "--resume")] * 2)
         assert [code for code, _ in ends] == [0] * 4, ends
     assert_same_state(cut, straight)
 
 
-def test_divergence_on_one_machine_leaves_what_was_saved(dataset_dir, tmp_path):
+def test_divergence_on_one_machine_leaves_what_was_saved(jobs, dataset_dir, tmp_path):
     prefix = tmp_path / "model"
-    ends = run_job(*[command(prefix, dataset_dir, fault="diverge", step=4, verbose=2)] * 2)
+    ends = jobs.run(*[worker(prefix, dataset_dir, fault="diverge", step=4, verbose=2)] * 2)
     assert [code for code, _ in ends] == [2, 2, 0, 0], ends
     told = ends[0][1] + ends[1][1]
     assert "error: step 4: 'bad_output' is NaN or infinite" in told
@@ -85,25 +91,25 @@ def test_divergence_on_one_machine_leaves_what_was_saved(dataset_dir, tmp_path):
     assert step_of(prefix) == 2 and "last whole step" not in told
 
 
-def test_a_full_disk_on_the_machine_that_saves(dataset_dir, tmp_path):
+def test_a_full_disk_on_the_machine_that_saves(jobs, dataset_dir, tmp_path):
     prefix = tmp_path / "model"
-    ends = run_job(*[command(prefix, dataset_dir, fault="full-disk", step=4, verbose=2)] * 2)
+    ends = jobs.run(*[worker(prefix, dataset_dir, fault="full-disk", step=4, verbose=2)] * 2)
     assert [code for code, _ in ends] == [2, 2, 0, 0], ends
     told = ends[0][1] + ends[1][1]
     assert re.search(r"error: .*no space is left on the disk", told) and re.search(OTHER, told)
     assert step_of(prefix) == 2
 
 
-def test_a_machine_that_cannot_start(dataset_dir, tmp_path):
+def test_a_machine_that_cannot_start(jobs, dataset_dir, tmp_path):
     prefix = tmp_path / "model"
-    ends = run_job(command(prefix, dataset_dir), command(prefix, tmp_path / "absent"))
+    ends = jobs.run(worker(prefix, dataset_dir), worker(prefix, tmp_path / "absent"))
     assert [code for code, _ in ends] == [2, 2, 0, 0], ends
     assert "error: no dataset folder" in ends[1][1] and re.search(OTHER, ends[0][1])
     assert not has_last(str(prefix))
 
 
-def test_a_prefix_that_is_not_shared_is_found_in_the_first_run(dataset_dir, tmp_path):
-    ends = run_job(*(command(tmp_path / name / "model", dataset_dir) for name in ("one", "two")))
+def test_a_prefix_that_is_not_shared_is_found_in_the_first_run(jobs, dataset_dir, tmp_path):
+    ends = jobs.run(*(worker(tmp_path / name / "model", dataset_dir) for name in ("one", "two")))
     assert [code for code, _ in ends] == [2, 2, 0, 0], ends
     told = ends[0][1] + ends[1][1]
     assert "machine 1 does not see model-job-" in told and "the folder is not shared" in told
@@ -111,11 +117,10 @@ def test_a_prefix_that_is_not_shared_is_found_in_the_first_run(dataset_dir, tmp_
     assert not list(tmp_path.glob("*/model-*"))
 
 
-def test_a_killed_machine_is_missed_by_all(dataset_dir, tmp_path):
+def test_a_killed_machine_is_missed_by_all(jobs, dataset_dir, tmp_path):
     prefix = tmp_path / "model"
-    ends = run_job(
-        *[command(prefix, dataset_dir, fault="kill", step=4, verbose=2)] * 2,
-        PS_HEARTBEAT_INTERVAL="1",
+    ends = jobs.run(
+        *[worker(prefix, dataset_dir, fault="kill", step=4, verbose=2)] * 2,
         PS_HEARTBEAT_TIMEOUT="2",
     )
     codes = [code for code, _ in ends]
