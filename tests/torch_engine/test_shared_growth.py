@@ -89,16 +89,14 @@ def assert_followed(found, before, each=1):
 
 @pytest.mark.parametrize("loss", ROWS)
 @pytest.mark.parametrize("source", KINDS)
-def test_rows_follow_their_names_into_any_number_of_processes(
-    first, source, loss, tmp_path, caplog
-):
+def test_rows_follow_names_into_any_processes(first, source, loss, tmp_path, caplog):
     first = replace(first, loss_type=loss, **KINDS[source])
     before = trained(first)
     folder = named(write_other(tmp_path / "more", 8), OTHERS)
     caplog.set_level(logging.INFO)
     for kind in ("sharded", "partial"):
         for number in ("last", 1):
-            second = after(first, folder, number, sample_rate=0.1, **KINDS[kind])
+            second = after(first, folder, number, **{"sample_rate": 0.1} | KINDS[kind])
             for count in (1, 3):
                 assert_followed(begun(second, count), before, ROWS[loss])
     assert caplog.text.count("3 identities carried over, 5 new, 3 vanished") == 2 * 2 * (1 + 3)
