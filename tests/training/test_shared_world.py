@@ -90,6 +90,7 @@ def ended(networks, dataset_dir, tmp_path_factory):
         run_of(2, **bags | {"max_steps": 3}, prefix=folder / "cut-bags"),
         run_of(2, **bags, prefix=folder / "cut-bags"),
         run_of(2, ("kill", 1, 3), **shared),
+        is_forked=True,
     )
     assert code == 0 and "was killed" in said, said
     return folder, one

@@ -62,6 +62,7 @@ def ended(dataset_dir, tmp_path_factory):
             run_of(2, **moved | {"per_batch_size": 4, "max_steps": 4}),
             run_of(2, ("raise", 1, 2), ("kill", 1, 3), **of_plan, prefix=folder / "broken"),
             run_of(2, **{"wd@1": 0.25}, **of_plan, prefix=folder / "differing"),
+            is_forked=True,
         )
         assert code != 0, said
         record = left_by(folder / "moved")[1]

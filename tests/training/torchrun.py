@@ -24,18 +24,23 @@ def run_of(count, *faults, **options):
     return {"count": count, "flags": flags(**options), "faults": faults}
 
 
-def run_job(*runs):
-    """Start process.py; return how the job ended: the exit code, and what was written to the
-    terminal.  It is restarted as often as there are faults."""
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--rdzv-backend", "loopback",
-        "--nproc-per-node", str(max(one["count"] for one in runs)),
-        "--max-restarts", str(sum(len(one["faults"]) for one in runs)),
-        str(Path(__file__).with_name("process.py")), json.dumps(runs),
-    ]  # fmt: skip
+def run_job(*runs, is_forked=False):
+    """Make the runs; return how the job ended: the exit code, and what was written to the terminal.
+
+    It is restarted as often as there are faults.  is_forked: by forked_torchrun.py, without MXNet.
+    """
+    count, faults = max(one["count"] for one in runs), sum(len(one["faults"]) for one in runs)
+    if is_forked:
+        command = [sys.executable, "-m", "tests.training.forked_torchrun"]
+    else:
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--rdzv-backend", "loopback",
+            "--nproc-per-node", str(count), "--max-restarts", str(faults),
+            str(Path(__file__).with_name("process.py")),
+        ]  # fmt: skip
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
-        command,
+        [*command, json.dumps(runs)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
