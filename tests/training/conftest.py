@@ -8,6 +8,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from tests.training.forked_jobs import Jobs
+
 SIDE, IDENTITIES, IMAGES = 16, 6, 4
 
 
@@ -36,6 +38,14 @@ def write_dataset(folder):
     pairs *= 2
     images = [face(identity, side) for pair in pairs for side, identity in enumerate(pair)]
     write_pair_set(folder / "held.bin", PairSet(images, np.array([a == b for a, b in pairs])))
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    """Jobs of two machines that MXNet's parameter server joins."""
+    found = Jobs(tmp_path_factory.mktemp("said"))
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ forked, and its parameter server begins in the child.
     python -m tests.training.forked_jobs
 
 reads a job from each line of stdin, a list of {"worker", "environment", "said"}, and answers with
-the exit codes.  worker: what job_worker.work() takes, null for a scheduler or server.  said: the
-file for what is written to stderr.
+the exit codes.  worker: the name of a module here and what its work() takes, null for a scheduler
+or server.  said: the file for what is written to stderr.
 """
 
-from contextlib import contextmanager
+from importlib import import_module
 import json
 import os
 from pathlib import Path
@@ -62,15 +62,6 @@ class Jobs:
         self._server.wait(TIMEOUT)
 
 
-@contextmanager
-def forked_jobs(folder):
-    jobs = Jobs(folder)
-    try:
-        yield jobs
-    finally:
-        jobs.close()
-
-
 def exit_codes(children):
     """Return how the processes ended; those that do not are killed when their time is up."""
     codes, until = {}, time.monotonic() + TIMEOUT
@@ -91,8 +82,6 @@ def play(worker, environment, said):
     """Be one process of a job; return the exit code."""
     from arcface_mxnet.training import node
 
-    from tests.training import job_worker
-
     os.environ |= environment
     with Path(said).open("wb") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
@@ -100,15 +89,15 @@ def play(worker, environment, said):
     os.dup2(0, sys.stdout.fileno())
     if worker is None:
         return node.main([])
-    fault, step, *flags = worker
-    return job_worker.work(fault, int(step), *flags)
+    module, *words = worker
+    return import_module(f"tests.training.{module}").work(*words)
 
 
 def main():
     # What the processes would import.
     from arcface_mxnet.training import loop, on_mxnet, serving  # noqa: F401
 
-    from tests.training import job_worker  # noqa: F401
+    from tests.training import job_worker, worker  # noqa: F401
 
     for line in sys.stdin:
         children = []

@@ -54,5 +54,5 @@ def work(fault, step, *flags):
     """Train; return the exit code."""
     enter_tiny()
     agreement.SEEN_WITHIN = 0.2
-    FAULTS[fault](step)
+    FAULTS[fault](int(step))
     return train_softmax.main(flags)

@@ -63,10 +63,3 @@ def job(*commands):
     finally:
         for process in processes:
             process.kill()
-
-
-def run_job(*commands):
-    """Return how all processes of a job ended, as job() tells."""
-    with job(*commands) as (ends, _):
-        pass
-    return ends

@@ -14,16 +14,9 @@ import pytest
 
 from tests.batches.spoiling import spoil
 from tests.training.conftest import write_dataset
-from tests.training.forked_jobs import forked_jobs
 from tests.training.jobs import TIMEOUT, free_port, start
 
 OTHER = r"machine \d of this job failed, and its own messages say why"
-
-
-@pytest.fixture(scope="module")
-def jobs(tmp_path_factory):
-    with forked_jobs(tmp_path_factory.mktemp("said")) as found:
-        yield found
 
 
 def worker(prefix, data, *more, fault="none", step=0, steps=6, verbose=100):
@@ -32,7 +25,7 @@ def worker(prefix, data, *more, fault="none", step=0, steps=6, verbose=100):
         --lr 0.01 --margin-s 8 --margin-m 0.1 --rand-shift 2 --max-steps {steps}
         --verbose {verbose}"""
     flags += f" --target= --data-dir={data} --prefix={prefix}"
-    return [fault, step, *flags.split(), *more]
+    return ["job_worker", fault, step, *flags.split(), *more]
 
 
 def step_of(prefix):

@@ -22,16 +22,23 @@ def build_plain(options):
     return mx.sym.FullyConnected(net, num_hidden=options.emb_size, name="fc1")
 
 
-if __name__ == "__main__":
-    NETWORKS.register("plain")(Network(build_plain, mx.init.Xavier, frozenset({"emb_size"})))
-    data_dir, prefix, steps, batch, kvstore, *more = sys.argv[1:]
+def config_of(data_dir, prefix, steps, batch, kvstore, *more):
+    """Return the options of a run; all may be given as text."""
     save_each_step = "save" in more
     teacher = "".join(word.removeprefix("teacher=") for word in more if word.startswith("teacher"))
-    logging.basicConfig(level=logging.INFO)
-    config = TrainConfig(
-        data_dir=data_dir, prefix=prefix, network="plain", emb_size=8, target=(), lr=0.05,
+    return TrainConfig(
+        data_dir=str(data_dir), prefix=str(prefix), network="plain", emb_size=8, target=(), lr=0.05,
         per_batch_size=int(batch), max_steps=int(steps), margin_s=8.0, margin_m=0.1,
         verbose=1 if save_each_step else int(steps), ckpt=2, kvstore=kvstore, rand_shift=2,
         teacher=teacher,
     )  # fmt: skip
-    train(config)
+
+
+def work(*words):
+    NETWORKS.register("plain")(Network(build_plain, mx.init.Xavier, frozenset({"emb_size"})))
+    logging.basicConfig(level=logging.INFO)
+    train(config_of(*words))
+
+
+if __name__ == "__main__":
+    work(*sys.argv[1:])
