@@ -44,11 +44,11 @@ def create_app(recognizer: Recognizer, people: People, settings: Settings) -> Fa
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         pipeline.start()
-        keeping = asyncio.create_task(_empty_log(service))
+        ended = asyncio.Event()
+        keeping = asyncio.create_task(_empty_log(service, ended))
         yield
-        keeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeping
+        ended.set()  # to cancel it would be in vain while the store works: in_store() stays
+        await keeping
         await pipeline.stop()
         service.store_threads.shutdown()
         health.close()
@@ -117,10 +117,12 @@ def _state_routes(
     return router
 
 
-async def _empty_log(service: Service) -> None:
-    """Bring changes into the store's file soon after they were made."""
-    while True:
-        await asyncio.sleep(LOG_SECONDS)
+async def _empty_log(service: Service, ended: asyncio.Event) -> None:
+    """Bring changes into the store's file soon after they were made, until the service ends."""
+    while not ended.is_set():
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(ended.wait(), LOG_SECONDS)
+            return
         await service.in_store(service.people.empty_log)
 
 

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 import threading
 import time
 
+from arcface_mxnet.serve import app as application
 from arcface_mxnet.serve.access import Access
 from arcface_mxnet.serve.limits import Limits
+from arcface_mxnet.serve.people import People
 from arcface_mxnet.serve.store import Store
 from fastapi.testclient import TestClient
 import httpx
@@ -197,3 +199,27 @@ def test_limits_are_positive():
         Limits(pixels=0, waiting=-1)
     with pytest.raises(ValueError, match="above 0: seconds"):
         Limits(seconds=float("nan"))
+
+
+def test_the_service_ends_while_changes_are_brought_into_the_file(make_app, monkeypatch):
+    working = threading.Event()
+
+    def slow(people):
+        working.set()
+        time.sleep(0.3)
+
+    monkeypatch.setattr(application, "LOG_SECONDS", 0.01)
+    monkeypatch.setattr(People, "empty_log", slow)
+    app = make_app()
+
+    async def live():
+        async with app.router.lifespan_context(app):
+            while not working.is_set():
+                await asyncio.sleep(0.01)
+
+    async def ended():
+        return not (await asyncio.wait([asyncio.ensure_future(live())], timeout=10))[1]
+
+    loop = asyncio.new_event_loop()  # asyncio.run() would wait for what does not end
+    assert loop.run_until_complete(ended())
+    loop.close()
