@@ -6,8 +6,10 @@ import re
 
 from arcface_mxnet.align.aligner import FACTS
 from arcface_mxnet.checkpoints.load import save_checkpoint
+from arcface_mxnet.data.records import RecordWriter
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.embedding import embed
+from arcface_mxnet.embedding.embed_inputs import read_inputs
 from arcface_mxnet.embedding.ready_vectors import ReadyVectors
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
 from arcface_mxnet.megaface.packed import FeatureStore
@@ -200,6 +202,15 @@ def test_records(model, tmp_path, make_dataset, image_of, source):
     identities = [line.split("\t")[1] for line in
                   (tmp_path / "v.index.tsv").read_text().splitlines()[1:]]  # fmt: skip
     assert identities == ["0", "0", "1", "1", "1"]
+
+
+def test_identities_beyond_a_million_stay_apart(tmp_path):
+    labels = [999_999, 1_234_567, 1_234_568, (1 << 24) - 1]
+    with RecordWriter(tmp_path / "d.rec", tmp_path / "d.idx") as writer:
+        for key, label in enumerate(labels, 1):
+            writer.write(key, float(label), b"")
+    found = read_inputs(tmp_path / "d.rec").items
+    assert [item.identity for item in found] == [str(label) for label in labels]
 
 
 def test_a_pair_set_has_a_row_for_every_image_and_is_embedded_once(model, tmp_path, encode):
