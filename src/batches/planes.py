@@ -77,10 +77,11 @@ class Compiled:
         if image.strides[1:] != (3, 1):
             image = np.ascontiguousarray(image)
         y, x, side = square or (0, 0, 0)
+        half = min(side // 2, max(image.shape))  # what is added to y and x must not overflow
         self._write(
             *(image.ctypes.data, image.shape[0], image.shape[1], image.strides[0], self._luma),
             *(weights or UNCHANGED),
-            *(y, x, side // 2, FILL, planes.ctypes.data),
+            *(y, x, half, FILL, planes.ctypes.data),
         )
 
 

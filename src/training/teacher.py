@@ -65,8 +65,11 @@ def check_teacher(config: TrainConfig, loss: Loss) -> None:
             f"--loss-type {config.loss_type} learns from a teacher alone: name it with --teacher, "
             "a checkpoint PREFIX,NUMBER, FILE.onnx or ready vectors; or choose another loss"
         )
-    faults = ignored_options(config, TeacherConfig, {"teacher"}, "a run without --teacher")
-    if faults:
+    _refuse_ignored(config, {"teacher"}, "a run without --teacher")
+
+
+def _refuse_ignored(config: TrainConfig, used: set[str], by: str) -> None:
+    if faults := ignored_options(config, TeacherConfig, used, by):
         raise ValueError("\n".join(faults))
 
 
@@ -83,6 +86,8 @@ def open_teacher(
     try:
         source = parse_source(config.teacher)
         if source.is_vectors:
+            used = {"teacher", "teacher_loss", "teacher_weight"}
+            _refuse_ignored(config, used, "a file of ready vectors")
             return ReadyTeacher(source, config, datasets)
         from .teacher_network import NetworkTeacher
 

@@ -54,7 +54,8 @@ def test_without_colours_every_bit_is_the_image_s(way, size):
     for image in views(np.random.default_rng(0), *size):
         before = image.copy()
         assert np.array_equal(written(way, image), image.transpose(2, 0, 1))
-        for y, x, side in ((0, 0, 1), (0, 0, 5), (size[0] - 1, size[1] - 1, 6), (0, 2, 300)):
+        corner = size[0] - 1, size[1] - 1
+        for y, x, side in ((0, 0, 1), (0, 0, 5), (*corner, 6), (0, 2, 300), (*corner, 2**64 - 2)):
             expected = image.transpose(2, 0, 1).astype(np.float32)
             rows, columns = np.mgrid[: size[0], : size[1]]
             low, high = -(side // 2), side // 2

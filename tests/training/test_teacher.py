@@ -208,6 +208,12 @@ def drawn(rows=COUNT, size=5):
     return np.random.default_rng(0).normal(size=(rows, size)).astype(np.float32)
 
 
+def test_ready_vectors_are_kept_in_no_other_type(alone, tmp_path):
+    run = TrainConfig(**alone, teacher=ready(tmp_path, drawn()), teacher_dtype="float16")
+    with pytest.raises(ValueError, match="--teacher-dtype float16: a file of ready vectors does"):
+        make_plan(run)
+
+
 def test_vectors_of_another_dataset_are_refused(alone, tmp_path):
     def planned(teacher, **more):
         make_plan(TrainConfig(**alone | {"teacher": teacher} | more))
