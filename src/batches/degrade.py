@@ -64,6 +64,7 @@ def degrade(arguments: argparse.Namespace) -> None:
     for name, least in (("seed", 0), ("sheet", 0), ("rows", 1)):
         if getattr(arguments, name) < least:
             raise ValueError(f"--{name} {getattr(arguments, name)}: must be at least {least}")
+    _refuse_ignored(arguments)
     options = DegradeConfig(**{f.name: getattr(arguments, f.name) for f in fields(DegradeConfig)})
     degrader = Degrader(options, arguments.seed, arguments.encoding, arguments.quality)
     if new.resolve() == crops.resolve():
@@ -74,6 +75,20 @@ def degrade(arguments: argparse.Namespace) -> None:
         _write_folder(degrader, crops, new, arguments.encoding)
     else:
         _write_pair_set(degrader, crops, new, SIDES[arguments.side])
+
+
+def _refuse_ignored(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for options that were given, and that what is written does not use."""
+    parser, is_sheet = build_parser(), bool(arguments.sheet)
+    for name, is_ignored, by in (
+        ("encoding", is_sheet, "a --sheet"),
+        ("quality", is_sheet or arguments.encoding == ".png", "a .png"),
+        ("side", is_sheet or arguments.crops.is_dir(), "a folder or a --sheet"),
+        ("rows", not is_sheet, "a run without --sheet"),
+    ):
+        given = getattr(arguments, name)
+        if is_ignored and given != parser.get_default(name):
+            raise ValueError(f"--{name} {given}: {by} does not use it; leave it out")
 
 
 def _write_folder(degrader: Degrader, folder: Path, new: Path, encoding: str) -> None:
