@@ -29,6 +29,15 @@ class Photo:
         """Pixels of the photo as sent for one of bgr."""
         return self.width / self.bgr.shape[1]
 
+    def as_sent(self, points: np.ndarray) -> np.ndarray:
+        """Return where points (N, 2) of bgr, x and y, are in the photo as sent, float32.
+
+        Of both (0, 0) is the centre of the first pixel.
+        """
+        height, width = self.bgr.shape[:2]
+        factor = np.array([self.width / width, self.height / height])
+        return ((np.asarray(points, np.float64) + 0.5) * factor - 0.5).astype(np.float32)
+
 
 def decode_photo(data: bytes, limits: Limits) -> Photo:
     """Return the photo in the bytes, turned as its EXIF orientation says.

@@ -97,12 +97,15 @@ class Recognizer:
             refusal = ""
         except UncertainFaceError as error:
             refusal = str(error)
-        scale = photo.scale
         crop = self._model.crop(photo.bgr, face)
         facts = quality_of_crop(crop, face)
         return Seen(
-            face=replace(face, box=face.box * scale, landmarks=face.landmarks * scale),
-            quality=replace(facts, eye_distance=facts.eye_distance * scale),
+            face=replace(
+                face,
+                box=photo.as_sent(face.box.reshape(2, 2)).ravel(),
+                landmarks=photo.as_sent(face.landmarks),
+            ),
+            quality=replace(facts, eye_distance=facts.eye_distance * photo.scale),
             crop=crop,
             refusal=refusal,
         )

@@ -7,6 +7,7 @@ from arcface_mxnet.face_model import FaceModel
 from arcface_mxnet.serve.photos import Photo
 from arcface_mxnet.serve.recognizer import Recognizer
 from arcface_mxnet.serve.refusal import Refusal
+import cv2
 import numpy as np
 import pytest
 
@@ -46,11 +47,21 @@ def test_specks_and_doubtful_faces_are_no_second_person():
 
 def test_a_reduced_photo_is_told_in_pixels_of_the_one_sent():
     plain, larger = (recognizer(face(50, 50, 100)).see(photo(scale)).faces[0] for scale in (1, 3))
-    np.testing.assert_allclose(larger.face.box, 3 * plain.face.box)
-    np.testing.assert_allclose(larger.face.landmarks, 3 * plain.face.landmarks)
+    for told, reduced in ((larger.face.box, plain.face.box),
+                          (larger.face.landmarks, plain.face.landmarks)):  # fmt: skip
+        np.testing.assert_allclose(told, 3 * (reduced + 0.5) - 0.5)  # centres of first pixels
     assert larger.quality.eye_distance == pytest.approx(3 * plain.quality.eye_distance)
     assert larger.quality.yaw == plain.quality.yaw
     np.testing.assert_array_equal(larger.crop, plain.crop)
+
+
+def test_a_spot_is_told_where_it_is_in_the_photo_as_sent():
+    sent = np.zeros((600, 900), np.uint8)
+    sent[300:330, 600:690] = 255  # its middle: 644.5, 314.5
+    reduced = cv2.resize(sent, (300, 200), interpolation=cv2.INTER_AREA)
+    middle = np.argwhere(reduced)[:, ::-1].mean(axis=0)
+    told = Photo(cv2.cvtColor(reduced, cv2.COLOR_GRAY2BGR), 900, 600).as_sent(middle[None])
+    np.testing.assert_array_equal(told, [[644.5, 314.5]])
 
 
 def test_what_lies_outside_of_the_photo_is_no_face():
