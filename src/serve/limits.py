@@ -8,11 +8,12 @@ of the largest photo (measured: a progressive JPEG); the rest that a request hol
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+import math
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Raises ValueError for one that is not positive."""
+    """Raises ValueError for one that is not positive and finite."""
 
     photo_bytes: int = 10 * 2**20  # of one encoded photo
     request_bytes: int = 30 * 2**20  # of a whole request
@@ -29,6 +30,8 @@ class Limits:
     enrolled: int = 100_000  # photos in the store
 
     def __post_init__(self) -> None:
-        wrong = [field.name for field in fields(self) if not getattr(self, field.name) > 0]
+        wrong = [
+            field.name for field in fields(self) if not 0 < getattr(self, field.name) < math.inf
+        ]
         if wrong:
-            raise ValueError(f"limits must be above 0: {', '.join(wrong)}")
+            raise ValueError(f"limits must be above 0 and finite: {', '.join(wrong)}")

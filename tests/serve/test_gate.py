@@ -194,11 +194,12 @@ def test_a_fault_of_ours_is_answered_and_does_not_stop_the_service(make_app, pho
         assert client.post("/embed", files={"image": photo(1)}).status_code == 200
 
 
-def test_limits_are_positive():
-    with pytest.raises(ValueError, match="above 0: pixels, waiting"):
+def test_limits_are_positive_and_finite():
+    with pytest.raises(ValueError, match="above 0 and finite: pixels, waiting"):
         Limits(pixels=0, waiting=-1)
-    with pytest.raises(ValueError, match="above 0: seconds"):
-        Limits(seconds=float("nan"))
+    for value in ("nan", "inf"):
+        with pytest.raises(ValueError, match="above 0 and finite: idle_seconds"):
+            Limits(idle_seconds=float(value))
 
 
 def test_the_service_ends_while_changes_are_brought_into_the_file(make_app, monkeypatch):
