@@ -88,7 +88,10 @@ class NetworkTeacher(Teacher):
         for path in self.paths:
             if path.is_file():
                 return open_npy(path, ndim=2, dtypes=(self._dtype,)).shape[1]
-        image = next(self._readable(0, self._keys[0], [], BadRecords(self._datasets, 1 << 62)))
+        readable = self._readable(0, self._keys[0], [], BadRecords(self._datasets, 1 << 62))
+        image = next(readable, None)
+        if image is None:
+            raise ValueError(f"no image of {self._datasets[0].folder} decodes")
         return self._network().plain_and_flipped([image], flip=False)[0].shape[1]
 
     def _network(self) -> ImageEmbedder:

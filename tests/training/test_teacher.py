@@ -93,13 +93,13 @@ def test_triplets_bring_theirs(options, teacher, fed):
         assert_own(batch, vectors_of(teacher, run["data_dir"]))
 
 
-def spoilt(folder, key):
-    """Write the dataset with one record that does not decode."""
+def spoilt(folder, *keys):
+    """Write the dataset with records that do not decode."""
     folder.mkdir()
     with RecordWriter(folder / "train.rec", folder / "train.idx") as writer:
         for number in range(1, COUNT + 1):
             identity, image = divmod(number - 1, IMAGES)
-            payload = b"no image" if number == key else face(identity, image)
+            payload = b"no image" if number in keys else face(identity, image)
             writer.write(number, float(identity), payload)
     (folder / "property").write_text(f"{IDENTITIES},{SIDE},{SIDE}\n")
     return str(folder)
@@ -117,6 +117,12 @@ def test_a_substitute_brings_its_own_vector(alone, teacher, fed, tmp_path):
     with pytest.raises(ValueError, match=r"do not decode: 1; --max-bad allows 0"):
         again = run | {"prefix": run["prefix"] + "-again"}
         train(TrainConfig(**again, max_bad=0, max_steps=1))
+
+
+def test_a_dataset_of_which_nothing_decodes_is_refused(alone, teacher, tmp_path):
+    folder = spoilt(tmp_path / "spoilt", *range(1, COUNT + 1))
+    with pytest.raises(ValueError, match=r"--teacher .*: no image of .*spoilt decodes"):
+        make_plan(TrainConfig(**alone | {"data_dir": folder, "target": (), "teacher": teacher}))
 
 
 def test_it_is_kept_and_made_once(alone, teacher, monkeypatch):
