@@ -19,6 +19,7 @@ from ..data.images import as_bgr
 from .boxes import overlaps, suppress
 from .caps import most_certain
 from .face import Face
+from .network_input import MOST_BEYOND
 from .trust import Trust
 
 FILE = "yunet.onnx"
@@ -99,9 +100,14 @@ class YunetDetector:
         return [] if face is None else [face]
 
     def detect_in_box(self, image: np.ndarray, box: np.ndarray) -> Face | None:
-        """Return the face that lies in a given box best, or None.  box: x1, y1, x2, y2, pixels."""
+        """Return the face that lies in a given box best, or None.
+
+        box: x1, y1, x2, y2, pixels; of a square far larger than the image nothing can be seen.
+        """
         bgr, box = as_bgr(image), np.asarray(box, float)
         side = max(*(box[2:] - box[:2] + 1), 1.0)
+        if side**2 > MOST_BEYOND * bgr.shape[0] * bgr.shape[1]:
+            return None
         low = np.floor(box[:2] - AROUND * side).astype(int)
         size = int(np.ceil((1 + 2 * AROUND) * side))
         part = _part(bgr, low, size)

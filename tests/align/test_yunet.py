@@ -59,6 +59,7 @@ def test_a_given_box_and_a_photo_that_is_one(detector, photo, published):
     assert apart(moved, published) < 0.15
     assert detector.detect_in_box(photo, np.array([2, 2, 20, 20])) is None
     assert detector.detect_in_box(photo, np.array([-90, -90, -20, -20])) is None
+    assert detector.detect_in_box(photo, np.array([0, 0, 3e6, 3e6])) is None
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (12, 31), (31, 31), (40, 3000)])
