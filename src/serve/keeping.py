@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 import json
@@ -112,6 +112,7 @@ def restore(copy: Path, store: Path, *, replace: bool = False) -> Inventory:
     try:
         if not replace and store.exists() and store.stat().st_size:
             raise ValueError(f"{store}: there is a store already; --replace puts the backup there")
+        _empty_log(store)  # it must lack nothing if this comes to no end
         with replace_path(store) as part:
             part.chmod(0o600)
             _copy(copy, part, named=store)
@@ -134,6 +135,13 @@ def audit_lines(store: Path) -> Iterator[str]:
             when = datetime.fromtimestamp(at, timezone.utc).isoformat()
             line = {"at": when, "who": who, "what": what, "name": name, **json.loads(detail)}
             yield json.dumps(line, ensure_ascii=False)
+
+
+def _empty_log(store: Path) -> None:
+    """Bring what a killed service left in the log into the store itself, if it still is one."""
+    if store.exists():
+        with suppress(sqlite3.Error), closing(_connect(store)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _copy(store: Path, part: Path, named: Path) -> None:

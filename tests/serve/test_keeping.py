@@ -1,10 +1,12 @@
 """Backups of a store in use, and what is refused in place of one."""
 
+import errno
 import os
 import shutil
 import sqlite3
 import threading
 
+from arcface_mxnet import files
 from arcface_mxnet.serve import command, keeping
 from arcface_mxnet.serve.model_print import ModelPrint
 from arcface_mxnet.serve.people import NewPhoto, People
@@ -110,10 +112,38 @@ def test_restore(store, people, tmp_path, capsys):
 def test_restore_puts_no_log_of_another_store_into_it(store, people, tmp_path):
     keeping.backup(store, tmp_path / "backup")
     people.add("b", [NewPhoto(ONE)])
-    for ending in ("", "-wal", "-shm"):  # as a killed service leaves them
-        shutil.copy(f"{store}{ending}", tmp_path / f"killed{ending}")
-    keeping.restore(tmp_path / "backup", tmp_path / "killed", replace=True)
-    assert keeping.verify(tmp_path / "killed").people == 1
+    left = killed(store)
+    keeping.restore(tmp_path / "backup", left, replace=True)
+    assert keeping.verify(left).people == 1
+
+
+def killed(store):
+    """Return a copy of a store in use, as a killed service leaves it."""
+    left = store.with_name("killed")
+    for ending in ("", "-wal", "-shm"):
+        shutil.copy(f"{store}{ending}", f"{left}{ending}")
+    return left
+
+
+def test_a_restore_that_fails_leaves_the_store_with_its_log(store, people, tmp_path, monkeypatch):
+    keeping.backup(store, tmp_path / "backup")
+    people.add("b", [NewPhoto(ONE)])
+    left = killed(store)
+
+    def full(part, sync):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(files._Part, "complete", full)
+    with pytest.raises(OSError, match="no space left"):
+        keeping.restore(tmp_path / "backup", left, replace=True)
+    assert keeping.verify(left).people == 2
+
+
+def test_a_damaged_store_gives_way_to_a_backup(store, people, tmp_path):
+    keeping.backup(store, tmp_path / "backup")
+    left = tmp_path / "damaged"
+    left.write_bytes(b"no database" * 999)
+    assert keeping.restore(tmp_path / "backup", left, replace=True).people == 1
 
 
 def damaged(path, statement):
