@@ -236,6 +236,16 @@ def test_a_photo_from_the_camera(page, serve, files):
     page.wait_for_selector("#verdict")
 
 
+def test_a_camera_that_gives_no_picture_is_let_go(page, serve):
+    page.goto(serve())
+    page.evaluate("() => { HTMLCanvasElement.prototype.toBlob = (done) => done(null) }")
+    page.click("#left .camera")
+    page.wait_for_selector("#camera-dialog[open]")
+    page.click("#camera-dialog .primary")
+    until(page, "document.querySelector('#left .message').textContent.includes('no picture')")
+    assert page.evaluate("document.getElementById('camera-view').srcObject") is None
+
+
 def test_photos_of_a_person_are_deleted_one_by_one(page, serve, files):
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto(serve())

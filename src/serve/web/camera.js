@@ -13,14 +13,16 @@ export async function openCamera() {
     const isDenied = error.name === "NotAllowedError";
     throw new Error(isDenied ? "The browser did not allow the camera." : "There is no camera that can be used.");
   }
-  video.srcObject = stream;
-  dialog.returnValue = "";
-  dialog.showModal();
-  await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
-  const file = dialog.returnValue === "take" ? await picture(video) : null;
-  for (const track of stream.getTracks()) track.stop();
-  video.srcObject = null;
-  return file;
+  try {
+    video.srcObject = stream;
+    dialog.returnValue = "";
+    dialog.showModal();
+    await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+    return dialog.returnValue === "take" ? await picture(video) : null;
+  } finally {
+    for (const track of stream.getTracks()) track.stop();
+    video.srcObject = null;
+  }
 }
 
 async function picture(video) {
