@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import json
 from typing import Any
 
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict
+
+_one_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class PhotoAnswer(BaseModel):
@@ -128,3 +133,19 @@ class ErrorAnswer(BaseModel):
     detail: str
     photo: PhotoAnswer | None = None
     faces: list[Any] | None = None
+
+
+def list_answer(
+    rows: list[dict[str, Any]], limit: int | None, next_page: Callable[[dict[str, Any]], str]
+) -> Response:
+    """Return the answer of a route that lists: at most `limit` rows, and a link to those after.
+
+    next_page: of the last row that is told, the address of those after it.  To be called in a
+    thread: 100,000 rows take a while, in which others are to be answered.
+    """
+    told = rows[:limit]
+    content = f"[{','.join(map(_one_line, told))}]"  # row by row, so that others get their turns
+    answer = Response(content, media_type="application/json")
+    if len(told) < len(rows):
+        answer.headers["link"] = f'<{next_page(told[-1])}>; rel="next"'
+    return answer

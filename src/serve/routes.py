@@ -21,6 +21,7 @@ from .answers import (
     Person,
     SearchAnswer,
     StoredPhoto,
+    list_answer,
 )
 from .choosing import MAIN, chosen, face_answer, refuse_several, refuse_several_people
 from .connections import client_of
@@ -230,23 +231,24 @@ def routes(service: Service) -> APIRouter:
         mine = found[taken if all else 0]
         return SearchAnswer(**answer.model_dump(), threshold=settings.threshold, matches=mine)
 
-    @router.get("/people", responses={**NEXT, **errors(*ALWAYS, 422)})
+    @router.get("/people", response_model=list[Person], responses={**NEXT, **errors(*ALWAYS, 422)})
     async def enrolled(
-        response: Response,
         limit: Annotated[
             int | None, Query(ge=1, le=MOST_LISTED, description="at most so many; else everyone")
         ] = None,
         after: Annotated[
             str, Query(description="only names beyond this one", max_length=1000)
         ] = "",
-    ) -> list[Person]:
+    ) -> Response:
         """List who is enrolled, in the order of the code points of their names."""
-        names = await service.in_store(people.names, after, limit and limit + 1)
-        listed = [Person(name=name, photos=count) for name, count in names.items()][:limit]
-        if len(listed) < len(names):
-            last = quote(listed[-1].name, safe="")
-            response.headers["link"] = f'</v1/people?limit={limit}&after={last}>; rel="next"'
-        return listed
+
+        def listed() -> Response:
+            names = people.names(after, limit and limit + 1)
+            rows = [{"name": name, "photos": count} for name, count in names.items()]
+            address = f"/v1/people?limit={limit}&after="
+            return list_answer(rows, limit, lambda last: address + quote(last["name"], safe=""))
+
+        return await service.in_store(listed)
 
     @router.delete("/people/{name:path}", status_code=204, responses=errors(*OF_CHANGES))
     async def forget(request: Request, name: Name, key: Key = "") -> None:
@@ -255,9 +257,10 @@ def routes(service: Service) -> APIRouter:
         change = service.change(request, key, "forget", name)
         await service.in_store(people.remove, name, change)
 
-    @router.get("/photos", responses={**NEXT, **errors(*ALWAYS, 422)})
+    @router.get(
+        "/photos", response_model=list[StoredPhoto], responses={**NEXT, **errors(*ALWAYS, 422)}
+    )
     async def photos(
-        response: Response,
         name: Annotated[str, Query(description="of the person", min_length=1)],
         limit: Annotated[
             int | None, Query(ge=1, le=MOST_LISTED, description="at most so many; else all")
@@ -265,15 +268,16 @@ def routes(service: Service) -> APIRouter:
         after: Annotated[
             int, Query(ge=0, le=LARGEST_ID, description="only ids beyond this one")
         ] = 0,
-    ) -> list[StoredPhoto]:
+    ) -> Response:
         """List the enrolled photos of a person, oldest first."""
         name = checked_name(name)
-        rows = await service.in_store(people.photos, name, after, limit and limit + 1)
-        listed = [StoredPhoto(**row) for row in rows][:limit]
-        if len(listed) < len(rows):
-            words = f"name={quote(name, safe='')}&limit={limit}&after={listed[-1].id}"
-            response.headers["link"] = f'</v1/photos?{words}>; rel="next"'
-        return listed
+
+        def listed() -> Response:
+            rows = people.photos(name, after, limit and limit + 1)
+            address = f"/v1/photos?name={quote(name, safe='')}&limit={limit}&after="
+            return list_answer(rows, limit, lambda last: f"{address}{last['id']}")
+
+        return await service.in_store(listed)
 
     @router.delete("/photos/{number}", status_code=204, responses=errors(*OF_CHANGES))
     async def forget_photo(

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import contextmanager
+import json
 import threading
 import time
 
@@ -12,6 +13,7 @@ from arcface_mxnet.serve.people import People
 from arcface_mxnet.serve.store import Store
 from fastapi.testclient import TestClient
 import httpx
+import numpy as np
 import pytest
 
 TOKEN = "a-token-of-some-length"
@@ -78,6 +80,28 @@ def test_more_than_may_wait_are_told_to_come_back(make_app, photo, find):
     assert sorted(statuses) == [200] * 4 + [503] * 8
     refused = next(response for response in responses if response.status_code == 503)
     assert refused.headers["retry-after"] == "1" and refused.json()["error"] == "busy"
+
+
+def test_a_long_list_holds_nobody_up(make_app, monkeypatch):
+    app = make_app()
+    names = {f"person {number}": 1 for number in range(100_000)}
+    monkeypatch.setattr(People, "names", lambda people, after, limit: names)
+
+    async def live():
+        transport = httpx.ASGITransport(app)
+        client = httpx.AsyncClient(transport=transport, base_url="http://test")
+        async with app.router.lifespan_context(app), client:
+            await client.get("/v1/people?limit=1")
+            turns = [time.perf_counter()]  # of the event loop
+            asking = asyncio.create_task(client.get("/v1/people"))
+            while not asking.done():
+                await asyncio.sleep(0.001)
+                turns.append(time.perf_counter())
+            return (await asking).content, np.diff(turns)
+
+    content, pauses = asyncio.run(live())
+    assert json.loads(content) == [{"name": name, "photos": 1} for name in names]
+    assert pauses.max() < 0.5 * pauses.sum()
 
 
 def test_a_request_that_is_done_makes_room(make_app, photo):
