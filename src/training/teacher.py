@@ -20,6 +20,7 @@ from ..config import TeacherConfig, TrainConfig, ignored_options
 from ..data.dataset import FaceDataset
 from ..embedding.ready_vectors import ReadyVectors
 from ..embedding.source_text import SourceText, parse_source
+from ..limits import shown
 from ..losses import Loss
 from ..losses.distill import TEACHER, Taught
 from ..text import read_lines
@@ -141,7 +142,7 @@ class ReadyTeacher(Teacher):
                 f"{ready.path}: {len(ready.vectors)} vectors for the {len(self._keys)} images of "
                 f"{dataset.folder}: those of another dataset"
             )
-        check_identities(ready.path, dataset, self._keys)
+        check_index(ready.path, dataset, self._keys, in_order=ready.names is None)
         self.fingerprint = short_digest(ready.fingerprint.encode(), self._places.tobytes())
 
     def prepare(self, machines: Machines) -> None:
@@ -163,9 +164,12 @@ class ReadyTeacher(Teacher):
         return (plain if plain is flipped else plain + flipped)[0]
 
 
-def check_identities(path: Path, dataset: FaceDataset, keys: np.ndarray) -> None:
+def check_index(path: Path, dataset: FaceDataset, keys: np.ndarray, *, in_order: bool) -> None:
     """Raise ValueError if the index that arcface-embed wrote beside vectors says of a record
-    another identity than the dataset."""
+    another identity than the dataset.
+
+    in_order: the vectors are taken for those of the records in their order; then it must say that.
+    """
     index = path.with_suffix(".index.tsv")
     if not index.is_file():
         return
@@ -173,6 +177,13 @@ def check_identities(path: Path, dataset: FaceDataset, keys: np.ndarray) -> None
     rows = [line.split("\t") for line in lines]
     if not rows or rows[0][:2] != ["name", "identity"]:
         return
+    for row, key in zip(rows[1:], keys.tolist(), strict=False):
+        if in_order and row[0] != str(key):
+            raise ValueError(
+                f"{index}: names {shown(row[0])} where {dataset.folder} has record {key}, and "
+                f"{path} has no names itself: vectors of other images, or in another order; put "
+                f"{path.with_suffix('.names').name} beside it, or say @list=NAMES"
+            )
     said = {row[0]: row[1] for row in rows[1:] if len(row) > 1 and row[1]}
     for key, identity in zip(keys.tolist(), dataset.identities(keys).tolist(), strict=True):
         if said.get(str(key), str(identity)) != str(identity):

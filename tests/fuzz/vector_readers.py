@@ -167,7 +167,7 @@ reader("onnx-of-others", others, "m.onnx", scaling, lambda found: isinstance(fou
 
 def indexed(folder: Path) -> bool:
     """A teacher's vectors are compared with the dataset that it teaches on by their index."""
-    from arcface_mxnet.training.teacher import check_identities
+    from arcface_mxnet.training.teacher import check_index
 
     class Dataset:
         folder = "d"
@@ -175,10 +175,10 @@ def indexed(folder: Path) -> bool:
         def identities(self, keys):
             return keys - 1
 
-    check_identities(folder / "v.npy", Dataset(), np.array([1, 2]))
+    check_index(folder / "v.npy", Dataset(), np.array([1, 2]), in_order=True)
     return True
 
 
 reader("vectors-index", lambda: {"v.index.tsv": b"name\tidentity\tpath\n1\t0\ta\n2\t1\tb\n"},
-       "v.index.tsv", indexed, bool, "training.teacher.check_identities",
+       "v.index.tsv", indexed, bool, "training.teacher.check_index",
        needs=("mxnet",))  # fmt: skip

@@ -248,6 +248,27 @@ def test_vectors_of_another_dataset_are_refused(alone, tmp_path):
         planned(ready(tmp_path, drawn()), data_dir=both, loss_type="12", per_batch_size=6)
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([f"a/{number}.png" for number in range(COUNT)], r"names 'a/0.png' where .* has record 1,"),
+        (range(COUNT, 0, -1), r"names '24' where .* has record 1, and .*v.npy has no names itself"),
+        (range(1, COUNT + 1), ""),
+    ],
+)
+def test_an_index_says_whether_rows_are_in_the_order_of_the_records(
+    alone, tmp_path, names, message
+):
+    run = TrainConfig(**alone, teacher=ready(tmp_path, drawn()))
+    index = tmp_path / "v.index.tsv"
+    index.write_text("name\tidentity\n" + "".join(f"{name}\t\n" for name in names))
+    if not message:
+        make_plan(run)
+        return
+    with pytest.raises(ValueError, match=message):
+        make_plan(run)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0])
 def test_vectors_that_are_none_are_refused_before_the_first_step(alone, tmp_path, fed, value):
     rows = drawn()
