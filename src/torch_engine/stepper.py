@@ -198,7 +198,7 @@ class TorchStepper(Stepper):
         return first_bad(dict(zip(self.output_names, self._outputs, strict=True)))
 
     def first_bad_parameter(self) -> str | None:
-        return first_bad(self._weights | self._states)
+        return first_bad(self.tensors())  # with what the other processes gave to the mean
 
     def remember(self) -> None:
         ones = {name: self._weights[name].detach() for name in self._program.ones}

@@ -18,7 +18,7 @@ from ..checkpoints.shards import StoredClassifier, drop_shards, keep_shards, rem
 from ..errors import reason_of
 from ..lazy_mxnet import mxnet_errors
 from .announce import announce, run_facts
-from .divergence import DivergedError, refuse_divergence
+from .divergence import DivergedError
 from .growth import write_names
 from .machines import OtherMachineError
 from .memory import MemoryEstimate
@@ -127,8 +127,6 @@ class Recorder(NoRecorder):
             self._progress.start(step, self._run.source.wait_seconds)
 
     def stopped(self) -> None:
-        step = self._run.position.step
-        refuse_divergence(self._run.stepper.first_bad_parameter(), step, self._config)
         self._run.give_own()
         self._save_last()
 
@@ -202,7 +200,6 @@ class Recorder(NoRecorder):
 
     def _verify_and_save(self, step: int) -> None:
         run, config, position = self._run, self._config, self._run.position
-        refuse_divergence(run.stepper.first_bad_parameter(), step, config)
         self.results = self._verifier.results()
         position.verifications += 1
         is_good = position.best.take(self.results)

@@ -19,6 +19,7 @@ from ..config import TrainConfig
 from ..lazy_mxnet import mxnet_errors
 from ..losses.reports import Metrics
 from .agreement import agree
+from .divergence import refuse_divergence
 from .machines import Machines
 from .plan import Plan
 from .resume import Position, as_record, replicas
@@ -112,7 +113,11 @@ class Run:
 
     def give_own(self) -> None:
         """Give what this process alone knows to the last state that rank 0 is about to save: its
-        rows, and where it stands in its batches.  All processes do, between two steps."""
+        rows, and where it stands in its batches.  All processes do, between two steps.
+
+        Raises DivergedError if what this one would give is not finite.
+        """
+        refuse_divergence(self.stepper.first_bad_parameter(), self.position.step, self.plan.config)
         self.save_shard()
         if self.machines.validates_together:
             text = json.dumps(self.source.state()).encode()
