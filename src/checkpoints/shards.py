@@ -178,8 +178,13 @@ class StoredClassifier:
         return (rows, *self._files[name][0].places[self._key(name)].shape[1:])
 
     def read(self, name: str, begin: int, rows: np.ndarray) -> None:
-        """Write the rows from `begin` on into `rows`, float32 and C-contiguous."""
+        """Write the rows from `begin` on into `rows`, float32 and C-contiguous.
+
+        Raises ValueError for rows that there are not.
+        """
         each, end = self.ranges.rows[name.rpartition(":")[2]], begin + len(rows)
+        if not 0 <= begin <= end <= self.shape(name)[0]:
+            raise ValueError(f"{name} is {self.shape(name)}, and has no rows {begin} to {end}")
         for file, (first, last) in zip(self._files[name], self.ranges.slices, strict=True):
             low, high = max(begin, first * each), min(end, last * each)
             if low < high:

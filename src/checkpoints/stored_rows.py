@@ -38,8 +38,17 @@ class StoredRows:
             self.places = _Places(file, os.fstat(file.fileno()).st_size, str(path)).arrays()
 
     def read(self, name: str, begin: int, rows: np.ndarray) -> None:
-        """Write the array's rows from `begin` on into `rows`, C-contiguous float32."""
-        place = self.places[name]
+        """Write the array's rows from `begin` on into `rows`, C-contiguous float32.
+
+        Raises ValueError for rows that it does not have: behind them lies another array.
+        """
+        place, end = self.places[name], begin + len(rows)
+        fits = place.dtype == np.float32 and place.shape[1:] == rows.shape[1:]
+        if not fits or not 0 <= begin <= end <= place.shape[0]:
+            raise ValueError(
+                f"{self.path}: {name} is {place.dtype} {place.shape}, and has no rows {begin} to "
+                f"{end} of float32 {rows.shape[1:]}"
+            )
         each = rows[:1].nbytes
         with self.path.open("rb") as file:
             file.seek(place.offset + begin * each)

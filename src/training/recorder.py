@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 import logging
+from pathlib import Path
 
 from ..checkpoints.last_state import save_last
 from ..checkpoints.load import save_checkpoint, save_symbol
@@ -25,7 +26,6 @@ from .memory import MemoryEstimate
 from .progress import Progress
 from .run import Run
 from .runlog import RunLog
-from .stepper import Params
 from .untaught import untaught, without_map
 from .validation import TargetResult, find_targets, number_to_save, validate
 
@@ -183,20 +183,22 @@ class Recorder(NoRecorder):
         line = self._progress.line(step, run.source.wait_seconds)
         logger.info("step %d, epoch %d: %s, lr %g, %s", step, run.source.epoch, shown, lr, line)
 
-    def _published(self, number: int) -> tuple[Params, Params]:
-        """Return the parameters of a numbered checkpoint; of a classifier that is shared out the
-        files of this step stay beside it, or all of it is in them."""
-        arg_params, aux_params = self._run.stepper.params()
-        ranges = self._run.stepper.ranges(self._run.position.step)
-        prefix = self._config.prefix
-        if ranges and self._config.classifier_save == "shards":
-            keep_shards(prefix, number, ranges)
-            return arg_params, aux_params
+    def _save_numbered(self, number: int) -> Path:
+        """Write a numbered checkpoint; of a classifier that is shared out the files of this step
+        stay beside it, or all of it is in the checkpoint."""
+        prefix, stepper = self._config.prefix, self._run.stepper
+        arg_params, aux_params = stepper.params()
+        ranges = stepper.ranges(self._run.position.step)
+        is_beside = bool(ranges) and self._config.classifier_save == "shards"
+        if ranges and not is_beside:
+            stored = StoredClassifier(prefix, LAST, ranges, has_states=False)
+            arg_params = arg_params | {name: stored.whole(name) for name in stored.names}
+        # In this order rows never stand beside the network of another step, whenever it is killed.
         drop_shards(prefix, number)
-        if not ranges:
-            return arg_params, aux_params
-        stored = StoredClassifier(prefix, LAST, ranges, has_states=False)
-        return arg_params | {name: stored.whole(name) for name in stored.names}, aux_params
+        path = save_checkpoint(prefix, number, self._saved, *without_map(arg_params, aux_params))
+        if is_beside:
+            keep_shards(prefix, number, ranges)
+        return path
 
     def _verify_and_save(self, step: int) -> None:
         run, config, position = self._run, self._config, self._run.position
@@ -209,9 +211,7 @@ class Recorder(NoRecorder):
             print_result(step, result)
         number = number_to_save(config.ckpt, is_good, position.verifications)
         if number is not None:
-            parameters = without_map(*self._published(number))
-            path = save_checkpoint(config.prefix, number, self._saved, *parameters)
-            logger.info("[%d]saved %s", step, path)
+            logger.info("[%d]saved %s", step, self._save_numbered(number))
         if self.results:
             logger.info("[%d]Accuracy-Highest: %1.5f", step, position.best.accuracy)
 

@@ -198,3 +198,32 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(prefix, tmp_path):
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(ValueError, match="arg:w was cut off while it was read"):
         stored.read("arg:w", 2, np.empty((2, 3), np.float32))
+
+
+@pytest.mark.parametrize("begin, shape", [(3, (2, 3)), (-1, (2, 3)), (0, (2, 2)), (0, (5, 3))])
+def test_rows_that_an_array_does_not_have_are_refused(tmp_path, begin, shape):
+    """Behind it lies another, whose values would be taken."""
+    path = tmp_path / "a.params"
+    arrays = {"arg:w": np.zeros((4, 3)), "arg:x": np.ones((4, 3)), "arg:y": np.ones((4, 3))}
+    write_params(path, {name: array.astype(np.float32) for name, array in arrays.items()})
+    with pytest.raises(ValueError, match=r"arg:w is float32 \(4, 3\), and has no rows"):
+        StoredRows(path).read("arg:w", begin, np.empty(shape, np.float32))
+
+
+@pytest.mark.parametrize("begin, count", [(13, 2), (-1, 3), (0, 15)])
+def test_rows_behind_the_last_range_are_refused(prefix, begin, count):
+    write(prefix, ranges(3, 7))
+    stored = StoredClassifier(prefix, "last", ranges(3, 7), has_states=True)
+    with pytest.raises(ValueError, match=r"fc7_weight is \(14, 3\), and has no rows"):
+        stored.read("fc7_weight", begin, np.empty((count, WIDTH), np.float32))
+
+
+def test_a_file_of_another_width_is_refused(prefix):
+    held = ranges(3, 7)
+    write(prefix, held)
+    path = shard_path(prefix, "last", held, 1)
+    write_params(path, {"arg:fc7_weight": np.zeros((8, 9), np.float32),
+                        "arg:fc7_bias": np.zeros(8, np.float32)})  # fmt: skip
+    stored = StoredClassifier(prefix, "last", held, has_states=True)
+    with pytest.raises(ValueError, match=r"arg:fc7_weight is float32 \(8, 9\), and has no rows"):
+        stored.whole("fc7_weight")

@@ -7,6 +7,7 @@ from arcface_mxnet.checkpoints import slim
 from arcface_mxnet.checkpoints.last_state import read_last
 from arcface_mxnet.checkpoints.params import read_params
 from arcface_mxnet.checkpoints.shards import stored_classifier, with_classifier
+from arcface_mxnet.training import recorder
 from arcface_mxnet.training.loop import train
 import numpy as np
 import pytest
@@ -97,6 +98,21 @@ def test_a_numbered_checkpoint_has_its_rows_beside_it(shared, tmp_path):
         path.unlink()
     assert slim.main(["--model", f"{shared.prefix},1", "--output", str(tmp_path / "slim")]) == 0
     assert "arg:conv0_weight" in read_params(tmp_path / "slim-0000.params")
+
+
+@pytest.mark.parametrize("failing", ["save_checkpoint", "keep_shards"])
+def test_rows_never_stand_beside_the_network_of_another_run(shared, monkeypatch, failing):
+    """A number that is written again, by a run that is killed in that."""
+    train(shared)
+    Path(f"{shared.prefix}-last.params").unlink()
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recorder, failing, fail)
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(shared, lr=shared.lr / 2))
+    assert stored_classifier(shared.prefix, 1) is None
 
 
 def test_published_numbers_have_all_of_it(shared):
