@@ -6,19 +6,26 @@ classifier "fc7_weight" is part of the training symbol and falls under the same 
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
 from ..lazy_mxnet import mx
 
 
-def gaussian_out() -> mx.init.Initializer:
-    """r* and y*: normal, variance 2 / fan-out (He et al., arXiv 1502.01852)."""
-    return mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2)
+@dataclass(frozen=True)
+class Xavier:
+    """MXNet's initializer of this name: called, it makes one; its options are known without MXNet.
+
+    gaussian of variance magnitude / fan, or uniform of half-width sqrt(magnitude / fan).
+    """
+
+    rnd_type: str
+    factor_type: str
+    magnitude: float
+
+    def __call__(self) -> mx.init.Initializer:
+        return mx.init.Xavier(**asdict(self))
 
 
-def gaussian_in() -> mx.init.Initializer:
-    """i*: normal, variance 2 / fan-in."""
-    return mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
-
-
-def uniform_in() -> mx.init.Initializer:
-    """All others: uniform, half-width sqrt(2 / fan-in)."""
-    return mx.init.Xavier(rnd_type="uniform", factor_type="in", magnitude=2)
+gaussian_out = Xavier("gaussian", "out", 2)  # r* and y*: He et al., arXiv 1502.01852
+gaussian_in = Xavier("gaussian", "in", 2)  # i*
+uniform_in = Xavier("uniform", "in", 2)  # all others

@@ -3,37 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..checkpoints.shards import StoredClassifier, WholeClassifier
+from ..networks.initializers import gaussian_out
 
 # fill(name, begin, rows): write the rows of the array from row `begin` of all on into `rows`.
 Fill = Callable[[str, int, Tensor], None]
 
 BLOCK = 4096  # rows that are drawn with a seed of their own, whoever has them
 SEED_STRIDE = 1_000_003
-MAGNITUDE = 2.0  # of Xavier's initializer, as r* and y* have it
+
+
+class Drawing(Protocol):
+    """What MXNet's Xavier was told: "gaussian" or "uniform"; "in", "out" or "avg"."""
+
+    rnd_type: str
+    factor_type: str
+    magnitude: float
 
 
 @torch.no_grad()
-def draw(rows: Tensor, begin: int, total: int, seed: int) -> None:
+def draw(rows: Tensor, begin: int, total: int, seed: int, drawing: Drawing = gaussian_out) -> None:
     """Draw the rows from `begin` on of `total`: the same, whoever has which of them.
 
-    Normal with variance 2 / total, as Xavier's initializer of r* and y* has it; a bias is 0.
+    As the network's initializer does where the classifier is dense, with other numbers; a bias is
+    0.
     """
     if rows.ndim < 2:
         rows.zero_()
         return
     generator = torch.Generator()
     end = begin + len(rows)
+    fans = {"out": total, "in": rows.shape[1], "avg": (total + rows.shape[1]) / 2}
+    scale = (drawing.magnitude / fans[drawing.factor_type]) ** 0.5
     for block in range(begin // BLOCK, -(-end // BLOCK)):
         generator.manual_seed(seed * SEED_STRIDE + block)
         first, last = block * BLOCK, min((block + 1) * BLOCK, total)
         drawn = torch.empty((last - first, rows.shape[1]))
-        drawn.normal_(0, (MAGNITUDE / total) ** 0.5, generator=generator)
+        if drawing.rnd_type == "uniform":
+            drawn.uniform_(-scale, scale, generator=generator)
+        else:
+            drawn.normal_(0, scale, generator=generator)
         low, high = max(first, begin), min(last, end)
         rows[low - begin : high - begin] = drawn[low - first : high - first]
 

@@ -28,8 +28,14 @@ def names_path(prefix: str) -> Path:
 
 
 def write_names(prefix: str, folder: Path) -> None:
-    """Write the names of a dataset's identities beside the checkpoints, if it has them."""
-    if names := names_of(folder):
+    """Write the names of a dataset's identities beside the checkpoints, if it has them.
+
+    If not, those of an earlier run of this prefix go: its rows were of others.
+    """
+    names = names_of(folder)
+    if not names:
+        names_path(prefix).unlink(missing_ok=True)
+    else:
         with replace_file(names_path(prefix), "w", **WRITTEN) as file:
             file.writelines(f"{number}\t{name}\n" for number, name in sorted(names.items()))
 

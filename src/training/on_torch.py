@@ -32,7 +32,14 @@ from .few_images import told_of_few
 from .machines import Machines
 from .memory import BYTES, MemoryEstimate
 from .optimizer import make_optimizer
-from .shared_classifier import first_rows, first_states, make_classifier, memory_of, split_of
+from .shared_classifier import (
+    drawing_of,
+    first_rows,
+    first_states,
+    make_classifier,
+    memory_of,
+    split_of,
+)
 from .stepper import Params, Stepper
 from .stored_first import stored_parameters
 from .stored_symbol import StoredSymbol
@@ -246,7 +253,10 @@ class TorchEngine(Engine):
         )  # fmt: skip
         fill = None  # the rows of an earlier run come when it is restored
         if not has_last(config.prefix):
-            fill = first_rows(config, identities, classifier.loss.weights, arg_params, plan.growth)
+            fill = first_rows(
+                config, identities, classifier.loss.weights, arg_params, plan.growth,
+                drawing_of(plan),
+            )  # fmt: skip
         return SharedStepper(*given, rule, classifier, fill, **options)
 
     def embedder(self, plan: Plan, stepper: TorchStepper, dtype: str = "float32") -> TensorEmbedder:

@@ -16,10 +16,12 @@ from ..checkpoints.nodes import Graph
 from ..checkpoints.shards import StoredClassifier, WholeClassifier, classifier_beside
 from ..checkpoints.stored_rows import StoredRows
 from ..config import TrainConfig
+from ..networks import NETWORKS
+from ..networks.initializers import gaussian_out
 from ..torch_engine.classifier import Classifier
 from ..torch_engine.classifier_memory import ClassifierMemory
 from ..torch_engine.collectives import Collectives
-from ..torch_engine.fills import Fill, draw, filled_from, filled_of
+from ..torch_engine.fills import Drawing, Fill, draw, filled_from, filled_of
 from ..torch_engine.slices import slice_of
 from ..torch_engine.split import SplitLoss, split_loss
 from .growth import Growth
@@ -95,17 +97,39 @@ def memory_of(plan: Plan, loss: SplitLoss, processes: int) -> ClassifierMemory:
     )
 
 
+def drawing_of(plan: Plan) -> Drawing:
+    """Return how the network's initializer draws a classifier, as that of a dense one.
+
+    Of a symbol that was made elsewhere that of its network, as resnets where that is not known.
+    Raises ValueError for one of another kind.
+    """
+    network, name = plan.network, plan.config.network
+    if network is None:
+        is_made_by_us = bool(plan.published.arg_params) and name in NETWORKS
+        network = NETWORKS[name] if is_made_by_us else None
+    found = network.initializer if network else gaussian_out
+    found = found if hasattr(found, "rnd_type") else found()
+    if not hasattr(found, "rnd_type"):
+        raise ValueError(
+            f"--classifier {plan.config.classifier}: network {name} begins with "
+            f"{type(found).__name__}, and rows that are shared out are drawn as Xavier does alone; "
+            "leave --classifier at dense"
+        )
+    return found
+
+
 def first_rows(
     config: TrainConfig,
     identities: int,
     each: Mapping[str, int],
     held: Params,
     growth: Growth | None = None,
+    drawing: Drawing = gaussian_out,
 ) -> Fill:
     """Return what fills the rows of a new run: those of --pretrained, else drawn.
 
     held: parameters that are there whole already.  growth: which rows of --pretrained belong to
-    whom.
+    whom.  drawing: how.
     """
     total = {name: identities * rows for name, rows in each.items()}
     stored = _pretrained_classifier(config)
@@ -120,7 +144,7 @@ def first_rows(
         if name in held and held[name].shape == shape:
             filled_of(held)(name, begin, rows)
         elif name in grown:
-            draw(rows, begin, total[name], config.seed)
+            draw(rows, begin, total[name], config.seed, drawing)
             _carry(stored, name, begin, rows, growth, each[name])
         elif stored and name in stored.names and stored.shape(name) == shape:
             filled_from(stored)(name, begin, rows)
@@ -129,7 +153,7 @@ def first_rows(
             if stored:
                 there = stored.shape(name) if name in stored.names else "not there"
                 logger.warning("pretrained: initialised %s (there %s, here %s)", name, there, shape)
-            draw(rows, begin, total[name], config.seed)
+            draw(rows, begin, total[name], config.seed, drawing)
 
     return fill
 
