@@ -91,6 +91,7 @@ class _Splitting:
         self._splits: dict[Entry, Split] = {}
         self._weights: dict[str, int] = {}
         self._largest: set[int] = set()  # nodes made of the largest over the identities
+        self._softmax: set[int] = set()  # nodes that give their normaliser in place of all values
         self._sampling: list[str] = []
 
     def result(self) -> SplitLoss:
@@ -153,6 +154,14 @@ class _Splitting:
         if node.is_variable:
             return node
         given = [self._splits.get(entry) for entry in node.inputs]
+        if any(entry.node in self._softmax for entry in node.inputs):
+            raise ValueError(
+                f"{node.operator} {node.name!r} reads probabilities, of which no process has all"
+            )
+        if node.operator == "Dropout" and node.get("p", 0.5):
+            raise ValueError(
+                f"Dropout {node.name!r} behind the embedding would be another one on each process"
+            )
         if any(entry.node in self._largest for entry in node.inputs):
             self._largest.add(number)
         if node.operator in RULES:
@@ -276,6 +285,8 @@ class _Splitting:
     def _softmax_output(self, number: int, node: Node, given: list[Split | None]) -> Node:
         if given[1]:
             raise self._refusal(node)
+        if given[0]:
+            self._softmax.add(number)
         return self._across(number, node, given[0], 1)
 
     def _one_hot(self, number: int, node: Node, given: list[Split | None]) -> Node:
