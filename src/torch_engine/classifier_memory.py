@@ -42,16 +42,26 @@ class ClassifierMemory:
         processes: int,
         rate: float,
         is_sampled: bool,
+        accumulate: int = 1,
     ) -> ClassifierMemory:
-        """identities: of this process.  rows: of each.  batch: images of one process."""
+        """identities: of this process.  rows: of each.  batch: images of one process.  accumulate:
+        batches of a step."""
         whole = identities * rows * width * FLOAT
         each = max(1, int(identities * rate)) if is_sampled else identities
         step, share = each * rows * width * FLOAT, batch * each * rows * FLOAT
-        held = step * (processes > 1)  # the gradient of the shares before
+        # The gradient of the shares before, and of the batches before; a sample has its own.
+        held = step * (processes > 1 or (accumulate > 1 and not is_sampled))
+        update = step
+        if is_sampled:
+            held += (accumulate - 1) * 2 * step
+            update = step * (1 + moments)
+        if is_sampled and accumulate > 1:
+            joined = min(accumulate * step, whole)  # the rows that any of the samples has
+            update = max(2 * (accumulate * step + joined), joined * (2 + moments)) - step
         working = [
             (held, 6 * share),  # while the softmax is computed
             (held + 2 * step, share),  # where the gradients of products and lengths meet
-            (step * (1 + moments) if is_sampled else step, 0),  # while the rows are updated
+            (update, 0),  # while the rows are updated
         ]
         gradients, logits = max(working, key=sum)
         if share < KEPT_BY_MALLOC:

@@ -94,6 +94,7 @@ def memory_of(plan: Plan, loss: SplitLoss, processes: int) -> ClassifierMemory:
         processes=processes,
         rate=rate,
         is_sampled=config.classifier == "partial",
+        accumulate=config.accumulate,
     )
 
 

@@ -180,6 +180,8 @@ class World(Machines):
             ended = ended_on_gpu if is_gpu else ended_on_cpu
             while work is not None and not ended(work):
                 self.check()
+        except torch.OutOfMemoryError:
+            raise  # of this process; no connection broke
         except RuntimeError as error:
             self._blame(error)
 

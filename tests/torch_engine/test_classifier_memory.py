@@ -10,10 +10,11 @@ from arcface_mxnet.torch_engine.classifier_memory import (  # noqa: E402
 )
 
 
-def memory(identities, width=512, batch=64, processes=1, rate=None, rows=1, moments=1):
+def memory(identities, width=512, batch=64, processes=1, rate=None, rows=1, moments=1, **more):
     return ClassifierMemory.of(
         identities=identities, rows=rows, width=width, batch=batch, moments=moments,
         processes=processes, rate=rate or 1.0, is_sampled=rate is not None,
+        **more,
     )  # fmt: skip
 
 
@@ -34,6 +35,24 @@ def test_a_sample_by_hand():
     assert (found.weights, found.moved) == (whole, part)
     assert (found.gradients, found.logits) == (0, 6 * 64 * 4 * 1_000_000)
     assert found.working == found.total - 2 * whole
+
+
+# identities, width, rate, batches of a step: bytes that a process grew by at its peak, as
+# benchmarks/classifier.py measures them.
+ACCUMULATED = {
+    (1_000_000, 128, 0.1, 4): 2_044_547_072,
+    (1_000_000, 128, 0.1, 8): 2_761_584_640,
+    (400_000, 256, None, 4): 2_213_695_488,
+}
+
+
+@pytest.mark.parametrize("case", ACCUMULATED)
+def test_batches_before_the_last_of_a_step_are_counted(case):
+    identities, width, rate, batches = case
+    found = memory(identities, width, rate=rate, accumulate=batches).total
+    assert found == pytest.approx(ACCUMULATED[case], rel=0.1)
+    once = memory(identities, width, rate=rate).total
+    assert once < 0.9 * ACCUMULATED[case]
 
 
 def test_small_logits_are_not_given_back():

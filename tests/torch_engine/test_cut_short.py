@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install 'arcface_m
 from arcface_mxnet.checkpoints.graph import parse_graph  # noqa: E402
 from arcface_mxnet.torch_engine.classifier import Classifier  # noqa: E402
 from arcface_mxnet.torch_engine.collectives import Collectives  # noqa: E402
+from arcface_mxnet.training.world import World  # noqa: E402
 
 ROWS, WIDTH, CLASSES = 4, 3, 6
 LOST = OtherMachineError(1, True, "process 1 was killed")
@@ -63,3 +64,13 @@ def test_a_last_state_is_not_said_to_be_at_fault(monkeypatch):
     with pytest.raises(OtherMachineError) as caught:
         run.start_run(None, object(), Machines())
     assert caught.value is LOST
+
+
+def test_memory_that_runs_out_here_is_no_broken_connection():
+    """It is told to the others as what it is."""
+
+    def start():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        World._await(object(), start, True)
