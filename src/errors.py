@@ -66,6 +66,15 @@ EXTRAS = {
 }
 
 
+class CutShortError(ValueError):
+    """What was done here was cut short by another process, which says why.
+
+    Who adds words of his own to an error, such as where in a network it came up, passes this one on
+    as it is: nothing was wrong there.
+    """
+
+
+
 def is_foreseen(error: BaseException) -> bool:
     """Return whether an error is the user's to cure: its message says how, or words_of() does."""
     if isinstance(error, ModuleNotFoundError):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..checkpoints.nodes import Entry, Graph, Node
 from ..checkpoints.parts import EMBEDDING_OUTPUT
+from ..errors import CutShortError
 from . import arithmetic, cuts, layers, losses, shapes  # noqa: F401 - they fill the table
 from .table import Computed, Mode, computed
 
@@ -197,7 +198,7 @@ class Program:
                     held[target] = _Scaled.apply(held[target], scale)
                 for register in dead:
                     held[register] = None
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, CutShortError):
             raise
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise self._unfit(step, held, error) from error

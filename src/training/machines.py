@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..config import TrainConfig
+from ..errors import CutShortError
 from ..lazy_mxnet import mx
 from . import torchrun
 from .divergence import DivergedError
@@ -46,7 +47,7 @@ class Word(IntEnum):
     DIVERGED = 3
 
 
-class OtherMachineError(ValueError):
+class OtherMachineError(CutShortError):
     """Another machine failed.  diverged: its network is no longer made of numbers.  what: who
     failed and why, where that is known."""
 

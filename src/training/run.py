@@ -16,6 +16,7 @@ from ..checkpoints.last_state import LastState
 from ..checkpoints.names import LAST, params_path
 from ..checkpoints.shards import with_classifier
 from ..config import TrainConfig
+from ..errors import CutShortError
 from ..lazy_mxnet import mxnet_errors
 from ..losses.reports import Metrics
 from .agreement import agree
@@ -182,6 +183,8 @@ def start_run(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:
 def _resumed(plan: Plan, earlier: LastState, machines: Machines) -> Run:
     try:
         return _started(plan, earlier, machines)
+    except CutShortError:
+        raise  # nothing is wrong with the last state
     except (ValueError, KeyError, TypeError, *mxnet_errors()) as error:
         path = params_path(plan.config.prefix, LAST)
         reason = (str(error).strip().splitlines() or [""])[-1]
