@@ -74,7 +74,6 @@ class CutShortError(ValueError):
     """
 
 
-
 def is_foreseen(error: BaseException) -> bool:
     """Return whether an error is the user's to cure: its message says how, or words_of() does."""
     if isinstance(error, ModuleNotFoundError):
