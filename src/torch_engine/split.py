@@ -91,6 +91,7 @@ class _Splitting:
         self._splits: dict[Entry, Split] = {}
         self._weights: dict[str, int] = {}
         self._largest: set[int] = set()  # nodes made of the largest over the identities
+        self._constant: set[int] = set()  # nodes made of no variable
         self._softmax: set[int] = set()  # nodes that give their normaliser in place of all values
         self._sampling: list[str] = []
 
@@ -158,7 +159,9 @@ class _Splitting:
             raise ValueError(
                 f"{node.operator} {node.name!r} reads probabilities, of which no process has all"
             )
-        if node.operator == "Dropout" and node.get("p", 0.5):
+        if all(entry.node in self._constant for entry in node.inputs):
+            self._constant.add(number)  # losses ask a Dropout of ones whether they are in training
+        elif node.operator == "Dropout" and node.get("p", 0.5):
             raise ValueError(
                 f"Dropout {node.name!r} behind the embedding would be another one on each process"
             )
