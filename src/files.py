@@ -36,6 +36,8 @@ PART = re.compile(r".+\.part-[0-9a-f]{16}")
 # than SMALL_FOLDER in at most 1/SWEEP_SHARE of the time.
 SMALL_FOLDER, SWEEP_SHARE = 300, 20
 MARKER_LIMIT = 1 << 16  # bytes
+DEVICES = ("/dev", "/proc")
+LONGEST_CHAIN = 8  # symbolic links from a name on
 
 _next_sweep: dict[Path, float] = {}  # folder: time.monotonic()
 
@@ -195,18 +197,31 @@ def marker_path(head: Path) -> Path:
 
 def refuse_no_file(path: str | os.PathLike) -> None:
     """Raise an error if path names what must not be replaced by a file: a folder, or a device or
-    pipe such as /dev/null and /dev/stdout."""
+    pipe such as /dev/null and /dev/stdout, whatever that leads to."""
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116
     except OSError:
-        return  # nothing, or what writing it will tell
+        mode = stat.S_IFREG  # nothing, or what writing it will tell
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode) or _is_of_system(path):
         raise ValueError(
             f"{path}: is a device or a pipe; results appear under their name when they are "
             "complete, which takes a file: name one"
         )
+
+
+def _is_of_system(path: str | os.PathLike) -> bool:
+    """Return whether a name lies among the devices: /dev/stdout leads to a file where the output
+    goes into one, and a rename would put a file in the place of the link, for everybody."""
+    for _ in range(LONGEST_CHAIN):
+        folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))  # noqa: PTH100, PTH120
+        if folder in DEVICES or folder.startswith("/proc/"):
+            return True
+        if not os.path.islink(path):  # noqa: PTH114
+            return False
+        path = os.path.join(folder, os.readlink(path))  # noqa: PTH115, PTH118
+    return False
 
 
 class _Part:

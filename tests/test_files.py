@@ -264,7 +264,7 @@ import resource, signal, sys
 from pathlib import Path
 from arcface_mxnet.cli import run
 from arcface_mxnet.embedding.row_store import RowWriter
-from arcface_mxnet.files import replace_file, replace_set
+from arcface_mxnet.files import refuse_no_file, replace_file, replace_set
 import numpy as np
 
 folder, kind = Path(sys.argv[1]), sys.argv[2]
@@ -313,3 +313,24 @@ def test_a_device_a_pipe_and_a_folder_are_not_replaced_by_a_file(tmp_path):
             RowWriter(tmp_path / name, (1, 2), "float32")
     assert names_in(tmp_path) == ["device", "folder", "pipe"]
     assert (tmp_path / "device").is_symlink() and (tmp_path / "pipe").is_fifo()
+
+
+def test_what_leads_to_the_output_is_no_file_even_where_the_output_is_one(tmp_path):
+    (tmp_path / "mine").symlink_to("/dev/stdout")
+    code = """
+import os, sys
+from arcface_mxnet.files import refuse_no_file
+for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/absent", sys.argv[1]):
+    assert name == "/dev/absent" or os.path.isfile(name), name
+    try:
+        refuse_no_file(name)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+"""
+    with (tmp_path / "out").open("w") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "mine")],
+            stdout=out, stderr=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+    assert done.stderr.count("is a device or a pipe") == 5
+    files.refuse_no_file("/dev/shm/there-is-none")
