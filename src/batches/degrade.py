@@ -24,9 +24,12 @@ from arcface_mxnet.data.images import read_image_file
 from arcface_mxnet.eval.pair_sets import read_pair_set, write_pair_set
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.flags import add_flags
+from arcface_mxnet.given import path_name, refuse_changed
 import cv2
 from tqdm import tqdm
 
+# A sheet is kept in memory: with both at their limits it takes 600 MB.
+BOUNDS = (("seed", 0, (1 << 63) - 1), ("sheet", 0, 64), ("rows", 1, 256))
 SIDES = {"both": (0, 1), "first": (0,), "second": (1,)}
 
 
@@ -37,17 +40,23 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("crops", type=Path, help="folder of crops, or pair set")
-    add("new", type=Path, help="folder, pair set or picture to write")
+    add("crops", type=path_name, help="folder of crops, or pair set")
+    add("new", type=path_name, help="folder, pair set or picture to write")
     add("--seed", type=int, default=727, help="of all that is drawn (%(default)s)")
     add("--side", choices=tuple(SIDES), default="both", help="of a pair set: which image of each "
         "pair is changed (%(default)s)")  # fmt: skip
     add("--encoding", choices=(".png", ".jpg"), default=".png", help="of what is written "
         "(%(default)s, which loses nothing)")  # fmt: skip
     add("--quality", type=int, default=95, help="of .jpg, 1 to 100 (%(default)s)")
-    add("--sheet", type=int, default=0, metavar="WAYS", help="write a picture, NEW.png, of some "
+    add("--sheet", type=int, default=0, metavar="WAYS",
+        help="write a picture, NEW.png, of some "
         "crops, each as it is and changed in so many ways (default: 0, change all)")  # fmt: skip
-    add("--rows", type=int, default=6, help="crops of the picture, spread evenly (%(default)s)")
+    add(
+        "--rows",
+        type=int,
+        default=6,
+        help="crops of the picture, spread evenly (%(default)s)",
+    )
     add_flags(parser, DegradeConfig)
     return parser
 
@@ -61,12 +70,15 @@ def main(argv: list[str] | None = None) -> int:
 def degrade(arguments: argparse.Namespace) -> None:
     """Write what the command line asks for and say what was written."""
     crops, new = arguments.crops, arguments.new
-    for name, least in (("seed", 0), ("sheet", 0), ("rows", 1)):
-        if getattr(arguments, name) < least:
-            raise ValueError(f"--{name} {getattr(arguments, name)}: must be at least {least}")
-    _refuse_ignored(arguments)
+    for name, least, most in BOUNDS:
+        value = getattr(arguments, name)
+        if value < least:
+            raise ValueError(f"--{name} {value}: must be at least {least}")
+        if value > most:
+            raise ValueError(f"--{name} {value}: must be at most {most}")
     options = DegradeConfig(**{f.name: getattr(arguments, f.name) for f in fields(DegradeConfig)})
     degrader = Degrader(options, arguments.seed, arguments.encoding, arguments.quality)
+    _refuse_unused(arguments)
     if new.resolve() == crops.resolve():
         raise ValueError(f"{new}: is what is read; give another name")
     if arguments.sheet:
@@ -77,18 +89,21 @@ def degrade(arguments: argparse.Namespace) -> None:
         _write_pair_set(degrader, crops, new, SIDES[arguments.side])
 
 
-def _refuse_ignored(arguments: argparse.Namespace) -> None:
-    """Raise ValueError for options that were given, and that what is written does not use."""
-    parser, is_sheet = build_parser(), bool(arguments.sheet)
-    for name, is_ignored, by in (
-        ("encoding", is_sheet, "a --sheet"),
-        ("quality", is_sheet or arguments.encoding == ".png", "a .png"),
-        ("side", is_sheet or arguments.crops.is_dir(), "a folder or a --sheet"),
-        ("rows", not is_sheet, "a run without --sheet"),
-    ):
-        given = getattr(arguments, name)
-        if is_ignored and given != parser.get_default(name):
-            raise ValueError(f"--{name} {given}: {by} does not use it; leave it out")
+def _refuse_unused(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for what the kind of work that is asked for does not use."""
+    parser, crops, new = build_parser(), arguments.crops, arguments.new
+    if crops.is_dir():
+        refuse_changed(parser, arguments, ("side",), "a folder, which has no pairs,")
+    if arguments.encoding != ".jpg":
+        refuse_changed(parser, arguments, ("quality",), "--encoding .png, which loses nothing,")
+    if crops.resolve() in new.resolve().parents:
+        raise ValueError(f"{new}: lies among the crops that are read; give another place")
+    if not arguments.sheet:
+        refuse_changed(parser, arguments, ("rows",), "what makes no --sheet")
+        return
+    refuse_changed(parser, arguments, ("side",), "--sheet")
+    if new.suffix.lower() != ".png":
+        raise ValueError(f"{new}: a --sheet is a PNG: give a name in .png")
 
 
 def _write_folder(degrader: Degrader, folder: Path, new: Path, encoding: str) -> None:

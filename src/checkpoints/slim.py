@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 from arcface_mxnet.cli import run
+from arcface_mxnet.given import file_name
 
 SLIM_NUMBER = 0
 
@@ -25,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, metavar="PREFIX,NUMBER", help="checkpoint")
     parser.add_argument(
         "--output",
-        default="",
+        type=file_name(),
         metavar="PREFIX",
         help="prefix of the slim checkpoint, number 0 (default: PREFIX-slim)",
     )

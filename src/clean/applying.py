@@ -27,6 +27,8 @@ from ..files import replace_file
 from ..text import read_json
 from .decisions import ACTIONS, DROP, MOVE
 from .plan_file import read_plan, write_rows
+from .stages import ABOUT as PLANNED
+from .stages import LARGEST_ABOUT as LARGEST_NOTE
 
 REMOVED, TABLE, RESTORE, ABOUT = "removed", "removed.tsv", "restore.npz", "restore.json"
 OLD_NAMES = "restore.names"
@@ -57,6 +59,7 @@ def apply_plan(
         raise ValueError(f"{new}: is the dataset itself; name a new folder")
     refuse_existing(new, overwrite)
     facts = _facts(folder, progress)
+    _refuse_another(folder, plan_path)
     part, _ = part_of(facts)
     names = names_of(folder)
     action, target = _actions(part, plan_path)
@@ -138,6 +141,24 @@ def _facts(folder: Path, progress: bool) -> Facts:
     if facts.faults or facts.layout is None or facts.image_shape is None:
         raise ValueError(f"{folder}: {facts.faults.count} faults\n{facts.faults}")
     return facts
+
+
+def _refuse_another(folder: Path, plan_path: Path) -> None:
+    """Raise ValueError if what lies beside a plan says that it was made for other images.
+
+    Keys and identities alone do not tell: those of two datasets, or of two writings of one, may be
+    the same.
+    """
+    about = plan_path.parent / PLANNED
+    if not about.is_file():
+        return
+    known = read_json(about, "note of a plan", limit=LARGEST_NOTE)
+    was = known.get("dataset") if isinstance(known, dict) else None
+    if isinstance(was, str) and not is_same_data(was, _print_of(folder)):
+        raise ValueError(
+            f"{plan_path}: {PLANNED} beside it says that it was made for other images than "
+            f"{folder} has, or for those before they were written anew; plan again"
+        )
 
 
 def _actions(part: Part, plan_path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,6 @@ Exit code 0, also where there is nothing to do; 2 for bad input.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 import sys
 
 from arcface_mxnet.clean.applying import apply_plan, undo
@@ -30,6 +29,7 @@ from arcface_mxnet.cli import run
 from arcface_mxnet.data.dataset import FaceDataset
 from arcface_mxnet.data.identity_lists import names_of
 from arcface_mxnet.embedding.arguments import add_network_arguments
+from arcface_mxnet.given import path_name, whole
 
 PLAN = "plan.tsv"
 PUBLISHED_MODES = {"1": "centre", "2": "dbscan"}
@@ -45,12 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_plan(commands)
     apply = commands.add_parser("apply", help="write the dataset that a plan makes")
-    apply.add_argument("dataset", type=Path, help="the folder that was planned for")
-    apply.add_argument("work", type=Path, help="folder with plan.tsv, or the file itself")
-    apply.add_argument("new", type=Path, help="folder to write; made if it is absent")
+    apply.add_argument("dataset", type=path_name, help="the folder that was planned for")
+    apply.add_argument("work", type=path_name, help="folder with plan.tsv, or the file itself")
+    apply.add_argument("new", type=path_name, help="folder to write; made if it is absent")
     back = commands.add_parser("undo", help="write the dataset that it was before")
-    back.add_argument("new", type=Path, help="folder that `arcface-clean apply` wrote")
-    back.add_argument("old", type=Path, help="folder to write; made if it is absent")
+    back.add_argument("new", type=path_name, help="folder that `arcface-clean apply` wrote")
+    back.add_argument("old", type=path_name, help="folder to write; made if it is absent")
     for command in (apply, back):
         command.add_argument(
             "--overwrite", action="store_true", help="replace a dataset that is there"
@@ -64,8 +64,8 @@ def _add_plan(commands: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add, default = parser.add_argument, Options()
-    add("dataset", type=Path, help="folder with train.rec, train.idx and property")
-    add("work", type=Path, help="folder for the plan; made if it is absent")
+    add("dataset", type=path_name, help="folder with train.rec, train.idx and property")
+    add("work", type=path_name, help="folder for the plan; made if it is absent")
     add("--model", required=True, help="PREFIX,NUMBER or FILE.onnx, or ready vectors: FILE.npy, "
         ".npz, .parquet or .csv")  # fmt: skip
     modes = "; ".join(f"{name}: {words}" for name, words in MODES.items())
@@ -91,11 +91,12 @@ def _add_plan(commands: argparse._SubParsersAction) -> None:
         "dataset whose people must not be in this one; may be given several times")  # fmt: skip
     add("--overlap", type=float, default=default.overlap, metavar="COSINE", help="of an identity's "
         "centre and what is in --against; as published (%(default)s)")  # fmt: skip
-    add("--least", type=int, default=0, metavar="N", help="drop identities with fewer images "
+    add("--least", type=whole(), default=0, metavar="N", help="drop identities with fewer images "
         "(default: 0, none)")  # fmt: skip
-    add("--most", type=int, default=0, metavar="N", help="drop an identity's images above N, the "
+    add("--most", type=whole(), default=0, metavar="N",
+        help="drop an identity's images above N, the "
         "farthest from its centre (default: 0, none)")  # fmt: skip
-    add("--seed", type=int, default=0, help="of what is drawn (%(default)s)")
+    add("--seed", type=whole(), default=0, help="of what is drawn (%(default)s)")
     add("--anew", action="store_true", help="throw away what WORK holds of another plan")
     add_network_arguments(parser, batch_size=32)
 
@@ -156,8 +157,6 @@ def _options(arguments: argparse.Namespace) -> Options:
                       "and at most 2")  # fmt: skip
     if mode != "people" and arguments.flips != "drop":
         faults.append(f"--flips {arguments.flips}: --mode {mode} does not look for flips")
-    faults += [f"--{name} {getattr(arguments, name)}: 0 or more" for name in ("least", "most")
-               if getattr(arguments, name) < 0]  # fmt: skip
     if not arguments.against and arguments.overlap != Options().overlap:
         faults.append("--overlap: give --against, what to compare with")
     if faults:

@@ -31,9 +31,10 @@ from arcface_mxnet.data.lists import (
 )
 from arcface_mxnet.data.packing import Packed, PackOptions, pack
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.given import file_name, refuse_changed, whole
 from arcface_mxnet.text import read_text
 
-DEFAULT_SIZE = (112, 112)
+DEFAULT_SIZE, DEFAULT_QUALITY = (112, 112), 95
 
 # Published flags that did nothing there.  They are taken, with their value, and named.
 WITHOUT_EFFECT = (
@@ -52,8 +53,14 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("prefix", help="dataset folder, or the beginning of the lists' paths")
-    parser.add_argument("--folder", help="pack this folder, with one folder per identity, as train")
+    parser.add_argument(
+        "prefix", type=file_name(), help="dataset folder, or the beginning of the lists' paths"
+    )
+    parser.add_argument(
+        "--folder",
+        type=file_name(),
+        help="pack this folder, with one folder per identity, as train",
+    )
     parser.add_argument(
         "--identities", help="with --folder: pack just these, comma separated, in this order"
     )
@@ -80,8 +87,9 @@ def build_parser() -> argparse.ArgumentParser:
         "number, a number of a list without one is an error",
     )  # fmt: skip
     parser.add_argument(
-        "--quality", type=int, default=95, help="of images that are written anew: JPEG 1..100, "
-        "PNG compression 1..9 (default: 95)",
+        "--quality", type=whole(1, 100), default=DEFAULT_QUALITY,
+        help="of images that are written anew: JPEG 1..100, "
+        "PNG compression 1..9 (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--encoding", choices=(".jpg", ".png"), default=".jpg", help="of images that are written "
@@ -115,6 +123,11 @@ def _work(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--num-thread {arguments.num_thread}: must be at least 1")
     if arguments.identities and not arguments.folder:
         raise ValueError("--identities: goes with --folder; a list names its images itself")
+    if arguments.folder:
+        names = ("root", "relabel")
+        refuse_changed(build_parser(), arguments, names, "--folder, which numbers its folders,")
+    if arguments.encoding == ".png" and arguments.quality not in (*range(1, 10), DEFAULT_QUALITY):
+        raise ValueError(f"--quality {arguments.quality}: PNG compression is 1 to 9")
     if arguments.strict and not arguments.folder:
         raise ValueError("--strict: goes with --folder; every line of a list must be good anyway")
     prefix = Path(arguments.prefix).absolute()

@@ -26,6 +26,7 @@ from arcface_mxnet.cli import run
 from arcface_mxnet.data.inspecting import check, extract, info
 from arcface_mxnet.data.remaking import copy, merge, relabel, sample, shuffle, split
 from arcface_mxnet.data.repair import index_anew, repair
+from arcface_mxnet.given import file_name, whole
 
 
 def _card(arguments: argparse.Namespace) -> None:
@@ -51,9 +52,13 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_inspecting(commands)
     index = commands.add_parser("index", help="write the .idx of a .rec anew")
-    index.add_argument("rec", help="the .rec file; cut off: up to its last whole record")
+    index.add_argument(
+        "rec", type=file_name(), help="the .rec file; cut off: up to its last whole record"
+    )
     mend = commands.add_parser("repair", help="write anew what contradicts the images' labels")
-    mend.add_argument("dataset", help="folder with train.rec; written only where it is wrong")
+    mend.add_argument(
+        "dataset", type=file_name(), help="folder with train.rec; written only where it is wrong"
+    )
     _add_remaking(commands)
     return parser
 
@@ -64,16 +69,19 @@ def _add_inspecting(commands: argparse._SubParsersAction) -> None:
     check = commands.add_parser("check", help="read, compare and decode every record")
     extract = commands.add_parser("extract", help="write the images as files")
     for command in (info, card, check, extract):
-        command.add_argument("dataset", help="folder with train.rec, train.idx and property")
+        command.add_argument(
+            "dataset", type=file_name(), help="folder with train.rec, train.idx and property"
+        )
     _add_card(card)
     check.add_argument(
-        "--sample", type=int, default=0, metavar="N", help="decode only this many images, spread "
+        "--sample", type=whole(), default=0, metavar="N",
+        help="decode only this many images, spread "
         "evenly, and compare as training does when it opens the dataset (default: 0, all)",
     )  # fmt: skip
     check.add_argument(
         "--no-decode", action="store_true", help="compare everything, but do not decode the images"
     )
-    extract.add_argument("folder", help="where to write; made if it is absent")
+    extract.add_argument("folder", type=file_name(), help="where to write; made if it is absent")
     _add_identities(extract, "write only these")
     _add_overwrite(extract, "write into a folder that is not empty")
 
@@ -81,10 +89,11 @@ def _add_inspecting(commands: argparse._SubParsersAction) -> None:
 def _add_card(card: argparse.ArgumentParser) -> None:
     card.add_argument("--out", default="", help="folder for card.html and card.json (default: D)")
     card.add_argument(
-        "--sample", type=int, default=100_000, metavar="N", help="measure at most so many images, "
+        "--sample", type=whole(1), default=100_000, metavar="N",
+        help="measure at most so many images, "
         "drawn by --seed; counts are of all (%(default)s)",
     )  # fmt: skip
-    card.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+    card.add_argument("--seed", type=whole(), default=0, help="of what is drawn (default: 0)")
     card.add_argument(
         "--vectors", default="", help="ready vectors of the images, FILE.npy or .parquet, as "
         "arcface-embed writes them: nearly equal images, overlap (default: none)",
@@ -103,30 +112,37 @@ def _add_remaking(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     _add_identities(copy, "copy only these")
     copy.add_argument(
-        "--images-filter", type=int, default=0, metavar="N", help="leave out identities with "
+        "--images-filter", type=whole(), default=0, metavar="N", help="leave out identities with "
         "fewer than N images (default: 0, none)",
     )  # fmt: skip
     merge = commands.add_parser(
         "merge", help="put datasets one after the other; no identity is taken for another"
     )
-    merge.add_argument("new", help="folder to write; made if it is absent")
+    merge.add_argument("new", type=file_name(), help="folder to write; made if it is absent")
     merge.add_argument(
-        "datasets", nargs="+", help="folders; the identities of each are numbered on from the one "
+        "datasets", nargs="+", type=file_name(),
+        help="folders; the identities of each are numbered on from the one "
         "before; train.names says which was which",
     )  # fmt: skip
     split = commands.add_parser("split", help="split a dataset by identity, both numbered anew")
-    split.add_argument("dataset", help="folder with train.rec, train.idx and property")
-    split.add_argument("first", help="folder for what SECOND does not get; made if it is absent")
-    split.add_argument("second", help="folder for the chosen identities; made if it is absent")
+    split.add_argument(
+        "dataset", type=file_name(), help="folder with train.rec, train.idx and property"
+    )
+    split.add_argument(
+        "first", type=file_name(), help="folder for what SECOND does not get; made if it is absent"
+    )
+    split.add_argument(
+        "second", type=file_name(), help="folder for the chosen identities; made if it is absent"
+    )
     _add_identities(split, "what SECOND gets")
     sample = _command(commands, "sample", "draw identities and images; identities numbered anew")
     for command, what in ((split, "SECOND gets so many identities"), (sample, "so many")):
         command.add_argument(
-            "--count", type=int, default=0, metavar="N", help=f"{what}, drawn by --seed "
+            "--count", type=whole(), default=0, metavar="N", help=f"{what}, drawn by --seed "
             "(default: 0, not drawn)",
         )  # fmt: skip
     sample.add_argument(
-        "--images", type=int, default=0, metavar="N", help="at most so many images of each "
+        "--images", type=whole(), default=0, metavar="N", help="at most so many images of each "
         "identity, drawn by --seed (default: 0, all)",
     )  # fmt: skip
     _command(commands, "relabel", "number the identities 0, 1, ... without gaps")
@@ -136,7 +152,9 @@ def _add_remaking(commands: argparse._SubParsersAction) -> None:
         "as readers want it that read from beginning to end (MXNet's ImageRecordIter)",
     )  # fmt: skip
     for command in (split, sample, shuffle):
-        command.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+        command.add_argument(
+            "--seed", type=whole(), default=0, help="of what is drawn (default: 0)"
+        )
     for command in (merge, split):
         _add_overwrite(command)
 
@@ -145,8 +163,10 @@ def _command(
     commands: argparse._SubParsersAction, name: str, text: str
 ) -> argparse.ArgumentParser:  # fmt: skip
     command = commands.add_parser(name, help=text, description=text)
-    command.add_argument("dataset", help="folder with train.rec, train.idx and property")
-    command.add_argument("new", help="folder to write; made if it is absent")
+    command.add_argument(
+        "dataset", type=file_name(), help="folder with train.rec, train.idx and property"
+    )
+    command.add_argument("new", type=file_name(), help="folder to write; made if it is absent")
     _add_overwrite(command)
     return command
 

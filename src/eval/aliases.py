@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..given import file_name
 from ..report.names import model_names
 from .report import Entry
 
@@ -21,7 +22,9 @@ def add_report_arguments(parser: argparse.ArgumentParser, what: str) -> None:
         "may be given several times (default: the shortest part of its path that tells it from the "
         "others)",
     )
-    parser.add_argument("--report", help=f"page to write, FILE.html: {what}")
+    parser.add_argument(
+        "--report", type=file_name(".html"), help=f"page to write, FILE.html: {what}"
+    )
 
 
 def with_aliases(entries: Sequence[Entry], aliases: Sequence[str]) -> list[Entry]:

@@ -27,13 +27,15 @@ from arcface_mxnet.eval.comparison import (
     rates_by_group,
 )
 from arcface_mxnet.eval.comparison_tables import FORMATS, Comparison, rendered
-from arcface_mxnet.eval.scored_pairs import ScoredPairs, read_scored_pairs
+from arcface_mxnet.eval.scored_pairs import ENDING, ScoredPairs, read_scored_pairs, scores_path
 from arcface_mxnet.eval.scores import is_supported
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.given import check_outputs, file_name, whole
 from arcface_mxnet.report.names import shortest_names
 from arcface_mxnet.text import finite_number
 import numpy as np
 
+MOST_REPLICATES = 1_000_000
 Scored = dict[tuple[str, str], ScoredPairs]  # by target and model
 
 
@@ -57,9 +59,19 @@ def build_parser() -> argparse.ArgumentParser:
         "may be repeated (default: none)")  # fmt: skip
     add("--format", choices=FORMATS, default="markdown", help="tables in %%, or csv: a record for "
         "every figure, as fractions (%(default)s)")  # fmt: skip
-    add("--output", default="", metavar="FILE", help="file to write (default: standard output)")
-    add("--seed", type=int, default=0, help="seed of the bootstrap (%(default)s)")
-    add("--replicates", type=int, default=REPLICATES, help="draws of the bootstrap (%(default)s)")
+    add(
+        "--output",
+        type=file_name(),
+        metavar="FILE",
+        help="file to write (default: standard output)",
+    )
+    add("--seed", type=whole(), default=0, help="seed of the bootstrap (%(default)s)")
+    add(
+        "--replicates",
+        type=int,
+        default=REPLICATES,
+        help="draws of the bootstrap (%(default)s)",
+    )
     return parser
 
 
@@ -71,6 +83,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def write(arguments: argparse.Namespace) -> None:
     """Write the comparison in the form that is asked for."""
+    paths = [_name_and_path(text)[1] for text in arguments.results]
+    beside = [path.removesuffix(ENDING) + ".json" for path in paths]
+    check_outputs({"--output": arguments.output}, [*paths, *map(scores_path, paths), *beside])
     text = rendered(compared(arguments), arguments.format)
     if not arguments.output:
         print(text, end="")
@@ -83,10 +98,9 @@ def write(arguments: argparse.Namespace) -> None:
 def compared(arguments: argparse.Namespace) -> Comparison:
     """Return everything that is told of the files."""
     fars = fars_of(arguments.far)
-    if arguments.replicates < 100 or arguments.seed < 0:
+    if not 100 <= arguments.replicates <= MOST_REPLICATES:
         raise ValueError(
-            f"--replicates {arguments.replicates} --seed {arguments.seed}: at least 100 draws, and "
-            "a seed from 0"
+            f"--replicates {arguments.replicates}: at least 100 draws, at most {MOST_REPLICATES}"
         )
     scored = read_all(arguments.results)
     models = list(dict.fromkeys(model for _, model in scored))
@@ -133,7 +147,7 @@ def read_all(results: Sequence[str]) -> Scored:
     found: Scored = {}
     given = set()
     for text in results:
-        name, path = ("", text) if Path(text).is_file() else text.rpartition("=")[::2]
+        name, path = _name_and_path(text)
         entries = read_scored_pairs(path)
         models = list(dict.fromkeys(entry.facts["model"] for entry in entries))
         if name and len(models) > 1:
@@ -160,6 +174,11 @@ def read_all(results: Sequence[str]) -> Scored:
     for (target, _), entry in ordered.items():
         check_same_pairs(first.setdefault(target, entry), entry)
     return ordered
+
+
+def _name_and_path(text: str) -> tuple[str, str]:
+    """Return what [NAME=]FILE gives, the name empty where there is none."""
+    return ("", text) if Path(text).is_file() else text.rpartition("=")[::2]
 
 
 def short_names(scored: Sequence[ScoredPairs], taken: set[str]) -> dict[str, str]:

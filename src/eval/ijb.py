@@ -51,12 +51,14 @@ from arcface_mxnet.eval.templates import (
     rows_of,
     search,
 )
+from arcface_mxnet.given import check_outputs, refuse_changed
 from arcface_mxnet.report.names import model_names
 import cv2
 import numpy as np
 
 SIZE = (112, 112)  # height, width
 PROTOCOLS = ("1:1", "1:N")
+SWITCHES = ("norm", "detector_score", "flip")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -97,6 +99,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--protocol {arguments.protocol}: known are {', '.join(PROTOCOLS)}")
     if arguments.scores and protocols != ["1:1"]:
         raise ValueError("--scores are of pairs: give --protocol 1:1, which they can answer")
+    check_outputs({"--report": arguments.report})
+    if not arguments.model:
+        of_models = (*SWITCHES, "all_switches", "features", "skip_missing")
+        refuse_changed(build_parser(), arguments, of_models, "--scores without --model")
+    if arguments.all_switches:
+        refuse_changed(build_parser(), arguments, SWITCHES, "--all-switches, which takes both,")
     sources = open_sources(arguments.model, arguments, arguments.features)
     scores = [parse_score_file(text, arguments.score_order) for text in arguments.scores]
     check_names([*(one.name for one in sources), *(one.name for one in scores)])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import logging
 from pathlib import Path
 
+from ..given import file_name
 from .evaluation import Evaluation
 from .failures import COLUMN, MODES, Failures, failures_of
 from .pair_sets import PairSet
@@ -24,7 +25,8 @@ def add_outcome_arguments(parser: argparse.ArgumentParser) -> None:
         "crop compares what the packer cut in its place, as published; skip leaves them out, so "
         "that rates are FMR and FNMR; count rejects them, GFAR and GFRR; both also print the error "
         "rates of ISO/IEC 19795-1 (%(default)s)")  # fmt: skip
-    add("--card", metavar="FILE", help="threshold card to write, FILE.json, of one model on one "
+    add("--card", type=file_name(".json"), metavar="FILE",
+        help="threshold card to write, FILE.json, of one model on one "
         "target: the threshold at each FAR with its interval, for the plain and the flip "
         "embedding; deploy/test.py and arcface-serve read it (--threshold-card)")  # fmt: skip
 

@@ -42,6 +42,7 @@ from arcface_mxnet.eval.pair_images import FITS, ImagePreparer
 from arcface_mxnet.eval.pair_lists import PAIR_LISTS
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
+from arcface_mxnet.given import check_outputs, file_name, refuse_changed, whole
 import numpy as np
 from tqdm import tqdm
 
@@ -63,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("kind", choices=PAIR_LISTS.names(), help="what is packed, see above")
     add("--data-dir", required=True, help="folder of the images")
     add("--pairs", help="the list (default: its usual name in --data-dir)")
-    add("--output", required=True, help="pair set to write, NAME.bin")
+    add("--output", required=True, type=file_name(".bin"), help="pair set to write, NAME.bin")
     add_image_size_argument(parser)
     add("--skip-missing", action="store_true", help="leave out pairs with a missing or bad image; "
         "their number is told (default: an error that names the images)")  # fmt: skip
@@ -75,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_engine_arguments(parser)
     add("--encoding", choices=(".jpg", ".png"), default=".jpg", help="of images that are written "
         "anew (%(default)s)")  # fmt: skip
-    add("--quality", type=int, default=95, help="JPEG quality 1 to 100 (%(default)s)")
+    add("--quality", type=whole(1, 100), default=95, help="JPEG quality 1 to 100 (%(default)s)")
     for kind in PAIR_LISTS:
         group = parser.add_argument_group(kind)
         for name, options in PAIR_LISTS[kind].flags.items():
@@ -92,6 +93,8 @@ def main(argv: list[str] | None = None) -> int:
 def pack(arguments: argparse.Namespace) -> None:
     """Write the pair set and print what is in it."""
     root = Path(arguments.data_dir)
+    _refuse_unused(arguments)
+    check_outputs({"--output": arguments.output}, [arguments.pairs])
     listed = listed_pairs(arguments)
     pairs = present(listed, arguments.pairs or root, root, skip=arguments.skip_missing)
     kind = PAIR_LISTS[arguments.kind]
@@ -130,6 +133,19 @@ def pack(arguments: argparse.Namespace) -> None:
             + ", ".join(map(str, preparer.without_face[:NAMED_AT_MOST]))
             + "; arcface-verify --failures says what becomes of them"
         )
+
+
+def _refuse_unused(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for options of another kind of list, and of work that is not asked for."""
+    parser, kind = build_parser(), PAIR_LISTS[arguments.kind]
+    others = {name for other in PAIR_LISTS for name in PAIR_LISTS[other].flags} - set(kind.flags)
+    others |= set() if kind.list_name else {"pairs"}
+    refuse_changed(parser, arguments, sorted(others), arguments.kind)
+    if arguments.align == "none":
+        refuse_changed(parser, arguments, ("detector", "min_size"), "--align none")
+        if arguments.fit == "refuse":
+            by = "what stores the images byte for byte (--align none, --fit refuse)"
+            refuse_changed(parser, arguments, ("encoding", "quality"), by)
 
 
 def listed_pairs(arguments: argparse.Namespace) -> list[ListedPair]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..data.image_files import ENDINGS, is_left_behind
 from ..data.list_faults import all_faults
+from ..given import whole
 from ..limits import shown
 from ..paths import inside
 from ..registry import Registry
@@ -236,14 +237,14 @@ def read_agedb(list_path: Path, root: Path) -> list[ListedPair]:
     "folder",
     flags={
         "identities": {"default": "", "help": "only these, comma separated"},
-        "num_genuine": {"type": int, "help": "genuine pairs (default: all)"},
-        "num_impostor": {"type": int, "help": "impostor pairs (default: as many)"},
-        "disjoint_folds": {"type": int, "default": 0, "metavar": "K",
+        "num_genuine": {"type": whole(1), "help": "genuine pairs (default: all)"},
+        "num_impostor": {"type": whole(1), "help": "impostor pairs (default: as many)"},
+        "disjoint_folds": {"type": whole(), "default": 0, "metavar": "K",
                            "help": "K equal folds of different people (default: 0, mixed)"},
         "strict": {"action": "store_true",
                    "help": "anything in the folder but images of identities is an error (left out "
                    "and told otherwise)"},
-        "seed": {"type": int, "default": 0, "help": "of the drawing (%(default)s)"},
+        "seed": {"type": whole(), "default": 0, "help": "of the drawing (%(default)s)"},
     },
 )  # fmt: skip
 def draw_folder(

@@ -50,6 +50,7 @@ from arcface_mxnet.eval.score_files import (
     parse_score_file,
     read_scores,
 )
+from arcface_mxnet.eval.scored_pairs import scores_path
 from arcface_mxnet.eval.verified_models import (
     embed,
     list_models,  # noqa: F401  (where scripts look for it)
@@ -57,12 +58,14 @@ from arcface_mxnet.eval.verified_models import (
     property_size,
 )
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.given import check_outputs, file_name, refuse_changed, whole
 from arcface_mxnet.report.names import model_names
 import numpy as np
 
 logger = logging.getLogger(__name__)
 
 TEST, BAD_CASES, DUMP = 0, 1, 2
+OF_MODELS = ("pca", "flip_mode", "max", "card")
 DEFAULT_TARGETS = "lfw,cfp_ff,cfp_fp,agedb_30"
 
 
@@ -92,18 +95,25 @@ def build_parser() -> argparse.ArgumentParser:
         help="0 figures; 1 also pictures of the wrong pairs in ./badcases; 2 only write the "
         "embeddings to ./temp.bin, a pickle of (float32 (2P, D), flags) (%(default)s)",
     )
-    add("--nfolds", type=int, default=10, help="folds; 1 chooses and judges on all (%(default)s)")
+    add(
+        "--nfolds",
+        type=whole(1),
+        default=10,
+        help="folds; 1 chooses and judges on all (%(default)s)",
+    )
     add(
         "--flip-mode",
         choices=FLIP_MODES,
         default="sum",
         help="how the embeddings of an image and its mirror image become one (%(default)s)",
     )
-    add("--seed", type=int, default=0, help="seed of the identity bootstrap (%(default)s)")
-    add("--pca", type=int, default=0, help="K: also report the accuracy on K principal components, "
+    add("--seed", type=whole(), default=0, help="seed of the identity bootstrap (%(default)s)")
+    add("--pca", type=whole(), default=0,
+        help="K: also report the accuracy on K principal components, "
         "fitted on the training folds (0: off)")  # fmt: skip
     add_report_arguments(parser, "curves, folds, thresholds, wrong pairs")
-    add("--json", help="file to write, FILE.json: every figure; FILE.scores.npz beside it "
+    add("--json", type=file_name(".json"),
+        help="file to write, FILE.json: every figure; FILE.scores.npz beside it "
         "holds the score of every pair, which arcface-compare reads")  # fmt: skip
     add_outcome_arguments(parser)
     add_network_arguments(parser, batch_size=32)
@@ -118,6 +128,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def verify(arguments: argparse.Namespace) -> None:
     """Print the figures of every model on every target."""
+    outputs = {f"--{name}": getattr(arguments, name) for name in ("report", "json", "card")}
+    if arguments.mode == DUMP:
+        names = ("report", "json", "card", "pca")
+        refuse_changed(build_parser(), arguments, names, "--mode 2, which writes embeddings alone,")
+    if not arguments.model:
+        refuse_changed(build_parser(), arguments, OF_MODELS, "--scores without --model")
+    check_outputs(
+        outputs | {"the scores beside --json": arguments.json and scores_path(arguments.json)}
+    )
     models = open_models(arguments)
     scores = [parse_score_file(text, arguments.score_order) for text in arguments.scores]
     check_names([*(model.alias for model in models), *(one.name for one in scores)])

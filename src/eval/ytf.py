@@ -39,6 +39,7 @@ from arcface_mxnet.eval.score_files import (
     read_scores,
 )
 from arcface_mxnet.eval.scores import area_under_curve, equal_error_rate, roc
+from arcface_mxnet.given import check_outputs, refuse_changed, whole
 from arcface_mxnet.limits import shown
 from arcface_mxnet.paths import inside
 from arcface_mxnet.report.names import model_names
@@ -62,14 +63,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("--distance", choices=DISTANCES, default="mean-feature", help="between two videos: squared "
         "L2 of their mean unit embeddings, or the least, mean or greatest of all pairs of frames "
         "(%(default)s)")  # fmt: skip
-    add("--frames", type=int, default=0, help="frames of each video, evenly spread (0: all)")
+    add("--frames", type=whole(), default=0, help="frames of each video, evenly spread (0: all)")
     add(
         "--skip-missing",
         action="store_true",
         help="leave out pairs of videos without frames and "
         "frames that are no images; their numbers are told (default: an error that names them)",
     )
-    add("--nfolds", type=int, default=10, help="folds (%(default)s)")
+    add("--nfolds", type=whole(1), default=10, help="folds (%(default)s)")
     add_report_arguments(parser, "rates, curves, folds, thresholds, the names of wrong pairs")
     add_network_arguments(parser, batch_size=64)
     return parser
@@ -83,6 +84,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Embed the frames that are not embedded yet and print the k-fold results."""
+    check_outputs({"--report": arguments.report})
+    if not arguments.model:
+        of_models = ("features", "distance", "frames", "skip_missing")
+        refuse_changed(build_parser(), arguments, of_models, "--scores without --model")
     sources = open_sources(arguments.model, arguments, arguments.features)
     scores = [parse_score_file(text, arguments.score_order) for text in arguments.scores]
     check_names([*(one.name for one in sources), *(one.name for one in scores)])

@@ -31,6 +31,7 @@ from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.eval.protocols import fold_numbers
 from arcface_mxnet.export.crops import read_crops
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.given import check_outputs, file_name, refuse_changed, whole
 import numpy as np
 import onnx
 from onnxruntime.quantization import (
@@ -100,16 +101,22 @@ def build_parser() -> argparse.ArgumentParser:
         "--calibration", required=True, metavar="FOLDER", help="folder of aligned crops"
     )
     parser.add_argument(
-        "--output", default="", metavar="FILE", help="file to write (default: MODEL-int8.onnx)"
+        "--output",
+        type=file_name(".onnx"),
+        metavar="FILE",
+        help="file to write (default: MODEL-int8.onnx)",
     )
     parser.add_argument(
-        "--limit", type=int, default=256, help="crops to use, half of them to measure (default 256)"
+        "--limit",
+        type=int,
+        default=256,
+        help="crops to use, half of them to measure (default 256)",
     )
     parser.add_argument(
         "--pack", default="", metavar="FILE", help="pair set on which both accuracies are printed"
     )
     parser.add_argument(
-        "--nfolds", type=int, default=10, help="folds of the accuracy on --pack (default: 10)"
+        "--nfolds", type=whole(1), default=10, help="folds of the accuracy on --pack (default: 10)"
     )
     add_image_size_argument(parser)
     return parser
@@ -124,6 +131,12 @@ def _quantize_and_compare(args: argparse.Namespace) -> None:
     size = parse_size(args.image_size)
     if args.limit < 2:
         raise ValueError(f"--limit {args.limit}: give at least 2 crops, half of them to measure")
+    if not args.pack:
+        refuse_changed(build_parser(), args, ("nfolds",), "what has no --pack")
+    stem = args.model.removesuffix(".onnx")
+    stem = args.model.rpartition(",")[0] if stem == args.model else stem
+    output = args.output or f"{stem}-int8.onnx"
+    check_outputs({"--output": output}, [args.model])
     crops = read_crops(args.calibration, size, limit=args.limit)
     if len(crops) < 2:
         raise ValueError(f"--calibration {args.calibration}: one crop; give at least 2")
@@ -133,14 +146,12 @@ def _quantize_and_compare(args: argparse.Namespace) -> None:
     if args.model.endswith(".onnx"):
         Embedder(args.model)  # refuses what is not ours
         model = parse_onnx(read_onnx(args.model), args.model)
-        stem = args.model.removesuffix(".onnx")
     else:
         network = read_network(args.model)
         tell_of_raw_pixels(f"checkpoint {args.model!r}", network.graph)
-        model, stem = convert(network, size), args.model.rpartition(",")[0]
+        model = convert(network, size)
     logging.getLogger().setLevel(logging.WARNING)  # onnxruntime tells of every node
     quantized = quantize(model, crops[::2]).SerializeToString()
-    output = args.output or f"{stem}-int8.onnx"
     with replace_file(output) as file:
         file.write(quantized)
 

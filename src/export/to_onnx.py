@@ -23,6 +23,7 @@ from arcface_mxnet.engines.packages import has_mxnet, onnxruntime_build
 from arcface_mxnet.engines.parity import Parity
 from arcface_mxnet.engines.session import Session
 from arcface_mxnet.export.crops import read_crops
+from arcface_mxnet.given import check_outputs, file_name
 import numpy as np
 import onnx
 
@@ -31,7 +32,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Export a checkpoint to ONNX.")
     parser.add_argument("--model", required=True, metavar="PREFIX,NUMBER", help="checkpoint")
     parser.add_argument(
-        "--output", default="", metavar="FILE", help="ONNX file to write (default: PREFIX.onnx)"
+        "--output",
+        type=file_name(".onnx"),
+        metavar="FILE",
+        help="ONNX file to write (default: PREFIX.onnx)",
     )
     add_image_size_argument(parser)
     parser.add_argument(
@@ -61,6 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         size = parse_size(args.image_size)
         output = args.output or f"{args.model.rpartition(',')[0]}.onnx"
+        check_outputs({"--output": output})
         network = read_network(args.model)
         tell_of_raw_pixels(f"checkpoint {args.model!r}", network.graph)
         model = convert(network, size, fold=not args.no_fold, opset=args.opset)

@@ -21,6 +21,7 @@ import sys
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.folders import STRAY, LeftOut, find_images
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.given import whole
 from arcface_mxnet.megaface.lists import SIZES, check_paths
 from arcface_mxnet.text import WRITTEN
 import numpy as np
@@ -40,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--max-images", type=int, default=50, help="most images of a probe (%(default)s)")
     add("--strict", action="store_true", help="anything in CROPS but images of people is an error "
         "(left out and told otherwise)")  # fmt: skip
-    add("--seed", type=int, default=727, help="seed of the distractors' order (%(default)s)")
+    add("--seed", type=whole(), default=727, help="seed of the distractors' order (%(default)s)")
     return parser
 
 

@@ -25,6 +25,7 @@ import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.given import whole
 from arcface_mxnet.megaface.feature_source import FeatureFolder, StoredFeatures, open_features
 from arcface_mxnet.megaface.features import write_feature
 from arcface_mxnet.megaface.lists import algorithm_name, read_names, read_noise_list
@@ -72,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         "names is on the list of images, as for a small part of MegaFace")  # fmt: skip
     add("--store", action="store_true", help="read and write packed stores")
     add("--rule", choices=RULES, default=PUBLISHED, help="(%(default)s)")
-    add("--seed", type=int, default=727, help="seed of the noise (%(default)s)")
+    add("--seed", type=whole(), default=727, help="seed of the noise (%(default)s)")
     return parser
 
 

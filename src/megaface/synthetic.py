@@ -19,6 +19,7 @@ import sys
 from arcface_mxnet.cli import run
 from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.given import real, whole
 from arcface_mxnet.megaface.features import write_feature
 from arcface_mxnet.megaface.lists import SIZES
 from arcface_mxnet.megaface.packed import StoreWriter, batches
@@ -38,13 +39,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--images", type=int, default=3530, help="probe images, shared evenly (%(default)s)")
     add("--distractors", type=int, default=10000, help="distractors (%(default)s)")
     add("--dim", type=int, default=512, help="values per feature (%(default)s)")
-    add("--separation", type=float, default=0.75,
+    add("--separation", type=real(0, 1), default=0.75,
         help="mean cosine of an image and its person's centre, 0..1; two images of a person "
         "have about its square (%(default)s)")  # fmt: skip
-    add("--spread", type=float, default=0.15, help="standard deviation of that (%(default)s)")
-    add("--noise", type=float, default=0.005,
+    add("--spread", type=real(0), default=0.15, help="standard deviation of that (%(default)s)")
+    add("--noise", type=real(0, 1), default=0.005,
         help="share of wrong images, probes and distractors alike (%(default)s)")  # fmt: skip
-    add("--seed", type=int, default=727, help="seed of everything (%(default)s)")
+    add("--seed", type=whole(), default=727, help="seed of everything (%(default)s)")
     add("--store", choices=("float32", "float16"), help="packed stores of this type, no files")
     return parser
 

@@ -202,3 +202,19 @@ def test_the_command_from_vectors_to_undone(tmp_path, make_dataset, read_page, c
     assert main([*arguments, "--checks", "all", "--link", "3"]) == 2
     err = capsys.readouterr().err
     assert "--checks 'all': known are" in err and "--link 3.0: a cosine" in err
+
+
+def test_a_plan_for_other_images_under_the_same_keys_is_refused(tmp_path, make_plain, capsys):
+    labels = [0, 0, 1, 1]
+    planned, other = (
+        make_plain(tmp_path / "planned", labels),
+        make_plain(tmp_path / "o", labels[:3]),
+    )
+    work = tmp_path / "work"
+    np.save(tmp_path / "v.npy", np.eye(4, 8, dtype=np.float32) + 1)
+    assert main(["plan", str(planned), str(work), "--model", str(tmp_path / "v.npy")]) == 0
+    write(work / "plan.tsv", [(1, 0, "drop", "-")])  # a line that fits both
+    assert main(["apply", str(other), str(work), str(tmp_path / "new")]) == 2
+    assert "work.json beside it says that it was made for other images" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert main(["apply", str(planned), str(work), str(tmp_path / "new")]) == 0

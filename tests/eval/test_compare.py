@@ -145,7 +145,9 @@ def test_a_file_is_written(folder, capsys):
         (["a.json", "--group", "sex"], "--group sex: .*a.scores.npz has no such column"),
         (["b.json", "--group", "age", "--far", "1e-5"], "support none of --far 1e-05; ask for"),
         (["c.json"], "no scores .*c.scores.npz, beside c.json; arcface-verify --json"),
-        (["a.json", "--replicates", "5"], "--replicates 5 .* at least 100 draws"),
+        (["a.json", "b.json", "--output", "a.json"], "a.json: is what is read, and would be lost"),
+        (["a.json", "--output", "a.scores.npz"], "a.scores.npz: is what is read"),
+        (["a.json", "--replicates", "5"], "--replicates 5: at least 100 draws"),
     ],
 )
 def test_mistakes_end_in_one_line(folder, capsys, words, message):
