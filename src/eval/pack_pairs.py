@@ -145,7 +145,7 @@ def _refuse_unused(arguments: argparse.Namespace) -> None:
         refuse_changed(parser, arguments, ("detector", "min_size"), "--align none")
         if arguments.fit == "refuse":
             by = "what stores the images byte for byte (--align none, --fit refuse)"
-            refuse_changed(parser, arguments, ("encoding", "quality"), by)
+            refuse_changed(parser, arguments, ("quality",), by)
 
 
 def listed_pairs(arguments: argparse.Namespace) -> list[ListedPair]:
