@@ -98,7 +98,8 @@ def words(name, photos, out):
         "check crops": (check_crops.main, [str(photos), *GPU]),
         "pack pairs": (
             pack_pairs.main,
-            ["folder", "--data-dir", str(photos), "--output", str(out), "--align", "mtcnn",
+            ["folder", "--data-dir", str(photos), "--output", str(out / "p.bin"), "--align",
+             "mtcnn",
              *GPU],
         ),
         "megaface align": (

@@ -12,6 +12,8 @@ MAINS = {
     "clean": "clean.command",
     "compare": "eval.compare",
     "degrade": "batches.degrade",
+    "align": "align.align_faces",
+    "embed": "embedding.embed",
     "export": "export.torch_command",
     "face2rec": "data.face2rec2",
     "folder-lists": "megaface.folder_lists",
@@ -108,6 +110,7 @@ def test_a_seed_below_0(here, capsys, line):
         (["ytf", "--data-dir", "y", "--model", "v.npy", "--frames", "-1"], "whole number from 0"),
         (["synthetic", "new", "--spread", "nan"], "give a number from 0"),
         (["degrade", "crops", "s.png", "--blur", "1", "--sheet", "99999"], "must be at most 64"),
+        (["align", "crops", "new", "--gpu", "-7"], "--gpu: '-7': give a whole number from -1"),
         (["compare", "a.json", "--replicates", "9999999"], "at most 1000000"),
     ],
 )  # fmt: skip
@@ -127,6 +130,8 @@ def test_numbers_out_of_range(here, capsys, line, words):
         [*VECTORS, "--json", ""],
         [*VECTORS, "--report", ""],
         ["onnx", "--model", "a,1", "--output", ""],
+        ["align", "crops", ""],
+        ["embed", "", "n.npy", "--model", "a,1"],
     ],
 )
 def test_the_name_that_an_unset_variable_leaves(here, capsys, line):
@@ -181,6 +186,9 @@ def test_a_result_that_would_destroy_or_cannot_be(here, capsys, line, words):
         (["degrade", "crops", "new", "--blur", "1", "--side", "first"], "--side"),
         (["degrade", "crops", "new", "--blur", "1", "--quality", "50"], "--quality"),
         (["degrade", "crops", "new", "--blur", "1", "--rows", "2"], "--rows"),
+        (["embed", "crops", "n.npy", "--model", "a,1", "--max-yaw", "3"], "--max-yaw"),
+        (["embed", "crops", "n.npy", "--model", "a,1", "--uncertain", "refuse"], "--uncertain"),
+        (["align", "crops", "new", "--root", "set"], "--root"),
         (["ytf", "--data-dir", "y", "--scores", "s.txt@lower", "--distance", "least"],
          "--distance"),
         (["quantize", "--model", "a,1", "--calibration", "crops", "--nfolds", "3"], "--nfolds"),

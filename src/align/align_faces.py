@@ -6,7 +6,8 @@
 Photos that lie on their side or stand on their head are set upright.  Writes
 CROPS/IDENTITY/NAME.png, CROPS/train.lst for face2rec2.py, CROPS/faces.tsv with the number of
 faces, turn, doubts and quality of each, CROPS/failures.tsv with what failed and why, and beside the
-folder CROPS-contact_sheet.png.  Started again it does only what is not done yet.
+folder CROPS-contact_sheet.png.  Started again it does only what is not done yet; options that would
+have made other crops, or fewer, are refused then.
 
 Exit code 0 if there is a crop of every photo, 1 if some failed, 2 for bad input.
 """
@@ -31,6 +32,7 @@ from arcface_mxnet.align.arguments import (
     chosen_detector,
 )
 from arcface_mxnet.align.contact_sheet import contact_sheet
+from arcface_mxnet.align.earlier import keep_options
 from arcface_mxnet.align.face_facts import FactsWriter
 from arcface_mxnet.align.template import crop_size
 from arcface_mxnet.cli import add_image_size_argument, run
@@ -41,6 +43,7 @@ from arcface_mxnet.data.list_faults import refuse_other_data
 from arcface_mxnet.data.lists import read_list
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.files import replace_file, replace_set
+from arcface_mxnet.given import path_name, refuse_changed
 import cv2
 from tqdm import tqdm
 
@@ -158,7 +161,8 @@ def write_results(
                 file.write(f"{photo.path}\t{reason}\n")
     if made:
         sheet = contact_sheet([photo.crop_path for photo in made])
-        with replace_file(output.with_name(f"{output.name}-contact_sheet.png")) as file:
+        folder = output if output.name not in ("", "..") else output.resolve()
+        with replace_file(folder.with_name(f"{folder.name}-contact_sheet.png")) as file:
             file.write(cv2.imencode(".png", sheet)[1].tobytes())
 
 
@@ -169,8 +173,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("photos", type=Path, help="folder of photos, or .lst file")
-    add("output", type=Path, help="folder for the crops")
+    add("photos", type=path_name, help="folder of photos, or .lst file")
+    add("output", type=path_name, help="folder for the crops")
     add("--root", type=Path, help="folder that paths of a list are relative to (default: its own)")
     add("--strict", action="store_true", help="anything in the folder but photos is an error (left "
         "out and told otherwise)")  # fmt: skip
@@ -207,18 +211,24 @@ def _align(args: argparse.Namespace) -> int:
             name = f"--{flag.replace('_', '-')}"
             raise ValueError(f"{name} {getattr(args, flag)}: must be at least 1")
     if args.photos.is_dir():
+        refuse_changed(build_parser(), args, ("root",), "a folder of photos")
         photos = photos_of_folder(args.photos, args.output, args.encoding, strict=args.strict)
     elif args.photos.is_file():
+        refuse_changed(build_parser(), args, ("strict",), "a list, which names its photos itself,")
         photos = photos_of_list(args.photos, args.root, args.output, args.encoding)
     else:
         raise FileNotFoundError(f"no folder and no list {args.photos.absolute()}")
     if args.photos.is_dir() and args.output.resolve().is_relative_to(args.photos.resolve()):
         raise ValueError(f"{args.output} lies in {args.photos}: crops would be taken for photos")
     check_names(photos)
+    detector, bounds = chosen_detector(args), chosen_bounds(args)
+    options = {name: getattr(args, name) for name in (
+        "min_size", "limited", "encoding", "uncertain", "fallback")}  # fmt: skip
     aligner = Aligner(
-        chosen_detector(args), size, args.fallback, args.limited, args.max_pixels,
-        chosen_bounds(args), accept_uncertain=args.uncertain == "accept",
+        detector, size, args.fallback, args.limited, args.max_pixels,
+        bounds, accept_uncertain=args.uncertain == "accept",
     )  # fmt: skip
+    keep_options(args.output, {"detector": type(detector).__name__, **options}, bounds)
     facts = FactsWriter(args.output)
     outcomes = []
     try:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 import dataclasses
+import math
 from typing import Any
 
 from ..engines.arguments import chosen_gpu
 from .detectors import DETECTORS, Detector, open_detector
 from .quality import QualityBounds
+
+MOST = {"max_clipped": 1, "min_score": 1, "max_yaw": 180, "max_pitch": 180}  # of bounds
 
 
 def add_detector_arguments(
@@ -64,10 +67,12 @@ def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_bounds(arguments: argparse.Namespace) -> QualityBounds:
-    """Return the bounds of add_quality_arguments's flags.  Raises ValueError below 0."""
+    """Return the bounds of add_quality_arguments's flags.  Raises ValueError out of range."""
     names = [field.name for field in dataclasses.fields(QualityBounds)]
     bounds = {name: getattr(arguments, name) for name in names}
     for name, value in bounds.items():
-        if value is not None and not value >= 0:
-            raise ValueError(f"--{name.replace('_', '-')} {value}: give a number from 0")
+        most = MOST.get(name, math.inf)
+        if value is not None and not (0 <= value <= most and math.isfinite(value)):
+            to = f" to {most}" if name in MOST else ""
+            raise ValueError(f"--{name.replace('_', '-')} {value}: give a number from 0{to}")
     return QualityBounds(**bounds)

@@ -25,7 +25,8 @@ CLOSED = "files that cannot be read"
 # What this project's own commands write into folders of crops, or read from folders of data.
 OWN_FILES = {
     "train.rec", "train.idx", "property",
-    "train.lst", "train.names", "failures.tsv", "faces.tsv", "faces.tsv.running", "lst",
+    "train.lst", "train.names", "failures.tsv", "faces.tsv", "faces.tsv.running", "align.json",
+    "lst",
     "attempts.tsv",
 }  # fmt: skip
 

@@ -31,6 +31,7 @@ from arcface_mxnet.align.arguments import (
     chosen_bounds,
     chosen_detector,
 )
+from arcface_mxnet.align.quality import QualityBounds
 from arcface_mxnet.align.template import SIZES
 from arcface_mxnet.cli import add_image_size_argument, parse_size, run
 from arcface_mxnet.data.images import MAX_PIXELS
@@ -50,6 +51,7 @@ from arcface_mxnet.embedding.vector_files import (
     write_vectors,
 )
 from arcface_mxnet.embedding.vectors import unit_rows
+from arcface_mxnet.given import path_name, refuse_changed
 from arcface_mxnet.text import read_json
 import numpy as np
 from tqdm import tqdm
@@ -68,8 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("input", type=Path, help="folder, list, dataset folder, FILE.rec or pair set")
-    add("output", type=Path, help=f"file to write: {', '.join(WRITERS.names())}")
+    add("input", type=path_name, help="folder, list, dataset folder, FILE.rec or pair set")
+    add("output", type=path_name, help=f"file to write: {', '.join(WRITERS.names())}")
     add("--model", required=True, help="PREFIX,NUMBER or FILE.onnx, FILE.onnx@PRESET")
     add("--root", type=Path, help="folder that paths of a list are relative to (default: its own)")
     add("--strict", action="store_true", help="anything in the folder but images is an error (left "
@@ -106,6 +108,9 @@ def embed(arguments: argparse.Namespace) -> int:
         if getattr(arguments, flag) < 1:
             name = f"--{flag.replace('_', '-')}"
             raise ValueError(f"{name} {getattr(arguments, flag)}: must be at least 1")
+    if not arguments.detect:
+        names = ("detector", "min_size", "uncertain", *vars(QualityBounds()))
+        refuse_changed(build_parser(), arguments, names, "what embeds crops (no --detect)")
     inputs = read_inputs(arguments.input, arguments.root, strict=arguments.strict)
     check_form(output, [name for name, *_ in _named(inputs)])
     origin = origin_of(arguments, inputs)

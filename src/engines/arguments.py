@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..given import whole
 from .choice import ENGINES, default_gpu
 
 
@@ -12,7 +13,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--gpu",
-        type=int,
+        type=whole(-1),
         help="GPU number; -1 is the CPU (default: 0 if an installed engine can use it, else -1)",
     )
     add(
