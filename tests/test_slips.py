@@ -22,6 +22,7 @@ MAINS = {
     "quantize": "export.quantize",
     "rec": "data.rec",
     "remove-noises": "megaface.remove_noises",
+    "serve": "serve.command",
     "synthetic": "megaface.synthetic",
     "verify": "eval.verification",
     "ytf": "eval.ytf",
@@ -111,6 +112,7 @@ def test_a_seed_below_0(here, capsys, line):
         (["synthetic", "new", "--spread", "nan"], "give a number from 0"),
         (["degrade", "crops", "s.png", "--blur", "1", "--sheet", "99999"], "must be at most 64"),
         (["align", "crops", "new", "--gpu", "-7"], "--gpu: '-7': give a whole number from -1"),
+        (["serve", "--port", "-1"], "--port: '-1': give a whole number from 0 to 65535"),
         (["compare", "a.json", "--replicates", "9999999"], "at most 1000000"),
     ],
 )  # fmt: skip
@@ -131,6 +133,8 @@ def test_numbers_out_of_range(here, capsys, line, words):
         [*VECTORS, "--report", ""],
         ["onnx", "--model", "a,1", "--output", ""],
         ["align", "crops", ""],
+        ["serve", "--token-file", ""],  # would be a service that anybody may ask
+        ["serve", "backup", ""],
         ["embed", "", "n.npy", "--model", "a,1"],
     ],
 )

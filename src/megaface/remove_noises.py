@@ -132,7 +132,7 @@ class _Set:
         )
         read_from = options[f"{name}_feature_dir"] or arguments.feature_dir_input / given
         self.out = options[f"{name}_feature_dir_out"] or arguments.feature_dir_out / made
-        if Path(read_from).absolute() == Path(self.out).absolute() and endings[0] == endings[1]:
+        if Path(read_from).resolve() == Path(self.out).resolve() and endings[0] == endings[1]:
             raise ValueError(f"{self.out}: would be written over its input; choose another folder")
         self.names = read_names(options[f"{name}_lst"])
         # FaceScrub's noise list has bare file names, MegaFace's whole paths.

@@ -18,6 +18,7 @@ import sys
 
 from arcface_mxnet import cli
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.given import file_name
 from arcface_mxnet.megaface import experiment, kit_files
 from arcface_mxnet.megaface.lists import (
     SIZES,
@@ -45,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("distractor_feature_path", help="folder or store (.npy) of distractor features")
     add("probe_feature_path", help="folder or store (.npy) of probe features")
     add("file_ending", help="what follows the image name, such as _r100.bin; names the algorithm")
-    add("out_root", help="folder for the results; one algorithm per folder")
+    add("out_root", type=file_name(), help="folder for the results; one algorithm per folder")
     add("-s", "--sizes", type=int, nargs="+", default=list(SIZES),
         help="numbers of distractors; one pass serves all (default: 10 to 1000000)")  # fmt: skip
     add("-m", "--model", default="jb_identity.bin",

@@ -14,6 +14,7 @@ from ..cli import run
 from ..embedding.arguments import add_embedding_arguments
 from ..embedding.face_model import FaceModel
 from ..eval.deployed_threshold import add_threshold_arguments, threshold_source
+from ..given import file_name, path_name, whole
 from ..text import read_text
 from . import keeping
 from .access import Access
@@ -58,14 +59,24 @@ def build_parser() -> argparse.ArgumentParser:
     add_detector_arguments(parser, min_size=40)
     parser.set_defaults(detector="yunet")
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    add("--port", type=int, default=8112, help="port, 0 takes a free one (default: 8112)")
+    add(
+        "--port",
+        type=whole(0, 65535),
+        default=8112,
+        help="port, 0 takes a free one (default: 8112)",
+    )
     _add_store(parser)
     add(
         "--audit", choices=("yes", "no"), default="yes",
         help="write down in the store who enrols and deletes whom, and when (%(default)s)",
     )  # fmt: skip
     add_threshold_arguments(parser, SQUARED_L2)
-    add("--token-file", default="", metavar="FILE", help="file with the bearer token to demand")
+    add(
+        "--token-file",
+        type=file_name(),
+        metavar="FILE",
+        help="file with the bearer token to demand",
+    )
     add(
         "--allow-host", action="append", default=[], metavar="NAME",
         help="name under which a proxy passes requests on; needs --token-file; may be repeated",
@@ -81,7 +92,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_store(parser: argparse.ArgumentParser, default: str = "people.sqlite") -> None:
     parser.add_argument(
-        "--store", default=default, metavar="FILE", help="SQLite file of people (people.sqlite)"
+        "--store",
+        type=file_name(),
+        default=default,
+        metavar="FILE",
+        help="SQLite file of people (people.sqlite)",
     )
 
 
@@ -99,7 +114,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
         if what:
             command.add_argument(
                 "file",
-                type=Path,
+                type=path_name,
                 metavar="FILE",
                 help=what,
                 nargs="?" if name == "verify" else None,
@@ -177,7 +192,7 @@ def _serve(args: argparse.Namespace) -> None:
             people.close()
 
 
-def access_of(host: str, token_file: str, allowed: list[str]) -> Access:
+def access_of(host: str, token_file: str | None, allowed: list[str]) -> Access:
     """Return who may ask.  Raises ValueError if others than this machine could, unasked."""
     token = read_token(token_file) if token_file else ""
     if not token and not is_loopback(host):

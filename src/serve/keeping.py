@@ -54,7 +54,7 @@ def backup(store: Path, target: Path) -> Inventory:
     with replace_path(target) as part:
         part.chmod(0o600)
         _copy(store, part, named=target)
-        return verify(part, named=target)
+        return verify(part, named=store)
 
 
 def verify(path: Path, *, named: Path | None = None) -> Inventory:
@@ -148,7 +148,12 @@ def _copy(store: Path, part: Path, named: Path) -> None:
     """Copy a database, as it is at one moment, into a file that needs no log beside it."""
     with _open(store) as source, told_of(named), closing(_connect(part)) as copy:
         copy.execute("PRAGMA journal_mode = MEMORY")  # nothing but the part is left by a kill
-        source.backup(copy)
+        try:
+            source.backup(copy)
+        except sqlite3.DatabaseError as error:
+            # Whose page it was SQLite does not say: one that cannot be written is the copy's.
+            with told_of(named if "full" in str(error) else store):
+                raise
     with part.open("r+b") as file:
         file.seek(WRITE_VERSION)
         file.write(b"\1\1")  # not the store's, WAL

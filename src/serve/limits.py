@@ -31,7 +31,9 @@ class Limits:
 
     def __post_init__(self) -> None:
         wrong = [
-            field.name for field in fields(self) if not 0 < getattr(self, field.name) < math.inf
+            f"--max-{field.name.replace('_', '-')} {getattr(self, field.name)}"
+            for field in fields(self)
+            if not getattr(self, field.name) > 0
         ]
         if wrong:
             raise ValueError(f"limits must be above 0 and finite: {', '.join(wrong)}")

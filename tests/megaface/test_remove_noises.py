@@ -209,9 +209,11 @@ def test_zero_goes_into_files_alone(data, capsys):
 def test_the_input_is_never_overwritten(data, capsys):
     folder, packed = data
     options = command(folder, *packed)
-    options[options.index("--feature-dir-out") + 1] = str(folder)
-    assert remove_noises.main(options) == 2
-    assert "would be written over its input" in capsys.readouterr().err
+    (folder / "link").symlink_to(".")
+    for same in (folder, folder / "megaface" / "..", folder / "link"):
+        options[options.index("--feature-dir-out") + 1] = str(same)
+        assert remove_noises.main(options) == 2
+        assert "would be written over its input" in capsys.readouterr().err
 
 
 def test_wrong_command_lines(data, capsys, monkeypatch):

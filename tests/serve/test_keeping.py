@@ -193,3 +193,21 @@ def test_verify_finds_damaged_pages(store, people, tmp_path):
         keeping.verify(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError, match="no backup"):
         keeping.restore(tmp_path / "nothing", store)
+
+
+def test_the_file_that_is_damaged_is_named_and_not_the_good_one(store, people, tmp_path, capsys):
+    people.close()
+    backup, cut, text = (tmp_path / name for name in ("backup", "cut", "text"))
+    assert command.main(["backup", str(backup), "--store", str(store)]) == 0
+    cut.write_bytes(backup.read_bytes()[:5000])
+    text.write_text("no database " * 99)
+    capsys.readouterr()
+    for bad in (cut, text):
+        for words in (
+            ["restore", str(bad), "--store", str(store), "--replace"],
+            ["backup", str(tmp_path / "new"), "--store", str(bad)],
+        ):
+            assert command.main(words) == 2
+            assert capsys.readouterr().err.startswith(f"error: {bad}: not a store of people")
+    assert command.main(["verify", "--store", str(store)]) == 0
+    assert not (tmp_path / "new").exists()
