@@ -5,8 +5,10 @@
     python recipes/run_recipes.py --seeds 1,2,3
 
 The faces, their crops and pairs are the quickstart's, whose first stages are run if need be.  A
-network is trained on people 1-24 and verified once on people 31-40.  Figures, seeds and times go
-into the recipe's [small_measured] and into the table of docs/recipes.md.
+network is trained on people 1-24 and verified once on people 31-40.  Of a recipe in stages the
+first one's network is verified too, and the gain over it told, paired, with its interval over
+people.  Figures, seeds and times go into the recipe's [small_measured] and into the table of
+docs/recipes.md.
 """
 
 from __future__ import annotations
@@ -21,34 +23,39 @@ import sys
 import time
 
 from arcface_mxnet.cli import run
-from arcface_mxnet.eval.comparison import Estimate
+from arcface_mxnet.eval.comparison import Estimate, difference
 from arcface_mxnet.eval.scored_pairs import read_scored_pairs
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.recipes import load_recipe, small_lines
 from arcface_mxnet.text import read_json
 from marked import markdown, rewrite
+import numpy as np
 from quickstart import CROPS, DATA, ROOT, STAGES, arguments_of, run_stages
-from quickstart_figures import figures
+from quickstart_figures import REPLICATES, SEED, figures
+from quickstart_page import points
 
 RECIPES = ROOT / "recipes"
 PAGE = ROOT / "docs" / "recipes.md"
 PREPARED = ("fetch", "align", "pack", "people_25_30", "people_31_40")
 HELD_OUT = "people_31_40"
 SEEDS = (1, 2)
-HEAD = ("recipe", "seed", "accuracy, 10 folds, %", "TAR at FAR 1e-2, %", "rank 1, %", "seconds")
+HEAD = ("recipe", "seed", "accuracy, 10 folds, %", "TAR at FAR 1e-2, %", "over the first stage",
+        "rank 1, %", "seconds")  # fmt: skip
 SECTION = "[small_measured]"
 
 
 @dataclass(frozen=True)
 class Measured:
     """What one run of a small form gave.  accuracy, tar: with intervals over people, of a network;
-    rank1: a fraction, of a search.  seconds: of its commands, on cores of this machine.
+    gain: of accuracy, over the network of the first stage; rank1: a fraction, of a search.
+    seconds: of its commands, on cores of this machine.
     """
 
     seed: int
     seconds: float
     accuracy: Estimate | None = None
     tar: Estimate | None = None
+    gain: Estimate | None = None
     rank1: float | None = None
 
     def facts(self) -> dict[str, float]:
@@ -56,7 +63,8 @@ class Measured:
         found = {f"seconds_{self.seed}": round(self.seconds)}
         if self.rank1 is not None:
             found[f"rank1_{self.seed}"] = round(100 * self.rank1, 2)
-        for name, one in (("accuracy", self.accuracy), ("tar_at_far_1e-2", self.tar)):
+        estimates = {"accuracy": self.accuracy, "tar_at_far_1e-2": self.tar, "gain": self.gain}
+        for name, one in estimates.items():
             if one is not None:
                 for part, value in (("", one.value), ("_low", one.low), ("_high", one.high)):
                     found[f"{name}{part}_{self.seed}"] = round(100 * value, 2)
@@ -83,15 +91,21 @@ def measure(path: Path, seed: int) -> Measured:
     if prefix is None:
         return Measured(seed, seconds, rank1=rank1(ROOT / lines[-1][4]))
     scores = ROOT / f"{prefix}-held-out.json"
+    first = prefix_of(lines[0])
+    models = [("last", prefix)] if first == prefix else [("last", prefix), ("first", first)]
     subprocess.run(
         arguments_of(
-            f"arcface-verify --data-dir {DATA} --target {HELD_OUT} --model {prefix},last "
-            f"--json {scores}"
+            f"arcface-verify --data-dir {DATA} --target {HELD_OUT} --json {scores} "
+            + " ".join(f"--model {alias}={prefix},last" for alias, prefix in models)
         ),
         cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    found = figures(read_scored_pairs(scores)[0])
-    return Measured(seed, seconds, found.accuracy, found.tar)
+    scored = {one.facts["alias"]: one for one in read_scored_pairs(scores)}
+    found, gain = figures(scored["last"]), None
+    if "first" in scored:
+        rng = np.random.default_rng(SEED)
+        gain = difference(scored["last"], scored["first"], [], rng, REPLICATES).accuracy
+    return Measured(seed, seconds, found.accuracy, found.tar, gain)
 
 
 def arguments_of_words(words: list[str]) -> list[str]:
@@ -130,8 +144,9 @@ def rows() -> list[tuple[str, ...]]:
         facts = load_recipe(path).small_measured
         seeds = sorted(int(numbers(name)[-1]) for name in facts if name.startswith("seconds_"))
         for seed in seeds:
-            cells = [cell(facts, name, seed) for name in ("accuracy", "tar_at_far_1e-2", "rank1")]
-            found.append((f"[{path.stem}](../recipes/{path.name})", str(seed), *cells,
+            rates = [cell(facts, name, seed) for name in ("accuracy", "tar_at_far_1e-2")]
+            found.append((f"[{path.stem}](../recipes/{path.name})", str(seed), *rates,
+                          gain_cell(facts, seed), cell(facts, "rank1", seed),
                           str(facts[f"seconds_{seed}"])))  # fmt: skip
     return found
 
@@ -144,6 +159,13 @@ def cell(facts: dict[str, float], name: str, seed: int) -> str:
     if f"{name}_low_{seed}" in facts:
         words += f" [{facts[f'{name}_low_{seed}']:.1f}, {facts[f'{name}_high_{seed}']:.1f}]"
     return words
+
+
+def gain_cell(facts: dict[str, float], seed: int) -> str:
+    """Return the gain over the first stage with its interval, or nothing."""
+    names = (f"gain{part}_{seed}" for part in ("", "_low", "_high"))
+    values = [facts[name] / 100 for name in names if name in facts]
+    return points(Estimate(*values)) if values else ""
 
 
 def run_recipes(names: list[str], seeds: list[int]) -> int:

@@ -1,6 +1,7 @@
 """The quickstart's scores are cosines, and its sentences say what the intervals allow."""
 
 from arcface_mxnet.embedder import ImageEmbedder
+from arcface_mxnet.eval.comparison import Estimate
 from arcface_mxnet.eval.pair_sets import PairSet
 from arcface_mxnet.eval.scored_pairs import ScoredPairs
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from quickstart_figures import claim, embedding_cosines, figures, pixel_cosines
 from quickstart_page import Run, curves_part, sentence
+from run_recipes import Measured, gain_cell
 
 
 class Colours(ImageEmbedder):
@@ -87,3 +89,9 @@ def test_the_part_between_marks_is_rewritten(tmp_path):
     )
     with pytest.raises(ValueError, match=r"0 parts between <!-- u: \.\.\. -->"):
         rewrite(page, "u", "")
+
+
+def test_a_gain_over_the_first_stage_is_told_with_its_interval():
+    facts = Measured(2, 1.0, gain=Estimate(0.012, -0.03, 0.05)).facts()
+    assert gain_cell(facts, 2) == "+1.2 [-3.0, +5.0]"
+    assert gain_cell(facts, 1) == ""
