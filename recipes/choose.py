@@ -1,11 +1,12 @@
-"""Choose what the quickstart trains with, by people whom it neither trains nor reports on.
+"""Choose what the quickstart trains y1 with, by people whom it neither trains nor reports on.
 
     python recipes/choose.py                  # all questions
-    python recipes/choose.py finetune         # one
+    python recipes/choose.py scratch          # one
 
 Every candidate trains on people 1-24 and is judged by people 25-30.  The one that is taken is the
 quickstart's own run, so `make quickstart` comes first; the others are trained in runs/choices, and
-one that is finished is not trained again.  Rewrites the table of docs/quickstart.md.
+one that is finished is not trained again.  Rewrites the table of docs/quickstart.md.  How m1 is
+fine-tuned is chosen by recipes/folds.py.
 """
 
 from __future__ import annotations
@@ -22,36 +23,25 @@ from arcface_mxnet.eval.pair_sets import read_pair_set
 from arcface_mxnet.eval.protocols import verify_distances
 from marked import markdown, rewrite
 import numpy as np
-from quickstart import (
-    DATA,
-    FINETUNE,
-    ROOT,
-    RUN,
-    SCRATCH,
-    TAUGHT,
-    arguments_of,
-    training,
-)
+from quickstart import DATA, ROOT, RUN, SCRATCH, TAUGHT, arguments_of, training
 from quickstart_figures import curve, embedding_cosines
 
 CHOICES = "runs/choices"
 PAGE = ROOT / "docs" / "quickstart.md"
-CLEAN, FAR = "people_25_30", "people_25_30_far"
-HEAD = ("candidate", "steps", "training, first and last", "people 25-30", "d'", "far camera", "d'")
+LEFT_OUT = "people_25_30"
+HEAD = ("candidate", "steps", "training, first and last", "people 25-30", "d'")
 
 
 @dataclass(frozen=True)
 class Question:
     """What is asked.  name: of the quickstart's run.  loss: the metric of training to show.
-    targets, every: as training() takes them.  others: the words and options of what was not taken.
+    others: the words and options of what was not taken.
     """
 
     name: str
     title: str
     taken: str
     loss: str
-    targets: str
-    every: int
     others: tuple[tuple[str, str], ...]
 
 
@@ -64,34 +54,11 @@ def changed(options: str, *changes: tuple[str, str]) -> str:
 
 
 QUESTIONS = {
-    "finetune": Question(
-        "m1-far",
-        "m1 fine-tuned: half of the crops coarse, rate 0.01",
-        FINETUNE,
-        "teacher_cosine",
-        f"{CLEAN},{FAR}",
-        20,
-        (
-            (
-                "0.7 coarse, rate 0.03",
-                changed(FINETUNE, ("--low-res 0.5", "--low-res 0.7 --rand-shift 2"),
-                        ("--lr 0.01", "--lr 0.03"), ("--max-steps 40", "--max-steps 60")),
-            ),
-            (
-                "ArcFace with an imprinted classifier, rate 0.0002",
-                changed(FINETUNE, ("--lr 0.01", "--lr 0.0002"),
-                        ("--teacher models/sface-m1,0 --loss-type none",
-                         "--loss-type 4 --fc7-init imprint --ce-loss")),
-            ),
-        ),
-    ),
     "scratch": Question(
         "y1-scratch",
         "y1 from scratch: 200 steps",
         SCRATCH,
         "ce_loss",
-        CLEAN,
-        20,
         (
             (
                 "half of the images blanked by 56 pixels, decay 0.002",
@@ -105,8 +72,6 @@ QUESTIONS = {
         "y1 taught beside ArcFace: 100 steps",
         TAUGHT,
         "teacher_cosine",
-        CLEAN,
-        20,
         (
             (
                 "taught alone, without labels",
@@ -121,7 +86,7 @@ QUESTIONS = {
 def train(question: Question, number: int, options: str) -> Path:
     """Train a candidate that was not taken, unless it is finished; return its prefix."""
     prefix = f"{CHOICES}/{question.name}-{number}"
-    command = training(options, "", question.targets, question.every)
+    command = training(options, "", LEFT_OUT, 20)
     command = command.replace(f"{RUN}/", prefix)
     print(f"$ {command}", flush=True)
     subprocess.run(arguments_of(command), cwd=ROOT, check=True)
@@ -139,23 +104,17 @@ def is_finished(prefix: Path, options: str) -> bool:
 def row(words: str, prefix: Path, loss: str) -> tuple[str, ...]:
     """Return the figures of a run: training's first and last ones, and those of people 25-30."""
     steps, values = curve(prefix, loss)
-    if not values:
-        loss = "ce_loss"
-        steps, values = curve(prefix, loss)
     name = {"ce_loss": "cross entropy", "teacher_cosine": "cosine to the teacher"}[loss]
     trained = f"{name} {values[0]:.2f}, {values[-1]:.2f}"
     return words, str(steps[-1]), trained, *judged(f"{prefix.relative_to(ROOT)},last")
 
 
 def judged(model: str) -> list[str]:
-    """Return accuracy and d' of a checkpoint on the clean and the far pairs of people 25-30."""
-    embedder, cells = Embedder(ROOT / model), []
-    for target in (CLEAN, FAR):
-        pairs = read_pair_set(ROOT / DATA / f"{target}.bin")
-        cosines, flags = embedding_cosines(embedder, pairs), pairs.is_genuine
-        accuracy = verify_distances(2 - 2 * cosines, flags, folds=10).accuracy
-        cells += [f"{accuracy:.4f}", f"{separation(cosines[flags], cosines[~flags]):.2f}"]
-    return cells
+    """Return accuracy and d' of a checkpoint on the pairs of people 25-30."""
+    pairs = read_pair_set(ROOT / DATA / f"{LEFT_OUT}.bin")
+    cosines, flags = embedding_cosines(Embedder(ROOT / model), pairs), pairs.is_genuine
+    accuracy = verify_distances(2 - 2 * cosines, flags, folds=10).accuracy
+    return [f"{accuracy:.4f}", f"{separation(cosines[flags], cosines[~flags]):.2f}"]
 
 
 def separation(genuine: np.ndarray, impostor: np.ndarray) -> float:
@@ -172,9 +131,9 @@ def choose(names: list[str]) -> int:
     unknown = [name for name in names if name not in QUESTIONS]
     if unknown:
         raise ValueError(f"question {unknown[0]!r}: known are {', '.join(QUESTIONS)}")
-    if not (ROOT / DATA / f"{FAR}.bin").is_file():
+    if not (ROOT / DATA / f"{LEFT_OUT}.bin").is_file():
         raise FileNotFoundError(
-            f"{ROOT / DATA / FAR}.bin is not there: run `make quickstart` first"
+            f"{ROOT / DATA / LEFT_OUT}.bin is not there: run `make quickstart` first"
         )
     (ROOT / CHOICES).mkdir(parents=True, exist_ok=True)
     for name in names:

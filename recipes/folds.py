@@ -22,10 +22,10 @@ import sys
 from arcface_mxnet.cli import run
 from arcface_mxnet.eval.comparison import Difference, difference
 from arcface_mxnet.eval.scored_pairs import ScoredPairs, read_scored_pairs
-from choose import PAGE, changed, separation
+from choose import PAGE, separation
 from marked import markdown, rewrite
 import numpy as np
-from quickstart import CROPS, FINETUNE, PACKED, ROOT, arguments_of, people
+from quickstart import CROPS, FINETUNE, PACKED, ROOT, arguments_of, fine_tuning, people
 from quickstart_figures import FAR, REPLICATES, SEED
 from quickstart_page import points
 
@@ -38,12 +38,12 @@ CAMERAS = {  # what arcface-degrade makes of the crops of a pair
     "8-12, one side": "--low-res 1 --low-res-size 8,12 --side second",
 }
 PRETRAINED = "m1 pretrained"
-NEAR = changed(FINETUNE, ("--low-res-size 10,20", "--low-res-size 6,14"))
+HALF, MOST = "--low-res 0.5 --low-res-size 6,14", "--low-res 0.7 --low-res-size 6,14"
 CANDIDATES = {
-    "half coarse": NEAR,
-    "half coarse, rate 0.02": changed(NEAR, ("--lr 0.01", "--lr 0.02")),
-    "0.7 coarse": changed(NEAR, ("--low-res 0.5", "--low-res 0.7")),
-    "half coarse, shifted by 2": changed(NEAR, ("--low-res 0.5", "--low-res 0.5 --rand-shift 2")),
+    "half coarse": fine_tuning(HALF),
+    "half coarse, rate 0.02": fine_tuning(HALF, 0.02),
+    "0.7 coarse": fine_tuning(MOST),
+    "0.7 coarse, rate 0.02": fine_tuning(MOST, 0.02),
 }
 HEAD = ("candidate", "d', clean", "gain, clean", "camera", "accuracy", "d'", "gain", "gain of TAR")
 
@@ -137,7 +137,8 @@ def rows(found: dict[str, list[dict[str, ScoredPairs]]]) -> list[tuple[str, ...]
             one = gain(of(camera), of(camera, before))
             gains = (points(one.accuracy), points(one.tar[FAR])) if is_trained else ("", "")
             accuracy = f"{joined(of(camera)).is_right.mean():.4f}"
-            cells.append((name, f"{mean_separation(of(CLEAN)):.2f}", clean, camera, accuracy,
+            shown = f"**{name}**" if CANDIDATES.get(name) == FINETUNE else name
+            cells.append((shown, f"{mean_separation(of(CLEAN)):.2f}", clean, camera, accuracy,
                           f"{mean_separation(of(camera)):.2f}", *gains))  # fmt: skip
     return cells
 

@@ -16,6 +16,7 @@ from arcface_mxnet.report.svg import element, text
 from arcface_mxnet.report.tables import Cell, percent, table
 import cv2
 import numpy as np
+from quickstart import FACES
 from quickstart_figures import Claim, Figures
 
 VERDICTS = {
@@ -146,7 +147,7 @@ def sizes_part(sizes: Sequence[Size]) -> str:
 def sheet_part(sheet: Path) -> str:
     """Return the sheet of changed crops."""
     bgr = cv2.imread(os.fspath(sheet))
-    return picture(jpeg(bgr, "crops as they are, and coarse"), ["faces of 12 to 16 pixels"])
+    return picture(jpeg(bgr, "crops as they are, and coarse"), [f"faces of {FACES}"])
 
 
 def links_part(folder: Path, links: Mapping[str, str]) -> str:

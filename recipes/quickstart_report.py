@@ -20,6 +20,7 @@ from arcface_mxnet.networks import NETWORKS, NetworkOptions, build_network
 from arcface_mxnet.training.initial import initial_params
 from marked import markdown, rewrite
 import mxnet as mx
+from quickstart import FACES
 from quickstart_figures import (
     FAR,
     Claim,
@@ -40,7 +41,7 @@ CLEAN, FAR_AWAY = "people_31_40", "people_31_40_far"
 LEFT_OUT = "people_25_30"
 TITLES = {
     CLEAN: "people 31-40, 900 pairs",
-    FAR_AWAY: "the same, faces of 12 to 16 pixels",
+    FAR_AWAY: f"the same, faces of {FACES}",
 }
 UNTRAINED_SEED = 727
 ROOT = Path(__file__).resolve().parents[1]

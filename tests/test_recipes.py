@@ -17,6 +17,7 @@ RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 WHOLE = "title = 'a'\nsource = 'b'\ncommands = ['c']\n"
 QUICKSTART = runpy.run_path(str(ROOT / "recipes" / "quickstart.py"))
 CHOOSE = runpy.run_path(str(ROOT / "recipes" / "choose.py"))
+FOLDS = runpy.run_path(str(ROOT / "recipes" / "folds.py"))
 COMMANDS = [
     *((path.stem, line) for path in RECIPES for line in command_lines(load_recipe(path))),
     *(
@@ -29,6 +30,10 @@ COMMANDS = [
         (f"choose-{name}", QUICKSTART["arguments_of"](f"arcface-train {options} --prefix x"))
         for name, question in CHOOSE["QUESTIONS"].items()
         for _, options in question.others
+    ),
+    *(
+        (f"folds-{name}", QUICKSTART["arguments_of"](f"arcface-train {options} --prefix x"))
+        for name, options in FOLDS["CANDIDATES"].items()
     ),
 ]
 
@@ -51,6 +56,9 @@ def test_people_who_are_reported_on_are_in_no_other_part():
         trains = Path(line[0]).name == "arcface-train"
         if trains and (name.startswith(("quickstart", "choose")) or name.endswith("-small")):
             assert "31_40" not in " ".join(line), f"{name} looks at people 31-40 while it trains"
+    folds = [FOLDS["people"](*ends).split(",") for ends in FOLDS["LEFT_OUT"]]
+    assert sorted(sum(folds, [])) == sorted(QUICKSTART["people"](1, 30).split(","))
+    assert FOLDS["FINETUNE"] in FOLDS["CANDIDATES"].values()
 
 
 def test_seed_of_a_small_form():
