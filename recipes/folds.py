@@ -1,7 +1,7 @@
 """Choose how the quickstart fine-tunes for a far camera, by people 1-30 alone, in three folds.
 
     python recipes/folds.py                  # all candidates on all folds: an hour on one core
-    python recipes/folds.py "half coarse"    # one
+    python recipes/folds.py "half coarse, rate 0.01"
 
 Ten people are left out in turn, as many as the quickstart reports on, with as many pairs; training
 is on the other twenty.  Gains are over the pretrained m1, on the pairs of all three folds, with
@@ -38,12 +38,11 @@ CAMERAS = {  # what arcface-degrade makes of the crops of a pair
     "8-12, one side": "--low-res 1 --low-res-size 8,12 --side second",
 }
 PRETRAINED = "m1 pretrained"
-HALF, MOST = "--low-res 0.5 --low-res-size 6,14", "--low-res 0.7 --low-res-size 6,14"
 CANDIDATES = {
-    "half coarse": fine_tuning(HALF),
-    "half coarse, rate 0.02": fine_tuning(HALF, 0.02),
-    "0.7 coarse": fine_tuning(MOST),
-    "0.7 coarse, rate 0.02": fine_tuning(MOST, 0.02),
+    "half coarse, rate 0.02": fine_tuning("--low-res 0.5 --low-res-size 6,14", 0.02),
+    "half coarse, rate 0.01": fine_tuning("--low-res 0.5 --low-res-size 6,14"),
+    "0.3 coarse of 8-14": fine_tuning("--low-res 0.3 --low-res-size 8,14"),
+    "half coarse of 8-16, rate 0.005": fine_tuning("--low-res 0.5 --low-res-size 8,16", 0.005),
 }
 HEAD = ("candidate", "d', clean", "gain, clean", "camera", "accuracy", "d'", "gain", "gain of TAR")
 
@@ -100,6 +99,12 @@ def scored(name: str, fold: int) -> dict[str, ScoredPairs]:
     return {name: found[target(name)] for name in (CLEAN, *CAMERAS)}
 
 
+def finished(name: str) -> list[dict[str, ScoredPairs]]:
+    """Return the scores of each fold, none if one is missing."""
+    done = [(ROOT / FOLDS / f"{n}" / f"{target(name)}.scores.npz").is_file() for n in range(3)]
+    return [scored(name, fold) for fold in range(3)] if all(done) else []
+
+
 def joined(parts: list[ScoredPairs]) -> ScoredPairs:
     """Return the pairs of several folds as those of one set."""
     packs = "+".join(one.facts["pack_sha256"] for one in parts)
@@ -153,12 +158,12 @@ def choose(names: list[str]) -> int:
         raise ValueError(f"candidate {unknown[0]!r}: known are {', '.join(CANDIDATES)}")
     if not (ROOT / CROPS).is_dir():
         raise FileNotFoundError(f"{ROOT / CROPS} is not there: run `make quickstart` first")
-    found = {
-        name: [scored(name, fold) for fold in range(len(LEFT_OUT))] for name in (PRETRAINED, *names)
-    }
+    for name in (PRETRAINED, *names):
+        for fold in range(len(LEFT_OUT)):
+            scored(name, fold)
+    found = {name: folds for name in (PRETRAINED, *CANDIDATES) if (folds := finished(name))}
     table = markdown(HEAD, rows(found))
-    if names == list(CANDIDATES):
-        rewrite(PAGE, "folds", table)
+    rewrite(PAGE, "folds", table)
     print(table, end="")
     return 0
 
@@ -168,10 +173,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "candidates", nargs="*", metavar="CANDIDATE", help="names (default: all; the page's table "
-        "is rewritten for all alone)",
-    )  # fmt: skip
+    parser.add_argument("candidates", nargs="*", metavar="CANDIDATE", help="names (default: all)")
     parser.add_argument("--room", action="store_true", help="the pretrained m1 alone")
     return parser
 

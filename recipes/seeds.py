@@ -1,0 +1,156 @@
+"""What the quickstart's trainings gain, over several seeds: people and seeds are both drawn again.
+
+    python recipes/seeds.py                  # ways to teach y1, judged by people 25-30
+    python recipes/seeds.py --report         # what was taken, once, on people 31-40
+    python recipes/seeds.py --seeds 1,2,3,4,5
+
+Every run is on people 1-24 with the quickstart's own options.  A gain is the mean over the seeds of
+the paired difference; its 95 % interval draws people, with all their pairs, and seeds, a run of
+each side at a time.  A run that is finished is not made again.  Rewrites the tables of
+docs/quickstart.md, and with --report the README's.  make quickstart comes first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import subprocess
+import sys
+
+from arcface_mxnet.cli import run
+from arcface_mxnet.eval.comparison import Estimate
+from arcface_mxnet.eval.evaluation import WeightedTar
+from arcface_mxnet.eval.intervals import People, bootstraps
+from arcface_mxnet.eval.scored_pairs import ScoredPairs, read_scored_pairs
+from choose import PAGE, QUESTIONS, is_finished
+from marked import markdown, rewrite
+import numpy as np
+from quickstart import DATA, FACES, FINETUNE, ROOT, SCRATCH, TAUGHT, arguments_of
+from quickstart_figures import FAR, REPLICATES, SEED
+from quickstart_page import points
+
+RUNS = "runs/seeds"
+SEEDS = (1, 2, 3)
+LEFT_OUT, HELD_OUT = "people_25_30", "people_31_40"
+PRETRAINED = "m1 pretrained"
+SCRATCHED, TAKEN, FINETUNED = "y1 from scratch", QUESTIONS["taught"].title, "m1 fine-tuned"
+OPTIONS = {
+    SCRATCHED: SCRATCH,
+    TAKEN: TAUGHT,
+    **dict(QUESTIONS["taught"].others),
+    FINETUNED: FINETUNE,
+}
+CLAIMS = (  # first minus second, of which pairs, how these are called
+    (TAKEN, SCRATCHED, HELD_OUT, "clean"),
+    (FINETUNED, PRETRAINED, f"{HELD_OUT}_far", f"faces of {FACES}"),
+    (FINETUNED, PRETRAINED, HELD_OUT, "clean"),
+)
+HEAD = ("network", "beside", "pairs", "accuracy, each seed", "beside it", "gain", "gain of TAR")
+
+
+def trained(name: str, seed: int) -> Path:
+    """Train with a seed, unless that is done; return the prefix."""
+    words = "".join(letter if letter.isalnum() else "-" for letter in name)
+    prefix = f"{RUNS}/{words}-{seed}"
+    if not is_finished(ROOT / prefix, OPTIONS[name]):
+        call(
+            f"arcface-train {OPTIONS[name]} --data-dir {DATA} --target {LEFT_OUT} "
+            f"--prefix {prefix} --verbose 1000 --ckpt 0 --seed {seed} --resume"
+        )
+    return ROOT / prefix
+
+
+def call(command: str) -> None:
+    """Run a command line.  Raises CalledProcessError if it fails."""
+    print(f"$ {command}", flush=True)
+    subprocess.run(arguments_of(command), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def scored(name: str, seeds: list[int], target: str) -> list[ScoredPairs]:
+    """Return the scores of each seed's network; those of the pretrained m1 as often."""
+    found = []
+    for seed in seeds:
+        prefix = ROOT / RUNS / "m1-pretrained" if name == PRETRAINED else trained(name, seed)
+        scores = Path(f"{prefix}-{target}.json")
+        model = "models/sface-m1,0" if name == PRETRAINED else f"{prefix.relative_to(ROOT)},last"
+        if not scores.with_suffix(".scores.npz").is_file():
+            call(f"arcface-verify --data-dir {DATA} --target {target} --model {model} "
+                 f"--json {scores}")  # fmt: skip
+        found += read_scored_pairs(scores)
+    return found
+
+
+def gains(firsts: list[ScoredPairs], seconds: list[ScoredPairs]) -> tuple[Estimate, Estimate]:
+    """Return the mean gain of accuracy and of TAR at FAR 1e-2, a run of each list at a time."""
+    pairs = list(zip(firsts, seconds, strict=True))
+    right = np.stack([one.is_right.astype(np.float64) - other.is_right for one, other in pairs])
+    tars = [[WeightedTar(one.cosines, one.is_genuine, FAR) for one in both] for both in pairs]
+    people = People(firsts[0].left, firsts[0].right)
+    rng = np.random.default_rng(SEED)
+
+    def statistics(weights: np.ndarray, runs: np.ndarray) -> list[float]:
+        total = weights.sum()
+        if not total:
+            return [float("nan")] * 2
+        tar = np.array([one(weights) - other(weights) for one, other in tars])
+        return [float((right[runs] @ weights / total).mean()), float(tar[runs].mean())]
+
+    every = np.arange(len(pairs))
+    intervals = bootstraps(
+        lambda drawn: statistics(people.weights(drawn), rng.choice(every, every.size)),
+        people.count, np.random.default_rng(SEED), REPLICATES,
+    )  # fmt: skip
+    values = statistics(np.ones(right.shape[1]), every)
+    accuracy, tar = (Estimate(v, *ends) for v, ends in zip(values, intervals, strict=True))
+    return accuracy, tar
+
+
+def row(first: str, second: str, target: str, words: str, seeds: list[int]) -> tuple[str, ...]:
+    """Return the cells of a comparison."""
+    firsts, seconds = scored(first, seeds, target), scored(second, seeds, target)
+    accuracy, tar = gains(firsts, seconds)
+    rates = [", ".join(f"{one.is_right.mean():.4f}" for one in of) for of in (firsts, seconds)]
+    if second == PRETRAINED:
+        rates[1] = rates[1].split(",")[0]
+    return first, second, words, *rates, points(accuracy), points(tar)
+
+
+def compare(seeds: list[int], *, is_report: bool) -> int:
+    """Train and verify what is missing, print and write the table; return 0.
+
+    Raises FileNotFoundError if the quickstart has not run.
+    """
+    if not (ROOT / DATA / f"{HELD_OUT}_far.bin").is_file():
+        raise FileNotFoundError(f"{ROOT / DATA}: no pairs there: run `make quickstart` first")
+    (ROOT / RUNS).mkdir(parents=True, exist_ok=True)
+    ways = [name for name in OPTIONS if name not in (SCRATCHED, FINETUNED)]
+    chosen = [(way, SCRATCHED, LEFT_OUT, "clean") for way in ways]
+    table = markdown(HEAD, [row(*one, seeds) for one in (CLAIMS if is_report else chosen)])
+    print(table, end="")
+    if is_report:
+        rewrite(ROOT / "README.md", "seeds", table)
+    else:
+        rewrite(PAGE, "ways to teach", table)
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="comma separated "
+                        "(%(default)s)")  # fmt: skip
+    parser.add_argument("--report", action="store_true", help="on people 31-40, what was taken")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = build_parser().parse_args(argv)
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    return run(lambda: compare(seeds, is_report=arguments.report))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
