@@ -78,6 +78,7 @@ QUESTIONS = {
                 changed(TAUGHT, ("--loss-type 4 --margin-s 16 --margin-m 0.2", "--loss-type none"),
                         (" --ce-loss", "")),
             ),
+            ("taught beside ArcFace: 200 steps", changed(TAUGHT, ("steps 100", "steps 200"))),
         ),
     ),
 }  # fmt: skip

@@ -77,7 +77,7 @@ def fine_tuning(coarse: str, rate: float = 0.01, steps: int = 40) -> str:
     )
 
 
-FINETUNE = fine_tuning("--low-res 0.5 --low-res-size 6,14")
+FINETUNE = fine_tuning("--low-res 0.3 --low-res-size 8,14")
 
 
 def training(options: str, name: str, targets: str, every: int) -> str:

@@ -24,7 +24,10 @@ VERDICTS = {
     "worse": "worse than chance among people explains",
     "undecided": "no difference is shown: the interval holds 0",
 }
-OBTAINED = "differences are in points of a hundred, [ ] is the 95 % interval over people"
+OBTAINED = (
+    "differences are in points of a hundred, [ ] is the 95 % interval over people, of one seed; "
+    "recipes/seeds.py tells of several"
+)
 
 
 @dataclass(frozen=True)
