@@ -152,7 +152,7 @@ STAGES = (
     Stage(
         "finetune",
         "Fine-tune the pretrained m1 for the far camera: coarse crops shall embed as fine ones",
-        training(FINETUNE, "m1-far", f"{LEFT_OUT_TARGET},{LEFT_OUT_TARGET}_far", 20),
+        training(FINETUNE, "m1-far", f"{LEFT_OUT_TARGET},{LEFT_OUT_TARGET}_far", 10),
         f"{RUN}/m1-far-last.params",
     ),
     Stage(
