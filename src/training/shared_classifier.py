@@ -147,7 +147,7 @@ def first_rows(
         elif name in grown:
             draw(rows, begin, total[name], config.seed, drawing)
             _carry(stored, name, begin, rows, growth, each[name])
-        elif stored and name in stored.names and stored.shape(name) == shape:
+        elif _fits(stored, name, shape, each[name]):
             filled_from(stored)(name, begin, rows)
             logger.info("pretrained: took the rows of %s", name)
         else:
@@ -157,6 +157,15 @@ def first_rows(
             draw(rows, begin, total[name], config.seed, drawing)
 
     return fill
+
+
+def _fits(
+    stored: StoredClassifier | WholeClassifier | None, name: str, shape: tuple[int, ...], each: int
+) -> bool:
+    """Return whether rows are there of this shape, and as many for each identity, where it says."""
+    if not stored or name not in stored.names or stored.shape(name) != shape:
+        return False
+    return not stored.ranges or stored.ranges.rows[name] == each
 
 
 def _carry(
