@@ -32,6 +32,7 @@ from .params import write_params
 from .stored_rows import StoredRows
 
 ARG = "arg:"
+MARK = "run:mark"
 LARGEST_LIST = 1 << 20  # bytes
 
 
@@ -40,6 +41,7 @@ class Ranges(NamedTuple):
 
     identities: of all together.  rows: of each parameter, how many an identity has.  slices: of
     the identities, one for each file.  count: of the optimizer's updates.  step: of the last state.
+    mark: a number that all files of one saving have, and no others; 0 for none.
     """
 
     identities: int
@@ -47,14 +49,15 @@ class Ranges(NamedTuple):
     slices: list[list[int]]
     count: int
     step: int
+    mark: int = 0
 
     @classmethod
     def of(cls, record: Any, source: str) -> Ranges:
         """Return those of a record.  Raises ValueError that names its source."""
-        if not isinstance(record, dict) or record.keys() != {*cls._fields}:
+        if not isinstance(record, dict) or record.keys() | {"mark"} != {*cls._fields}:
             raise ValueError(f"{source}: classifier is {shown(record)}, not what its files hold")
         found = cls(**record)
-        numbers = [found.identities, found.count, found.step]
+        numbers = [found.identities, found.count, found.step, found.mark]
         if not isinstance(found.rows, dict) or not isinstance(found.slices, list):
             raise ValueError(f"{source}: classifier is {shown(record)}, not what its files hold")
         numbers += found.rows.values()
@@ -87,9 +90,10 @@ def write_shard(
     prefix: str, ranges: Ranges, rank: int, params: Mapping[str, Any], states: Mapping[str, Any]
 ) -> None:
     """Write the two files of one process; the last state that names them comes afterwards."""
-    path = shard_path(prefix, LAST, ranges, rank)
-    write_params(path, {ARG + name: array for name, array in params.items()})
-    write_params(states_path(path), {STATE + name: array for name, array in states.items()})
+    path, mark = shard_path(prefix, LAST, ranges, rank), {MARK: np.array([ranges.mark], np.int64)}
+    write_params(path, {ARG + name: array for name, array in params.items()} | mark)
+    states = {STATE + name: array for name, array in states.items()}
+    write_params(states_path(path), states | mark)
 
 
 def remove_others(prefix: str, ranges: Ranges | None) -> None:
@@ -147,7 +151,12 @@ class StoredClassifier:
             files += [(STATE, StoredRows(states_path(path))) for path in paths]
         self._files: dict[str, list[StoredRows]] = {}
         for kind, file in files:
-            for name in file.places:
+            if (file.number(MARK) or 0) != ranges.mark:
+                raise ValueError(
+                    f"{file.path}: holds rows of another saving than the state that names it; put "
+                    "the files of one saving back, or take another checkpoint"
+                )
+            for name in (name for name in file.places if name != MARK):
                 self._files.setdefault(name.removeprefix(kind), []).append(file)
         for name, held in self._files.items():
             for file, (begin, end) in zip(held, ranges.slices, strict=False):

@@ -37,6 +37,15 @@ class StoredRows:
         with path.open("rb") as file:
             self.places = _Places(file, os.fstat(file.fileno()).st_size, str(path)).arrays()
 
+    def number(self, name: str) -> int | None:
+        """Return the value of an array of one int64, None if there is no such array."""
+        place = self.places.get(name)
+        if place is None or place.dtype != np.int64 or place.shape != (1,):
+            return None
+        with self.path.open("rb") as file:
+            file.seek(place.offset)
+            return int.from_bytes(file.read(8), "little", signed=True)
+
     def read(self, name: str, begin: int, rows: np.ndarray) -> None:
         """Write the array's rows from `begin` on into `rows`, C-contiguous float32.
 

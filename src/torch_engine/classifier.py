@@ -9,6 +9,7 @@ normalised and keeps running values by itself, as each device does where the cla
 from __future__ import annotations
 
 from collections.abc import Mapping
+import secrets
 from typing import NamedTuple
 
 import torch
@@ -135,6 +136,12 @@ class Classifier:
     def all_agree(self, is_so: bool) -> bool:
         """Return whether it is so on all processes."""
         return bool(self.together.min(torch.tensor(int(is_so), device=self.device)))
+
+    def drawn(self, most: int) -> int:
+        """Return a number from 1 on and below `most` that all processes get, and is never the same
+        again."""
+        own = 0 if self.together.rank else 1 + secrets.randbelow(most - 1)
+        return int(self.together.sum(torch.tensor(own, device=self.device)))
 
     def norm(self) -> float:
         """Return the L2 norm of the gradients of all slices, before they are rescaled."""

@@ -22,6 +22,7 @@ from .slices import slice_of
 from .stepper import Output, TorchStepper, first_bad
 
 CHUNK = 1 << 16  # rows that are looked at together
+MOST_MARK = 1 << 53  # exact in JSON, whoever reads it
 
 
 class NearestOutput(Output):
@@ -79,6 +80,7 @@ class SharedStepper(TorchStepper):
         self.classifier, self._is_clipping = classifier, bool(optimizer.grad_clip)
         self.output_names = classifier.output_names
         self._nearest: Tensor | None = None
+        self._mark, self._marked = 0, -1  # of the rows that were saved last, and their step
         if fill:
             classifier.rows.fill(fill)
 
@@ -129,10 +131,13 @@ class SharedStepper(TorchStepper):
     def ranges(self, step: int) -> Ranges:
         count, rows = self.classifier.together.count, self.classifier.rows
         slices = [list(slice_of(self.classifier.identities, rank, count)) for rank in range(count)]
-        return Ranges(self.classifier.identities, dict(rows.rows), slices, rows.count, step)
+        identities = self.classifier.identities
+        return Ranges(identities, dict(rows.rows), slices, rows.count, step, self._mark)
 
     def save_shard(self, prefix: str, step: int) -> None:
         rows, fault = self.classifier.rows, None
+        if step != self._marked:  # the same files again are those that a last state names already
+            self._mark, self._marked = self.classifier.drawn(MOST_MARK), step
         params, states = (
             {name: tensor.detach().cpu().numpy() for name, tensor in part.items()}
             for part in (rows.weights, rows.moments)

@@ -115,6 +115,36 @@ def test_rows_never_stand_beside_the_network_of_another_run(shared, monkeypatch,
     assert stored_classifier(shared.prefix, 1) is None
 
 
+def test_rows_of_another_run_with_the_same_step_are_refused(shared):
+    """A last state that was set aside comes back, beside the files of the run after it."""
+    path, aside = Path(f"{shared.prefix}-last.params"), Path(f"{shared.prefix}-aside")
+    train(shared)
+    path.rename(aside)
+    train(replace(shared, seed=shared.seed + 1))
+    aside.rename(path)
+    said = "rows of another saving than the state that names it"
+    for kind in ("sharded", "dense"):
+        with pytest.raises(ValueError, match=said):
+            train(replace(shared, classifier=kind, max_steps=5, resume=True))
+
+
+def test_a_step_saved_twice_keeps_its_mark(shared, monkeypatch):
+    """A run that is killed between the second rows and the state that names them has whole ones."""
+    saved = []
+    save = recorder.save_last
+    monkeypatch.setattr(recorder, "save_last", lambda *given: saved.append(save(*given)))
+    after_step = recorder.Recorder.after_step
+
+    def twice(self, lr):
+        after_step(self, lr)
+        if saved:
+            self._run.save_shard()
+
+    monkeypatch.setattr(recorder.Recorder, "after_step", twice)
+    train(shared)
+    assert len(saved) == 1 and "fc7_weight" in everything(shared.prefix)
+
+
 def test_published_numbers_have_all_of_it(shared):
     train(replace(shared, classifier_save="published"))
     params = read_params(f"{shared.prefix}-0001.params")
