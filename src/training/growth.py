@@ -27,15 +27,15 @@ def names_path(prefix: str) -> Path:
     return Path(f"{prefix}-identities.names")
 
 
-def write_names(prefix: str, folder: Path) -> None:
+def write_names(prefix: str, folder: Path, *, is_new: bool) -> None:
     """Write the names of a dataset's identities beside the checkpoints, if it has them.
 
-    If not, those of an earlier run of this prefix go: its rows were of others.
+    If not, a new run drops those that an earlier one of this prefix left: its rows were of others.
     """
     names = names_of(folder)
-    if not names:
+    if is_new and not names:
         names_path(prefix).unlink(missing_ok=True)
-    else:
+    if names:
         with replace_file(names_path(prefix), "w", **WRITTEN) as file:
             file.writelines(f"{number}\t{name}\n" for number, name in sorted(names.items()))
 

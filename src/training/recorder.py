@@ -110,7 +110,7 @@ class Recorder(NoRecorder):
         self._saved = untaught(run.plan.published)
         save_symbol(config.prefix, self._saved)
         if len(run.plan.datasets) == 1:
-            write_names(config.prefix, run.plan.datasets[0].folder)
+            write_names(config.prefix, run.plan.datasets[0].folder, is_new=not step)
         self._log = RunLog(config, run_facts(run.plan), step)
         self._log.bad_records(source.bad_records.facts())
         self._saved_step = step

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checkpoints.last_state import has_last
 from ..checkpoints.names import existing_params
 from ..checkpoints.nodes import Graph
 from ..checkpoints.shards import StoredClassifier, WholeClassifier, classifier_beside
@@ -47,7 +48,7 @@ def split_of(plan: Plan, graph: Graph) -> SplitLoss:
             f"--classifier {kind}: loss {config.loss_type} {error}; docs/scale.md lists what is "
             "shared out; leave --classifier at dense"
         ) from None
-    if config.fc7_init == "imprint":
+    if config.fc7_init == "imprint" and not (config.resume and has_last(config.prefix)):
         raise ValueError(
             f"--fc7-init imprint --classifier {kind}: rows that are shared out are not imprinted; "
             "begin with --classifier dense, and --resume with sharded"

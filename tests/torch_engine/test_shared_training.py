@@ -73,6 +73,16 @@ def test_a_run_that_goes_on_is_the_whole_one(shared, kind):
     assert (found["fc7_weight"] != first["fc7_weight"]).any()
 
 
+def test_an_imprinted_run_goes_on_shared_out(shared):
+    """As the refusal of imprinting for one that begins so advises."""
+    train(replace(shared, classifier="dense", max_steps=1))
+    begun = {"pretrained": f"{shared.prefix},last", "fc7_init": "imprint", "verbose": 1}
+    shared = replace(shared, **begun, prefix=f"{shared.prefix}-imprinted")
+    train(replace(shared, classifier="dense", max_steps=1))
+    train(replace(shared, max_steps=2, resume=True))
+    assert read_last(shared.prefix).record["classifier"]["step"] == 2
+
+
 def test_rows_on_the_host_are_those_on_the_device(shared):
     found = []
     for kind in ("partial", "host"):
