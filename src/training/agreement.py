@@ -11,6 +11,7 @@ import secrets
 import time
 
 from .. import __version__
+from ..checkpoints.names import params_path, split_checkpoint
 from ..config import flag_of
 from .machines import EXACT, Machines, Word
 from .plan import Plan
@@ -21,7 +22,9 @@ SHARE = "the folder is not shared; put it on a disk that all machines see under 
 SEEN_WITHIN = 30.0  # seconds until a file of one machine must be seen by all
 LONGEST = 200  # characters of a value that is shown
 VERIFIED = frozenset({"verbose", "target"})
-ENDS = frozenset({"max_steps", "end_epoch"})  # free to change from run to run, but for all alike
+# Free to change from run to run, but for all alike: where it ends, and with what it began.
+ENDS = frozenset({"max_steps", "end_epoch"})
+BEGINS = frozenset({"pretrained", "new_head", "train_symbol"})
 
 
 def agree(machines: Machines, plan: Plan, step: int) -> None:
@@ -68,16 +71,23 @@ def said(plan: Plan) -> dict[str, str]:
     options = {
         flag_of(name): json.dumps(value)
         for name, value in as_record(config).items()
-        if name not in FREE_TO_CHANGE - ENDS - VERIFIED
+        if name not in FREE_TO_CHANGE - ENDS - BEGINS - VERIFIED
     }
     pair_sets = find_targets(config.data_dir.split(","), config.target)
     more = {
         "data (train.idx, property and the size of train.rec)": plan.fingerprints,
+        "bytes of --pretrained": _bytes_of(config.pretrained),
         "pair sets and their images": {n: len(one.images) for n, one in pair_sets.items()},
         "versions": plan.engine.versions() | {"arcface_mxnet": __version__},
         "kind of device": str(plan.ctx[0]).partition(":")[0],
     }
     return options | {name: json.dumps(value, sort_keys=True) for name, value in more.items()}
+
+
+def _bytes_of(checkpoint: str) -> int | None:
+    """Return how large the parameters of "prefix,number" are, None if there are none here."""
+    path = params_path(*split_checkpoint(checkpoint)) if checkpoint else None
+    return path.stat().st_size if path and path.is_file() else None
 
 
 def refuse_differing(texts: list[str]) -> None:
@@ -145,6 +155,6 @@ def options_digest(plan: Plan) -> int:
     fixed = {
         name: value
         for name, value in as_record(plan.config).items()
-        if name not in FREE_TO_CHANGE - ENDS
+        if name not in FREE_TO_CHANGE - ENDS - BEGINS
     }
     return digest([fixed, len(plan.ctx), __version__, plan.engine.versions()])

@@ -1,12 +1,13 @@
 """All machines make sure, before the first step, that they are about to make the same run."""
 
 from concurrent.futures import ThreadPoolExecutor
+import json
 import threading
 from types import SimpleNamespace
 
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.training import agreement
-from arcface_mxnet.training.agreement import agree
+from arcface_mxnet.training.agreement import agree, refuse_differing
 from arcface_mxnet.training.machines import EXACT, FACTS, Word, padded
 import numpy as np
 import pytest
@@ -73,6 +74,7 @@ def test_the_same_run_on_three_machines(tmp_path):
         ({"lr": 0.2}, "machine 2 was started with other options than machine 0"),
         ({"seed": 1}, "machine 2 was started with other options"),
         ({"max_steps": 5}, "machine 2 was started with other options"),
+        ({"pretrained": "m,1"}, "machine 2 was started with other options"),
         ({"devices": 2}, "machine 2 was started with other options .*number of devices"),
     ],
 )
@@ -83,6 +85,28 @@ def test_differences_are_told_by_all(tmp_path, other, message):
         with pytest.raises(ValueError, match=message):
             raise error
     assert not list(tmp_path.iterdir())
+
+
+def test_processes_that_begin_with_other_rows_are_told_apart(tmp_path):
+    """Each takes its rows of a shared classifier from its own --pretrained."""
+    for name, size in (("one", 5), ("two", 6)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "p-0001.params").write_bytes(b"x" * size)
+
+    def said(name, **options):
+        given = {"pretrained": f"{tmp_path}/{name}/p,1"} if name else {}
+        return json.dumps(agreement.said(plan_of(tmp_path / "m", **given | options)))
+
+    refuse_differing([said("one"), said("one")])
+    with pytest.raises(ValueError, match="--pretrained: .*two/p,1. on process 1, .*one/p,1"):
+        refuse_differing([said("one"), said("two")])
+    with pytest.raises(ValueError, match="bytes of --pretrained: 6 on process 1, 5 on process 0"):
+        refuse_differing([said("one"), said("two")])
+    with pytest.raises(ValueError, match="bytes of --pretrained: null on process 1, 5 on"):
+        refuse_differing([said("one"), said("")])
+    for options in ({"new_head": 1}, {"train_symbol": "b.json"}):
+        with pytest.raises(ValueError, match=f"--{next(iter(options)).replace('_', '-')}: "):
+            refuse_differing([said("one"), said("one", **options)])
 
 
 def test_another_step_is_another_folder(tmp_path):
