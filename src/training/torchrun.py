@@ -15,8 +15,7 @@ INTERFACES = "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"
 class Place(NamedTuple):
     """Which process of a job this is.
 
-    rank of count.  local_rank of local_count: on its machine.  host, port: of the store.  attempt:
-    how often torchrun has restarted the job.
+    rank of count.  local_rank of local_count: on its machine.  host, port: of the store.
     """
 
     rank: int
@@ -25,7 +24,6 @@ class Place(NamedTuple):
     local_count: int
     host: str
     port: int
-    attempt: int
 
 
 def place() -> Place | None:
@@ -46,9 +44,8 @@ def place() -> Place | None:
             "docs/scale.md shows"
         )
     rank, count, local_rank, local_count, port = map(int, texts)
-    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     host = os.environ.get("MASTER_ADDR", "localhost")
-    return Place(rank, count, local_rank, local_count, host, port, attempt)
+    return Place(rank, count, local_rank, local_count, host, port)
 
 
 def listen_on_loopback(mine: Place) -> None:

@@ -24,14 +24,13 @@ import torch.distributed as dist
 from .. import __version__
 from .divergence import DivergedError
 from .machines import Machines, OtherMachineError, Word, padded
+from .meeting import meet, missed, turns
 from .pulse import BROKEN, SILENT, Lost, Pulse, tell_failure
-from .torchrun import Place, listen_on_loopback, stopped_sibling
+from .torchrun import Place, listen_on_loopback
 from .watch import LOST, TOGETHER, Watch
 
 PROTOCOL = 1  # of what the processes tell each other; another one is refused
 TURN = 0.5  # seconds of a wait, until the signs of life are looked at
-STOPPED = 5.0  # seconds, after which a process that was stopped is not waited for
-JOINING = 300.0  # seconds, until all processes must have come
 GRACE = 8  # beats in which a process must notice that another is lost, or is ended
 LEAVING = 25  # beats in which it must have left then, its last state saved
 BLAME = 10.0  # seconds in which it shows who broke a connection
@@ -60,8 +59,9 @@ class World(Machines):
         self._exchanges = self._beats_since = 0
         self._group: dist.ProcessGroup | None = None
         self._is_gpu = False
-        self._store = open_store(place)
-        self._pulse = Pulse(open_store(place), self.rank, self.count)
+        name = meet(open_store(place, "meeting"), self.rank, self.count)
+        self._store = open_store(place, name)
+        self._pulse = Pulse(open_store(place, name), self.rank, self.count)
         self._deaf, self._contacts = 0, -1
         self._watch = Watch(self._unnoticed, in_a_row=1)
         try:
@@ -135,24 +135,11 @@ class World(Machines):
         return [self._store.get(key).decode() for key in keys]
 
     def _wait_for(self, keys: Sequence[str]) -> None:
-        until, pause, stopped = time.monotonic() + JOINING, 0.02, 0.0
-        while not self._store.check(list(keys)):
+        for _ in turns():
+            if self._store.check(list(keys)):
+                return
             self.check()
-            sibling = stopped_sibling()
-            stopped = stopped + pause if sibling else 0.0
-            if stopped > STOPPED:
-                raise ValueError(
-                    f"the process with pid {sibling} of this job, on this machine, was stopped "
-                    "before it had joined; start all again with --resume"
-                )
-            if time.monotonic() > until:
-                missing = [self.where[n] for n, k in enumerate(keys) if not self._store.check([k])]
-                raise ValueError(
-                    f"{', '.join(missing)} did not come within {JOINING:g} s; its own messages say "
-                    "why, if it was started"
-                )
-            time.sleep(pause)
-            pause = min(TURN, 1.5 * pause)
+        raise missed([n for n, key in enumerate(keys) if not self._store.check([key])])
 
     def gather(self, rows: np.ndarray) -> list[np.ndarray]:
         counts = torch.stack(self._gathered(torch.tensor([len(rows)]))).flatten().tolist()
@@ -222,10 +209,10 @@ class World(Machines):
         return None
 
 
-def open_store(place: Place) -> dist.Store:
-    """Return a connection of its own to the store that torchrun keeps for this attempt."""
+def open_store(place: Place, name: str) -> dist.Store:
+    """Return a connection of its own to what has this name in the store that torchrun keeps."""
     store = dist.TCPStore(place.host, place.port, is_master=False, timeout=STORE)
-    return dist.PrefixStore(f"arcface/{place.attempt}", store)
+    return dist.PrefixStore(f"arcface/{name}", store)
 
 
 def refuse_other_versions(told: Sequence[dict], where: Sequence[str]) -> None:
