@@ -126,14 +126,14 @@ class NetworkConfig(Options):
 
     section = "network"
 
-    emb_size: int = option(512, "embedding size D", at_least=1)
+    emb_size: int = option(512, "embedding size D", at_least=1, at_most=65536)
     version_se: int = option(0, "squeeze-excitation in every unit", choices=(0, 1))
     version_input: int = option(1, "stem: 1 keeps 112x112 (the L in LResNet), 0, 2 as published")
     version_output: str = option("E", "head after the last convolution")
     version_unit: str = option("3", "residual unit; 3 is the improved one (IR)")
     version_act: str = option("prelu", "activation: prelu, relu or another of MXNet's Activation")
     version_multiplier: float = option(1.0, "width multiplier of MobileNet")
-    bn_mom: float = option(0.9, "momentum of batch normalisation statistics")
+    bn_mom: float = option(0.9, "momentum of batch normalisation statistics", at_least=0, below=1)
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class OptimizerConfig(Options):
 
     section = "options of one optimizer"
 
-    mom: float = option(0.9, "sgd: momentum", at_least=0)
+    mom: float = option(0.9, "sgd: momentum", at_least=0, below=1)
     adam_beta1: float = option(
         0.9, "adamw: the old mean's share in that of the gradient", at_least=0, below=1
     )
@@ -434,7 +434,7 @@ class RunConfig(Options):
     )
     verbose: int = option(2000, "steps between verifications", at_least=1)
     frequent: int = option(20, "steps between progress lines", at_least=1)
-    seed: int = option(727, "seed of every random choice", at_least=0)
+    seed: int = option(727, "seed of every random choice", at_least=0, at_most=(1 << 63) - 1)
     gpus: str = option(
         "", "GPU numbers, comma separated (empty: CUDA_VISIBLE_DEVICES; without any, the CPU)"
     )

@@ -14,6 +14,8 @@ import math
 import operator
 from typing import Any, ClassVar
 
+LARGEST_FLOAT = 3.4e38  # of float32, in which all numbers are computed
+
 # What option() takes as a limit -> when a value keeps it, and what to say if it does not.
 LIMITS = {
     "at_least": (operator.ge, "must be at least"),
@@ -78,6 +80,8 @@ def _faults(field: dataclasses.Field, value: Any) -> Iterable[str]:
         yield "allowed are " + ", ".join(map(str, choices))
     if field.type == "float" and not math.isfinite(value):
         yield "must be a finite number"
+    elif field.type == "float" and abs(value) > LARGEST_FLOAT:
+        yield "is larger than float32 holds"
     for name, limit in field.metadata["limits"].items():
         keeps, words = LIMITS[name]
         if not keeps(value, limit) and not math.isnan(value):  # a NaN is named above

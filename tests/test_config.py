@@ -67,6 +67,11 @@ def test_flags_of_what_is_not_there_are_refused_with_the_reason(flag, capsys):
     [
         ({"lr": math.nan}, "--lr nan: must be a finite number"),
         ({"margin_s": math.inf}, "--margin-s inf: must be a finite number"),
+        ({"wd": 1e308}, r"--wd 1e\+308: is larger than float32 holds"),
+        ({"bn_mom": 2.0}, "--bn-mom 2.0: must be below 1"),
+        ({"mom": 1.0}, "--mom 1.0: must be below 1"),
+        ({"emb_size": 10**11}, "--emb-size 100000000000: must be at most 65536"),
+        ({"seed": 1 << 63}, "--seed 9223372036854775808: must be at most"),
         ({"lr": -0.1}, r"--lr -0\.1: must be at least 0"),
         ({"memory_limit": -1.0}, r"--memory-limit -1\.0: must be at least 0"),
         ({"margin_verbose": -1}, "--margin-verbose -1: must be at least 0"),

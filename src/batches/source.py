@@ -101,6 +101,7 @@ class BatchSource:
                 "--data-dir: the folders hold images of different height and width "
                 f"{sorted(shapes)}; give --image-size"
             )
+        _refuse_blank(config, min(next(iter(shapes))))
         self._plan_name, self._num_devices = plan, num_devices
         self._worker, self._num_workers = worker, num_workers
         self._config = config
@@ -315,3 +316,13 @@ class _Reading:
     def cancel(self) -> None:
         for future in self.futures:
             future.cancel()
+
+
+def _refuse_blank(config: TrainConfig, side: int) -> None:
+    """Raise ValueError for changes that leave nothing of images of so many pixels."""
+    for name in ("rand_shift", "cutoff"):
+        if getattr(config, name) >= side:
+            raise ValueError(
+                f"--{name.replace('_', '-')} {getattr(config, name)}: the crops have {side} "
+                "pixels, nothing of many would be left; give less"
+            )

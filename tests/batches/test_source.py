@@ -118,6 +118,13 @@ def test_a_fault_of_an_option_in_a_thread_is_told_in_its_words(dataset):
         next(drawn)
 
 
+@pytest.mark.parametrize("options", [{"rand_shift": 16}, {"cutoff": 99}])
+def test_changes_that_leave_nothing_of_a_crop_are_refused(dataset, options):
+    with pytest.raises(ValueError, match="^--(rand-shift 16|cutoff 99): the crops have 16 pixels"):
+        source(dataset, **options)
+    source(dataset, rand_shift=15, cutoff=15)
+
+
 def test_seeds_differ(dataset):
     assert not same(take(source(dataset, seed=1), 2), take(source(dataset, seed=2), 2))
 
