@@ -5,6 +5,7 @@ process-wide settings are decided.  MXNet itself is imported only by the modules
 it, so reading records, feature files and protocols works without it.
 """
 
+from . import interrupted  # noqa: F401, I001 (before the others)
 from importlib.util import find_spec
 import os
 import warnings

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 from pathlib import Path
+import signal
 import subprocess
 import sys
 import tempfile
@@ -196,3 +197,20 @@ def test_a_message_does_not_grow_with_a_name_in_a_file(capsys):
     assert run(refuse) == 2
     said = capsys.readouterr().err
     assert len(said) < 5000 and "(200021 characters)\nlist line 2: no file x" in said
+
+
+@pytest.mark.parametrize("name, words", [("arcface-x", "interrupted\n"), ("other", "Traceback")])
+def test_ctrl_c_while_a_command_imports(tmp_path, name, words):
+    script = tmp_path / name
+    script.write_text(
+        "import os, signal, sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'numpy':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        "import arcface_mxnet\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr.startswith(words) and (words == "Traceback" or done.stderr == words)

@@ -15,7 +15,7 @@ FILES = sorted(SRC.rglob("*.py"))
 LAYERS = (
     (
         "registry", "flags", "config", "recipes", "locks", "files", "limits", "paths", "text",
-        "errors", "cli", "given", "compiler", "cores", "cuda",
+        "errors", "cli", "given", "interrupted", "compiler", "cores", "cuda",
     ),
     (
         "data.framing", "data.headers", "data.index", "data.labels", "data.offsets", "data.walk",
