@@ -101,6 +101,7 @@ def test_a_seed_below_0(here, capsys, line):
     "line, words",
     [
         (["rec", "check", "set", "--sample", "-1"], "--sample: '-1': give a whole number from 0"),
+        (["rec", "copy", "set", "new", "--identities", "\u0663"], "give numbers and ranges"),
         (["rec", "copy", "set", "new", "--images-filter", "-1"], "give a whole number from 0"),
         ([*FOLDER, "--output", "n.bin", "--disjoint-folds", "-1"], "give a whole number from 0"),
         ([*FOLDER, "--output", "n.bin", "--fit", "pad", "--quality", "0"], "from 1 to 100"),
@@ -167,6 +168,7 @@ def test_a_result_of_another_kind_over_what_is_read(here, capsys, line):
          "is what is read"),
         (["degrade", "crops", "crops/new", "--blur", "1"], "lies among the crops that are read"),
         (["degrade", "crops", "crops/ann/0.png", "--blur", "1", "--sheet", "1"], "lies among"),
+        (["rec", "card", "set", "--out", "v.npy"], "a part of this path is a file"),
         ([*VECTORS, "--report", "v.npy/r.html"], "a part of this path is a file"),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ def numbers_of(text: str) -> set[int]:
     """Return the numbers of "0,5,10-19", empty for an empty text.  Raises ValueError."""
     numbers: set[int] = set()
     for part in filter(None, (part.strip() for part in text.split(","))):
-        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        found = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part)
         first, last = (int(n) if n else None for n in found.groups()) if found else (None, None)
         if first is None or (last is not None and last < first):
             raise ValueError(f"--identities {part!r}: give numbers and ranges, such as 0,5,10-19")

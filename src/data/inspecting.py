@@ -13,10 +13,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..files import replace_file
+from ..limits import shown
 from .contradictions import SHOWN
 from .dataset import FaceDataset, read_property
 from .facts import gather
-from .identity_lists import numbers_of
+from .identity_lists import numbers_of, read_names
 from .image_files import HEAD, ending_of
 from .images import decode_bgr, fit_height
 from .scan import Judge
@@ -64,6 +65,8 @@ def check(arguments: argparse.Namespace) -> int:
         num_threads=os.cpu_count() or 1,
         progress=sys.stderr.isatty(),
     )
+    for fault in name_faults(arguments.dataset, facts.num_classes or 0):
+        facts.faults.add([fault], "train.names is of another dataset, or damaged: bring its own")
     if facts.faults:
         print(facts.faults)
     count, sizes = len(facts.keys), facts.scan.headers["size"][facts.roles.images]
@@ -74,6 +77,27 @@ def check(arguments: argparse.Namespace) -> int:
         f"{count} of {total} records read, {facts.faults.count} faults; {images} images {decoded}"
     )
     return FAULTY if facts.faults else 0
+
+
+def name_faults(folder: str | os.PathLike, num_classes: int) -> Iterator[str]:
+    """Yield what is wrong with the names of identities.  num_classes: of property, 0: unknown."""
+    path = Path(folder) / "train.names"
+    try:
+        names = read_names(path)
+    except ValueError as error:
+        yield str(error)
+        return
+    beyond = [number for number in names if 0 < num_classes <= number]
+    if beyond:
+        yield (
+            f"{path} names identity {beyond[0]}, and {len(beyond)} such, but property says "
+            f"{num_classes} identities, numbered from 0"
+        )
+    first: dict[str, int] = {}
+    for number, name in names.items():
+        if first.setdefault(name, number) != number:
+            yield f"{path} calls {first[name]} and {number} by one name, {shown(name)}"
+            return
 
 
 def decoding_judge(folder: str | os.PathLike) -> Judge:

@@ -20,18 +20,21 @@ for each image and some blocks of 16 MiB; each is read twice.  What appears unde
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.inspecting import check, extract, info
 from arcface_mxnet.data.remaking import copy, merge, relabel, sample, shuffle, split
 from arcface_mxnet.data.repair import index_anew, repair
-from arcface_mxnet.given import file_name, whole
+from arcface_mxnet.given import check_outputs, file_name, whole
 
 
 def _card(arguments: argparse.Namespace) -> None:
     from arcface_mxnet.clean.card_command import write_card  # it loads what embeds
 
+    out = Path(arguments.out or arguments.dataset)
+    check_outputs({"--out": out / "card.html"})
     write_card(arguments)
 
 

@@ -25,6 +25,7 @@ from .pair_containers import container_of
 
 # Names of files need not be UTF-8.
 LARGEST_NAMES = 1 << 28  # bytes
+MOST_WRONG = 0.1  # of the genuine pairs, with two names
 NAMES_TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
@@ -136,7 +137,9 @@ def read_pair_set(path: str | os.PathLike) -> PairSet:
         names = _names_text(path)
         columns = read_columns(columns_path(path), len(flags))
     try:
-        return PairSet(images, flags, *_parse_names(names, path, len(images)), columns)
+        identities, paths = _parse_names(names, path, len(images))
+        _refuse_other_names(identities, flags, path)
+        return PairSet(images, flags, identities, paths, columns)
     except ValueError as error:
         raise ValueError(f"{path}: not a pair set: {error}") from None
 
@@ -187,6 +190,23 @@ def _parse_names(text: str | None, path: Path, num_images: int) -> tuple[list[st
         )
     identities, paths = ([_read(row[column]) for row in rows] for column in (0, 1))
     return (identities if any(identities) else []), (paths if any(paths) else [])
+
+
+def _refuse_other_names(identities: list[str], flags: np.ndarray, path: Path) -> None:
+    """Raise ValueError for names of another set: the flags tell genuine pairs too.
+
+    A few may disagree, where a published list is wrong about a person.
+    """
+    if not identities:
+        return
+    of_two = np.array([a != b for a, b in zip(identities[0::2], identities[1::2], strict=True)])
+    genuine = np.asarray(flags, bool)
+    wrong = int((of_two & genuine).sum())
+    if wrong > max(1, MOST_WRONG * genuine.sum()):
+        raise ValueError(
+            f"{names_path(path).name} names two identities for {wrong} of {int(genuine.sum())} "
+            "genuine pairs; remove it if it belongs to another pair set"
+        )
 
 
 def _written(name: str) -> str:

@@ -116,3 +116,23 @@ def test_missing_folder(tmp_path, capsys):
     assert main(["info", str(tmp_path / "nowhere")]) == 2
     assert "no dataset folder" in capsys.readouterr().err
     assert np.size(list(tmp_path.iterdir())) == 0
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("0\ta\n0\tb\n", "line 2: 0 is named a second time"),
+        ("a\tb\n", "is not NUMBER<TAB>NAME"),
+        ("0\ta\n2\tc\n", "names identity 2, and 1 such, but property says 2 identities"),
+        ("0\ta\n1\ta\n", "calls 0 and 1 by one name, 'a'"),
+    ],
+)
+def test_names_that_cannot_be_those_of_the_dataset(tmp_path, make_dataset, capsys, text, words):
+    folder = make_dataset(tmp_path / "set", [0, 0, 1, 1])
+    (folder / "train.names").write_text("0\ta\n")  # not all need a name
+    assert main(["check", str(folder)]) == 0
+    (folder / "train.names").write_text(text)
+    capsys.readouterr()
+    assert main(["check", str(folder)]) == 1
+    out = capsys.readouterr().out
+    assert words in out and "1 faults" in out and "cure: train.names is of another dataset" in out

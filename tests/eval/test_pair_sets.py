@@ -231,3 +231,20 @@ def test_an_image_larger_than_any_crop_is_not_decoded():
     pairs = PairSet([large, large], np.array([True]))
     with pytest.raises(ValueError, match="4410000|pixels"):
         next(pairs.decoded())
+
+
+def test_names_of_another_set_are_refused(tmp_path):
+    flags = np.array([True, False] * 10)
+    people = [
+        name for pair in range(20) for name in (f"p{pair}", f"p{pair if flags[pair] else 99}")
+    ]
+    images = [jpeg(size=(2, 2))] * 40
+    write_pair_set(tmp_path / "a.bin", PairSet(images, flags, people))
+    one_wrong = ["else", *people[1:]]
+    write_pair_set(tmp_path / "b.bin", PairSet(images, flags, one_wrong))
+    assert read_pair_set(tmp_path / "b.bin").identities == one_wrong
+    write_pair_set(tmp_path / "c.bin", PairSet(images, ~flags, people[::-1]))
+    (tmp_path / "c.pairs.tsv").write_bytes((tmp_path / "a.pairs.tsv").read_bytes())
+    words = "c.pairs.tsv names two identities for 10 of 10 genuine pairs; remove it if"
+    with pytest.raises(ValueError, match=words):
+        read_pair_set(tmp_path / "c.bin")
