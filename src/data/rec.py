@@ -92,7 +92,7 @@ def _add_inspecting(commands: argparse._SubParsersAction) -> None:
 def _add_card(card: argparse.ArgumentParser) -> None:
     card.add_argument("--out", default="", help="folder for card.html and card.json (default: D)")
     card.add_argument(
-        "--sample", type=whole(1), default=100_000, metavar="N",
+        "--sample", type=int, default=100_000, metavar="N",
         help="measure at most so many images, "
         "drawn by --seed; counts are of all (%(default)s)",
     )  # fmt: skip
