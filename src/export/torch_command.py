@@ -16,7 +16,7 @@ from pathlib import Path
 from arcface_mxnet.checkpoints.network import read_network
 from arcface_mxnet.cli import run
 from arcface_mxnet.export.torch_archive import write_archive
-from arcface_mxnet.given import check_outputs, file_name
+from arcface_mxnet.given import check_outputs
 from arcface_mxnet.importing.safetensors_file import write_safetensors
 
 WRITERS = {".pth": write_archive, ".pt": write_archive, ".safetensors": write_safetensors}
@@ -32,7 +32,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--torch",
         required=True,
-        type=file_name(*WRITERS),
         metavar="FILE",
         help=f"to write: {', '.join(WRITERS)}",
     )
@@ -54,7 +53,9 @@ def main(argv: list[str] | None = None) -> int:
         from arcface_mxnet.export.torch_state import compare_with_torch, torch_state
         from arcface_mxnet.importing.proof import COMPARED, face_like_crops
 
-        write = WRITERS[Path(args.torch).suffix.lower()]
+        write = WRITERS.get(Path(args.torch).suffix)
+        if write is None:
+            raise ValueError(f"--torch {args.torch!r}: give a name in {', '.join(WRITERS)}")
         check_outputs({"--torch": args.torch})
         network = read_network(args.model)
         known, state = torch_state(network)
