@@ -73,7 +73,7 @@ def fine_tuning(coarse: str, rate: float = 0.01, steps: int = 40) -> str:
     return (
         "--network m1 --emb-size 128 --pretrained models/sface-m1,0 --teacher models/sface-m1,0 "
         f"--loss-type none --freeze-bn 1 --apply-mult 1 {coarse} --per-batch-size 16 --lr {rate} "
-        f"--lr-warmup 5 --lr-schedule cosine --max-steps {steps} --frequent 5"
+        f"--lr-warmup 5 --lr-schedule cosine --max-steps {steps} --frequent 10"
     )
 
 

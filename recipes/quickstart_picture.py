@@ -26,7 +26,7 @@ def draw(path: Path, scored: Mapping[str, Mapping[str, ScoredPairs]], runs: Sequ
     )  # fmt: skip
     clean, far = scored.values()
     shown = [(name, one, "") for name, one in list(clean.items())[-4:]]
-    shown += [(name, one, "far camera, ") for name, one in list(far.items())[-2:]]
+    shown += [(name, one, "far, ") for name, one in list(far.items())[-2:]]
     figure = plt.figure(figsize=(13, 7.6), layout="constrained")
     grid = figure.add_gridspec(2, 6)
     for column, run in enumerate(runs):
