@@ -1,6 +1,6 @@
 """Choose how the quickstart fine-tunes for a far camera, by people 1-30 alone, in three folds.
 
-    python recipes/folds.py                  # all candidates on all folds: half an hour
+    python recipes/folds.py                  # all candidates on all folds
     python recipes/folds.py "half coarse, rate 0.01"
 
 Ten people are left out in turn, as many as the quickstart reports on, with as many pairs; training
@@ -10,8 +10,8 @@ again.  Rewrites the table of docs/quickstart.md.  make quickstart comes first: 
 
 The rule: of the candidates that keep nine tenths of the pretrained d' on clean crops and lose no
 accuracy there, the one whose gain of accuracy on the far camera has the highest lower end.  It was
-0.98 of d' at first; no candidate kept that on people 1-10, and it was eased before the other folds
-ran.  Who broke it on the first fold was not tried on the others.
+0.98 of d' at first; no candidate kept that on people 1-10, and it was eased, with those figures in
+view, before the other folds ran.  Who broke it on the first fold was not tried on the others.
 """
 
 from __future__ import annotations
