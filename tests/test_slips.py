@@ -187,7 +187,6 @@ def test_a_result_that_would_destroy_or_cannot_be(here, capsys, line, words):
         ([*LIST, "--quality", "50"], "--quality"),
         ([*LIST, "--detector", "yunet"], "--detector"),
         ([*FOLDER, "--output", "n.bin", "--pairs", "p.txt"], "--pairs"),
-        (["face2rec", "new", "--folder", "crops", "--root", "crops"], "--root"),
         (["face2rec", "new", "--folder", "crops", "--relabel"], "--relabel"),
         (["degrade", "crops", "new", "--blur", "1", "--side", "first"], "--side"),
         (["degrade", "crops", "new", "--blur", "1", "--quality", "50"], "--quality"),

@@ -124,8 +124,7 @@ def _work(arguments: argparse.Namespace) -> None:
     if arguments.identities and not arguments.folder:
         raise ValueError("--identities: goes with --folder; a list names its images itself")
     if arguments.folder:
-        names = ("root", "relabel")
-        refuse_changed(build_parser(), arguments, names, "--folder, which numbers its folders,")
+        refuse_changed(build_parser(), arguments, ("relabel",), "--folder, which numbers anyway,")
     if arguments.encoding == ".png" and arguments.quality not in (*range(1, 10), DEFAULT_QUALITY):
         raise ValueError(f"--quality {arguments.quality}: PNG compression is 1 to 9")
     if arguments.strict and not arguments.folder:

@@ -130,7 +130,9 @@ def verify(arguments: argparse.Namespace) -> None:
     """Print the figures of every model on every target."""
     outputs = {f"--{name}": getattr(arguments, name) for name in ("report", "json", "card")}
     if arguments.mode == DUMP:
-        names = ("report", "json", "card", "pca")
+        if arguments.json:
+            logger.warning("--mode 2 writes embeddings alone: %s is not written", arguments.json)
+        names = ("report", "card", "pca")
         refuse_changed(build_parser(), arguments, names, "--mode 2, which writes embeddings alone,")
     if not arguments.model:
         refuse_changed(build_parser(), arguments, OF_MODELS, "--scores without --model")
