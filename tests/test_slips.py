@@ -113,7 +113,6 @@ def test_a_seed_below_0(here, capsys, line):
         (["synthetic", "new", "--spread", "nan"], "give a number from 0"),
         (["degrade", "crops", "s.png", "--blur", "1", "--sheet", "99999"], "must be at most 64"),
         (["align", "crops", "new", "--gpu", "-7"], "--gpu: '-7': give a whole number from -1"),
-        (["serve", "--port", "-1"], "--port: '-1': give a whole number from 0 to 65535"),
         (["compare", "a.json", "--replicates", "9999999"], "at most 1000000"),
     ],
 )  # fmt: skip

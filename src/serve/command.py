@@ -14,7 +14,7 @@ from ..cli import run
 from ..embedding.arguments import add_embedding_arguments
 from ..embedding.face_model import FaceModel
 from ..eval.deployed_threshold import add_threshold_arguments, threshold_source
-from ..given import file_name, path_name, whole
+from ..given import file_name, path_name
 from ..text import read_text
 from . import keeping
 from .access import Access
@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     add(
         "--port",
-        type=whole(0, 65535),
+        type=int,
         default=8112,
         help="port, 0 takes a free one (default: 8112)",
     )
