@@ -59,7 +59,7 @@ def test_options_that_cannot_be(capsys):
     assert command.main(["--threshold", "5"]) == 2
     assert "squared L2 distance, between 0 and 4" in capsys.readouterr().err
     assert command.main(["--max-pixels", "0"]) == 2
-    assert "above 0: --max-pixels 0" in capsys.readouterr().err
+    assert "above 0 and finite: --max-pixels 0" in capsys.readouterr().err
 
 
 @pytest.fixture
