@@ -46,12 +46,14 @@ class Growth:
 
     count: of the dataset's identities.  numbers: of those that both have, int64 (K,) ascending.
     before: their numbers in the checkpoint, int64 (K,).  vanished: how many the dataset has not.
+    held: how many identities the names of the checkpoint tell of.
     """
 
     count: int
     numbers: np.ndarray
     before: np.ndarray
     vanished: int
+    held: int
 
     @property
     def is_same(self) -> bool:
@@ -84,11 +86,10 @@ class Growth:
 
         each: rows of an identity, 0 if that is no whole number.  row: the shape of one.
         """
-        known = int(self.before.max(initial=-1)) + 1
-        if not each or given[1:] != row or given[0] % each or given[0] // each < known:
+        if not each or given[1:] != row or given[0] != each * self.held:
             raise ValueError(
                 f"--pretrained: {name} is {given}, which does not hold {each} row(s) of "
-                f"{row} for each of the identities 0 to {known - 1} that its names "
+                f"{row} for each of the identities 0 to {self.held - 1} that its names "
                 "tell of; give --pretrained without that names file, or with its own"
             )
 
@@ -131,7 +132,7 @@ def find_growth(pretrained: str, folders: list[Path], count: int) -> Growth | No
     )
     both = sorted((number, old[name]) for name, number in new.items() if name in old)
     numbers, before = np.array(both, np.int64).reshape(-1, 2).T
-    return Growth(count, numbers, before, len(old) - len(both))
+    return Growth(count, numbers, before, len(old) - len(both), max(then) + 1)
 
 
 def _by_name(names: Mapping[int, str], path: Path) -> dict[str, int]:
