@@ -111,5 +111,15 @@ def test_a_name_that_stands_twice_is_refused(trained, tmp_path):
     ],
 )
 def test_rows_that_follow_each_other_are_read_together(first, last, wanted):
-    growth = Growth(10, np.array([0, 1, 2, 5, 6, 9]), np.array([4, 5, 6, 0, 2, 3]), 0)
+    growth = Growth(10, np.array([0, 1, 2, 5, 6, 9]), np.array([4, 5, 6, 0, 2, 3]), 0, 7)
     assert list(growth.stretches(first, last)) == wanted
+
+
+def test_rows_of_another_number_for_each_name_are_refused():
+    growth = Growth(2, np.array([0, 1]), np.array([2, 0]), 1, 3)
+    given = np.arange(9.0, dtype=np.float32).reshape(9, 1)  # three rows for each of three names
+    for each in (1, 2):
+        with pytest.raises(ValueError, match=rf"does not hold {each} row\(s\)"):
+            growth.carried("fc7_weight", given, np.zeros((2 * each, 1), np.float32))
+    found = growth.carried("fc7_weight", given, np.zeros((6, 1), np.float32))
+    assert found.ravel().tolist() == [6, 7, 8, 0, 1, 2]
