@@ -101,7 +101,7 @@ def _refuse_unused(arguments: argparse.Namespace) -> None:
     if not arguments.sheet:
         refuse_changed(parser, arguments, ("rows",), "what makes no --sheet")
         return
-    refuse_changed(parser, arguments, ("side",), "--sheet")
+    refuse_changed(parser, arguments, ("side", "encoding", "quality"), "--sheet")
     if new.suffix.lower() != ".png":
         raise ValueError(f"{new}: a --sheet is a PNG: give a name in .png")
 

@@ -85,7 +85,7 @@ def label_faults(
     faults.add_at(
         np.flatnonzero(~is_whole),
         lambda i: (
-            f"record {keys[i]} has the label {labels[i]:g}, which is no identity: those are "
+            f"record {keys[i]} has the label {labels[i]:.8g}, which is no identity: those are "
             "0, 1, 2, ..."
         ),
         cures.skip,
@@ -187,7 +187,7 @@ def _one_label_each(
         lambda i: (
             f"record {start + row[i]} says that one identity has the images "
             f"{ranges[row[i], 0]} to {ranges[row[i], 1] - 1}, but image {keys[i]} has label "
-            f"{labels[i]:g} and image {keys[reference[i]]} label {labels[reference[i]]:g}"
+            f"{labels[i]:.8g} and image {keys[reference[i]]} label {labels[reference[i]]:.8g}"
         ),
         cures.repair,
     )

@@ -117,7 +117,7 @@ def _of_records(rec_path: Path) -> Inputs:
         return lambda most: decode_bgr(reader.read(key).payload, name, max_pixels=most)
 
     items = [
-        Item(str(key), reading(key), f"{label:g}")
+        Item(str(key), reading(key), f"{label:.8g}")
         for key, label in zip(keys.tolist(), labels.tolist(), strict=True)
     ]
     return Inputs(items, file_fingerprint(rec_path))

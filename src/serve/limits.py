@@ -33,7 +33,7 @@ class Limits:
         wrong = [
             f"--max-{field.name.replace('_', '-')} {getattr(self, field.name)}"
             for field in fields(self)
-            if not getattr(self, field.name) > 0
+            if not 0 < getattr(self, field.name) < math.inf
         ]
         if wrong:
             raise ValueError(f"limits must be above 0 and finite: {', '.join(wrong)}")

@@ -108,10 +108,10 @@ def test_a_sheet_shows_crops_as_they_are_and_changed(folder, pairs, tmp_path, cr
     (["--erase-area", 0.1], "--erase-area 0.1: only --erase uses it"),
     (["--mask", 1, "--seed", -1], "--seed -1: must be at least 0"),
     (["--mask", 1, "--encoding", ".jpg", "--quality", 0], "--quality 0: give 1 to 100"),
-    (["--mask", 1, "--quality", 50], "--quality 50: a .png does not use it"),
-    (["--mask", 1, "--side", "first"], "--side first: a folder or a --sheet does not"),
-    (["--mask", 1, "--rows", 3], "--rows 3: a run without --sheet does"),
-    (["--mask", 1, "--sheet", 2, "--encoding", ".jpg"], "--encoding .jpg: a --sheet does not"),
+    (["--mask", 1, "--quality", 50], "--quality: --encoding .png, which loses nothing, does not"),
+    (["--mask", 1, "--side", "first"], "--side: a folder, which has no pairs, does not use it"),
+    (["--mask", 1, "--rows", 3], "--rows: what makes no --sheet does not use it"),
+    (["--mask", 1, "--sheet", 2, "--encoding", ".jpg"], "--encoding: --sheet does not use it"),
     (["--mask", 1, "--sheet", 2, "--rows", 0], "--rows 0: must be at least 1"),
 ])  # fmt: skip
 def test_bad_settings_are_refused_in_one_line(folder, tmp_path, flags, message, capsys):

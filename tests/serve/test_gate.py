@@ -219,10 +219,10 @@ def test_a_fault_of_ours_is_answered_and_does_not_stop_the_service(make_app, pho
 
 
 def test_limits_are_positive_and_finite():
-    with pytest.raises(ValueError, match="above 0 and finite: pixels, waiting"):
+    with pytest.raises(ValueError, match="above 0 and finite: --max-pixels 0, --max-waiting -1"):
         Limits(pixels=0, waiting=-1)
     for value in ("nan", "inf"):
-        with pytest.raises(ValueError, match="above 0 and finite: idle_seconds"):
+        with pytest.raises(ValueError, match="above 0 and finite: --max-idle-seconds"):
             Limits(idle_seconds=float(value))
 
 
