@@ -25,6 +25,7 @@ from arcface_mxnet.eval.pair_sets import read_pair_set, write_pair_set
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.flags import add_flags
 from arcface_mxnet.given import path_name, refuse_changed
+from arcface_mxnet.new_folder import new_folder
 import cv2
 from tqdm import tqdm
 
@@ -107,18 +108,17 @@ def _refuse_unused(arguments: argparse.Namespace) -> None:
 
 
 def _write_folder(degrader: Degrader, folder: Path, new: Path, encoding: str) -> None:
-    if new.exists() and (not new.is_dir() or any(new.iterdir())):
-        raise ValueError(f"{new}: is there already; give a folder that is absent or empty")
     targets: dict[Path, Path] = {}
     for path in find_images(folder):
-        target = new / path.relative_to(folder).with_suffix(encoding)
+        target = path.relative_to(folder).with_suffix(encoding)
         if target in targets:
-            raise ValueError(f"{path} and {targets[target]} would both become {target}")
+            raise ValueError(f"{path} and {targets[target]} would both become {new / target}")
         targets[target] = path
-    for target, path in tqdm(targets.items(), unit=" crops", disable=None):
-        changed = degrader(read_image_file(path), str(path))
-        with replace_file(target, sync=False) as file:
-            file.write(changed)
+    with new_folder(new) as part:
+        for target, path in tqdm(targets.items(), unit=" crops", disable=None):
+            changed = degrader(read_image_file(path), str(path))
+            with replace_file(part / target, sync=False) as file:
+                file.write(changed)
     print(f"{new}: {len(targets)} crops")
 
 

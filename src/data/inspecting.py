@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import islice
 import os
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..files import replace_file
-from ..limits import shown
+from ..new_folder import new_folder
 from .contradictions import SHOWN
 from .dataset import FaceDataset, read_property
 from .facts import gather
@@ -93,11 +94,6 @@ def name_faults(folder: str | os.PathLike, num_classes: int) -> Iterator[str]:
             f"{path} names identity {beyond[0]}, and {len(beyond)} such, but property says "
             f"{num_classes} identities, numbered from 0"
         )
-    first: dict[str, int] = {}
-    for number, name in names.items():
-        if first.setdefault(name, number) != number:
-            yield f"{path} calls {first[name]} and {number} by one name, {shown(name)}"
-            return
 
 
 def decoding_judge(folder: str | os.PathLike) -> Judge:
@@ -145,18 +141,23 @@ def extract(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{out} is not empty; choose another folder, or give --overwrite")
     wanted = numbers_of(arguments.identities)
     _refuse_absent(dataset, wanted)
-    count = 0
-    keys = _keys_of(dataset, wanted)
+    place = nullcontext(out) if arguments.overwrite else new_folder(out)
+    with place as folder:
+        count = _write_images(dataset, wanted, folder)
+    print(f"wrote {count} images to {out}")
+
+
+def _write_images(dataset: FaceDataset, wanted: set[int], folder: Path) -> int:
+    keys, count = _keys_of(dataset, wanted), 0
     total = None if wanted else len(dataset.image_keys)
     for key in tqdm(keys, total=total, unit=" images", disable=not sys.stderr.isatty()):
         record = dataset.records.read(key)
+        path = folder / f"{int(record.first_label):06d}" / f"{key:08d}"
         ending = ending_of(record.payload[:HEAD])
-        with replace_file(
-            out / f"{int(record.first_label):06d}" / f"{key:08d}{ending}", sync=False
-        ) as file:
+        with replace_file(path.with_suffix(ending), sync=False) as file:
             file.write(record.payload)
         count += 1
-    print(f"wrote {count} images to {out}")
+    return count
 
 
 def _refuse_absent(dataset: FaceDataset, wanted: set[int]) -> None:

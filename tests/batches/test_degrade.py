@@ -34,7 +34,7 @@ def pairs(tmp_path, crops):
     a, b, c, d, _ = crops
     write_pair_set(
         tmp_path / "mine.bin",
-        PairSet([a, b, c, a, d, b], [True, False, True], list("ababcb"), list("uvwuxv")),
+        PairSet([a, b, c, a, d, b], [True, False, True], list("aaabcc"), list("uvwuxv")),
     )
     return tmp_path / "mine.bin"
 

@@ -124,7 +124,6 @@ def test_missing_folder(tmp_path, capsys):
         ("0\ta\n0\tb\n", "line 2: 0 is named a second time"),
         ("a\tb\n", "is not NUMBER<TAB>NAME"),
         ("0\ta\n2\tc\n", "names identity 2, and 1 such, but property says 2 identities"),
-        ("0\ta\n1\ta\n", "calls 0 and 1 by one name, 'a'"),
     ],
 )
 def test_names_that_cannot_be_those_of_the_dataset(tmp_path, make_dataset, capsys, text, words):
