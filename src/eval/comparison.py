@@ -15,7 +15,7 @@ import numpy as np
 
 from .evaluation import RateAtFar, WeightedTar, rates_at_fars
 from .intervals import People, bootstraps, wilson
-from .scored_pairs import ScoredPairs
+from .scored_pairs import FOLDS, ScoredPairs
 from .scores import is_supported, tar_at_far
 
 REPLICATES = 1000
@@ -158,6 +158,12 @@ def check_same_pairs(first: ScoredPairs, second: ScoredPairs) -> None:
                 f"{second.facts['model']} ({second.path}) are of different {words}: "
                 f"{first.facts[name]} and {second.facts[name]}; verify both on the same"
             )
+    folds = {one.facts.get(FOLDS, "") for one in (first, second)} - {""}
+    if len(folds) > 1:
+        raise ValueError(
+            f"{first.facts['target']}: {first.path} and {second.path} have accuracies over "
+            f"{' and '.join(sorted(folds, key=int))} folds; verify both with the same --nfolds"
+        )
     if not np.array_equal(first.is_genuine, second.is_genuine):
         raise ValueError(
             f"{first.path} and {second.path}: the pairs of {first.facts['target']} are not the "

@@ -2,7 +2,7 @@
 
 An .npz (zip of .npy, nothing pickled) of one array "facts", the text of a JSON list with an object
 for each model on each pair set (model, alias, model_sha256, engine, dtype, flip, target,
-pack_sha256, failures), and for the object number n the arrays of its P pairs:
+pack_sha256, failures, folds if it is known), and for the object number n the arrays of its P pairs:
 
     n.cosines     float64, of the flip embedding; -2 for a pair that was not compared (failures.py)
     n.is_genuine  bool
@@ -34,6 +34,7 @@ from .pair_sets import PairSet
 ENDING = ".scores.npz"
 LARGEST = 1 << 32  # bytes of all arrays of a file
 COLUMN = "column."
+FOLDS = "folds"  # absent from files of older versions
 # What zipfile and numpy's reader raise over foreign bytes.
 DAMAGE = (*npy.DAMAGE, OSError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
@@ -79,6 +80,7 @@ def scored_pairs(
         "target": evaluation.target,
         "pack_sha256": pack_fingerprint,
         "failures": evaluation.failures.mode if evaluation.failures else "crop",
+        FOLDS: str(len(evaluation.published.per_fold)),
     }
     names = np.array(pair_set.identities, dtype=str)
     return ScoredPairs(
@@ -154,6 +156,9 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 def _scored(arrays: Mapping[str, np.ndarray], number: int, facts: Any, path: Path) -> ScoredPairs:
     wanted = ("model", "alias", "model_sha256", "engine", "dtype", "flip", "target", "pack_sha256",
               "failures")  # fmt: skip
+    if isinstance(facts, dict):
+        facts = {FOLDS: "", **facts}
+        wanted = (*wanted, FOLDS)
     if not isinstance(facts, dict) or any(not isinstance(facts.get(name), str) for name in wanted):
         raise ValueError(f"entry {number} does not say {', '.join(wanted)}")
     head = f"{number}."

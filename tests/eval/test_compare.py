@@ -47,7 +47,8 @@ def test_scores_come_back_as_they_were_written(folder):
     (one, other), given = read_scored_pairs("a.scores.npz"), entry("a")
     np.testing.assert_array_equal(one.cosines, given.cosines)
     np.testing.assert_array_equal(one.is_right, given.is_right)
-    assert one.left.tolist() == given.left.tolist() and one.facts == given.facts
+    assert one.left.tolist() == given.left.tolist()
+    assert one.facts == given.facts | {"folds": ""}  # as older versions wrote them
     assert (other.facts["target"], other.columns) == ("cfp_fp", {})
     assert set(one.columns["age"]) == {"old", "young", "odd_one", ""}
 
@@ -176,3 +177,14 @@ def test_damaged_files_are_refused(folder, capsys):
     for name in ("cut", "pickled", "wrong", "text", "short"):
         assert main([f"{name}.scores.npz"]) == 2
         assert f"{name}.scores.npz: not a file of scores" in capsys.readouterr().err
+
+
+def test_accuracies_over_other_numbers_of_folds_are_refused(folder, capsys):
+    write_scored_pairs("a.scores.npz", [entry("a", folds="10")])
+    write_scored_pairs("b.scores.npz", [entry("b", folds="5")])
+    write_scored_pairs("old.scores.npz", [entry("old")])
+    assert main(["a.json", "b.json"]) == 2
+    assert "accuracies over 5 and 10 folds; verify both with the same --nfolds" in (
+        capsys.readouterr().err
+    )
+    assert main(["a.json", "old.json"]) == 0
