@@ -204,6 +204,7 @@ def test_ctrl_c_while_a_command_imports(tmp_path, name, words):
     script = tmp_path / name
     script.write_text(
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background
         "class Interrupts:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'numpy':\n"

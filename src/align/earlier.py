@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import replace_file
+from ..limits import shown
 from ..text import read_json
 from .quality import QualityBounds
 
@@ -34,7 +35,7 @@ def keep_options(folder: Path, options: Mapping[str, Any], bounds: QualityBounds
         if not isinstance(was, dict):
             raise ValueError(f"{path}: not a note of earlier crops; delete it with the crops")
         if differing := [name for name in now if not _lets_through(name, was.get(name), now[name])]:
-            told = ", ".join(f"--{name.replace('_', '-')} {was.get(name)}" for name in differing)
+            told = ", ".join(f"--{n.replace('_', '-')} {_words(was.get(n))}" for n in differing)
             raise ValueError(
                 f"{path}: the crops there were made with {told} ('None': not given), and stay as "
                 "they are; name another folder, delete the crops, or give what they were made with"
@@ -43,6 +44,10 @@ def keep_options(folder: Path, options: Mapping[str, Any], bounds: QualityBounds
             return
     with replace_file(path, "w", encoding="utf-8") as file:
         json.dump(now, file, indent=1)
+
+
+def _words(value: Any) -> str:
+    return "None" if value is None else shown(value)
 
 
 def _lets_through(name: str, was: Any, now: Any) -> bool:

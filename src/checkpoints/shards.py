@@ -165,7 +165,11 @@ class StoredClassifier:
                 raise ValueError(f"{paths[0]}: {name} is not in all {len(ranges.slices)} files")
 
     def _check(self, name: str, file: StoredRows, identities: int) -> None:
-        place = file.places[self._key(name)]
+        place = file.places.get(self._key(name))
+        if place is None:
+            raise ValueError(
+                f"{file.path}: {shown(name)} is neither a parameter nor a state of one"
+            )
         rows = self.ranges.rows.get(name.rpartition(":")[2], 0) * identities
         if place.dtype != np.float32 or len(place.shape) not in (1, 2) or place.shape[0] != rows:
             raise ValueError(

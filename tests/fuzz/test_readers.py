@@ -45,6 +45,7 @@ OF_OUR_OWN = {
     "torch_engine.free_memory._text": "/proc and /sys",
     "training.torchrun._children": "/proc",
     "training.agreement.refuse_differing": "what the other processes of this run tell",
+    "training.run.Run.give_own": "what the other processes of this run tell",
     "training.pulse.Pulse._failure": "what the other processes of this run tell",
     "training.world.World._join": "what the other processes of this run tell",
     "training.shared_classifier.first_states": "a graph of this process",

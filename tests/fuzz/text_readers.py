@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 from arcface_mxnet.align.aligner import FACTS
+from arcface_mxnet.align.earlier import keep_options
 from arcface_mxnet.align.face_facts import HEADER, read_facts
+from arcface_mxnet.align.quality import QualityBounds
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.data.dataset import read_property
 from arcface_mxnet.data.identity_lists import names_of
@@ -74,6 +76,11 @@ FACES = f"{HEADER}\nann/0.png" + "\t1" * len(FACTS) + "\n"
 reader("faces", one("faces.tsv", FACES.encode()), "faces.tsv", read_facts,
        lambda found: isinstance(found, dict) and all(isinstance(v, str) for v in found.values()),
        "align.face_facts")  # fmt: skip
+MADE_WITH = {"detector": "mtcnn", "min_size": 50, "limited": False, "encoding": ".png",
+             "uncertain": "refuse", "fallback": "none"}  # fmt: skip
+reader("align-note", one("align.json", json.dumps({**MADE_WITH, "min_score": None}).encode()),
+       "align.json", lambda f: keep_options(f, MADE_WITH, QualityBounds()),
+       lambda value: value is None, "align.earlier.keep_options")  # fmt: skip
 reader("text", one("a.txt", "Zoë\r\nb\n".encode()), "a.txt", lambda f: read_text(f / "a.txt"),
        lambda text: isinstance(text, str) and "\0" not in text and "\r" not in text,
        "text")  # fmt: skip
