@@ -47,7 +47,8 @@ def keep_options(folder: Path, options: Mapping[str, Any], bounds: QualityBounds
 
 
 def _words(value: Any) -> str:
-    return "None" if value is None else shown(value)
+    is_short = value is None or (isinstance(value, str | int | float) and len(str(value)) < 80)
+    return str(value) if is_short else shown(value)
 
 
 def _lets_through(name: str, was: Any, now: Any) -> bool:
