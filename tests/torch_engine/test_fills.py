@@ -17,7 +17,9 @@ TOTAL, WIDTH = BLOCK + 900, 16
 
 
 @pytest.mark.parametrize(
-    "drawing", [gaussian_out, gaussian_in, uniform_in, mx.init.Xavier()], ids=str
+    "drawing",
+    [gaussian_out, gaussian_in, uniform_in, mx.init.Xavier()],
+    ids=["gaussian out", "gaussian in", "uniform in", "mxnet's default"],
 )
 def test_rows_are_as_far_from_0_as_those_of_a_dense_classifier(drawing):
     dense, rows = mx.nd.zeros((TOTAL, WIDTH)), torch.empty(TOTAL, WIDTH)
