@@ -1,6 +1,6 @@
 """What the quickstart's trainings gain, over several seeds: people and seeds are both drawn again.
 
-    python recipes/seeds.py                  # ways to teach y1, judged by people 25-30
+    python recipes/seeds.py                  # ways to teach and of triplets, by people 25-30
     python recipes/seeds.py --report         # what was taken, once, on people 31-40
     python recipes/seeds.py --seeds 727,1,2,3,4
 
@@ -24,7 +24,7 @@ from arcface_mxnet.eval.scored_pairs import ScoredPairs, read_scored_pairs
 from choose import PAGE, QUESTIONS, is_finished
 from marked import markdown, rewrite
 import numpy as np
-from quickstart import DATA, FACES, FINETUNE, ROOT, RUN, SCRATCH, TAUGHT, arguments_of
+from quickstart import DATA, FACES, FINETUNE, ROOT, RUN, SCRATCH, SMALL, TAUGHT, arguments_of
 from quickstart_figures import FAR, REPLICATES, SEED
 from quickstart_page import points
 
@@ -34,10 +34,22 @@ SEEDS = (OWN_SEED, 1, 2)
 LEFT_OUT, HELD_OUT = "people_25_30", "people_31_40"
 PRETRAINED = "m1 pretrained"
 SCRATCHED, TAKEN, FINETUNED = "y1 from scratch", QUESTIONS["taught"].title, "m1 fine-tuned"
+WAYS = {TAKEN: TAUGHT, **dict(QUESTIONS["taught"].others)}
+BATCH = "--per-batch-size 30 --rand-shift 6 --color 1"
+SOFTMAX = "y1 softmax: 60 steps"
+TRIPLETS = f"{SMALL} --loss-type 12 {BATCH} --triplet-bag-size 240 --images-per-identity 10"
+AFTER_SOFTMAX = {  # each begins with the softmax network of its seed
+    "then triplets: rate 0.005, 30 steps": f"{TRIPLETS} --lr 0.005 --mom 0.0 --max-steps 30",
+    "then triplets: rate 0.005, 120 steps": f"{TRIPLETS} --lr 0.005 --mom 0.0 --max-steps 120",
+    "then triplets: rate 0.05, 120 steps": f"{TRIPLETS} --lr 0.05 --mom 0.0 --max-steps 120",
+    "then softmax again: rate 0.005, 120 steps":
+        f"{SMALL} --loss-type 0 {BATCH} --lr 0.005 --max-steps 120",
+}  # fmt: skip
 OPTIONS = {
     SCRATCHED: SCRATCH,
-    TAKEN: TAUGHT,
-    **dict(QUESTIONS["taught"].others),
+    SOFTMAX: f"{SMALL} --loss-type 0 {BATCH} --lr 0.05 --lr-schedule cosine --max-steps 60",
+    **WAYS,
+    **AFTER_SOFTMAX,
     FINETUNED: FINETUNE,
 }
 OWN_RUNS = {SCRATCHED: "y1-scratch", TAKEN: "y1-taught", FINETUNED: "m1-far"}
@@ -64,8 +76,11 @@ def trained(name: str, seed: int) -> str:
     if not is_finished(ROOT / prefix, OPTIONS[name]):
         if is_own:
             raise FileNotFoundError(f"{prefix}: not of these options: run `make quickstart` first")
+        options = OPTIONS[name]
+        if name in AFTER_SOFTMAX:
+            options += f" --pretrained {trained(SOFTMAX, seed)}"
         call(
-            f"arcface-train {OPTIONS[name]} --data-dir {DATA} --target {LEFT_OUT} "
+            f"arcface-train {options} --data-dir {DATA} --target {LEFT_OUT} "
             f"--prefix {prefix} --verbose 1000 --ckpt 0 --seed {seed} --resume"
         )
     return f"{prefix},last"
@@ -137,8 +152,8 @@ def compare(seeds: list[int], *, is_report: bool) -> int:
     if not (ROOT / DATA / f"{HELD_OUT}_far.bin").is_file():
         raise FileNotFoundError(f"{ROOT / DATA}: no pairs there: run `make quickstart` first")
     (ROOT / RUNS).mkdir(parents=True, exist_ok=True)
-    ways = [name for name in OPTIONS if name not in (SCRATCHED, FINETUNED)]
-    chosen = [(way, SCRATCHED, LEFT_OUT, "clean") for way in ways]
+    besides = dict.fromkeys(WAYS, SCRATCHED) | dict.fromkeys(AFTER_SOFTMAX, SOFTMAX)
+    chosen = [(way, beside, LEFT_OUT, "clean") for way, beside in besides.items()]
     table = markdown(HEAD, [row(*one, seeds) for one in (CLAIMS if is_report else chosen)])
     print(table, end="")
     if is_report:
