@@ -7,7 +7,8 @@
 Every run is on people 1-24 with the quickstart's own options, which has seed 727.  A gain is the
 mean over the seeds of the paired difference; its 95 % interval draws people, with all their pairs,
 and seeds, a run of each side at a time.  What is finished is not made again.  Rewrites the tables
-of docs/quickstart.md, and with --report the README's.  make quickstart comes first.
+of docs/quickstart.md, and with --report the README's, and draws the curves of the triplets.
+make quickstart comes first.
 """
 
 from __future__ import annotations
@@ -27,27 +28,31 @@ import numpy as np
 from quickstart import DATA, FACES, FINETUNE, ROOT, RUN, SCRATCH, SMALL, TAUGHT, arguments_of
 from quickstart_figures import FAR, REPLICATES, SEED
 from quickstart_page import points
+from stages_picture import draw_stages
 
 RUNS = "runs/seeds"
+PICTURE = ROOT / "docs" / "pictures" / "triplets.png"
 OWN_SEED = 727  # the default, with which the quickstart trains
 SEEDS = (OWN_SEED, 1, 2)
 LEFT_OUT, HELD_OUT = "people_25_30", "people_31_40"
 PRETRAINED = "m1 pretrained"
 SCRATCHED, TAKEN, FINETUNED = "y1 from scratch", QUESTIONS["taught"].title, "m1 fine-tuned"
 WAYS = {TAKEN: TAUGHT, **dict(QUESTIONS["taught"].others)}
-BATCH = "--per-batch-size 30 --rand-shift 6 --color 1"
+BATCH = "--per-batch-size 30 --rand-shift 6 --color 1 --frequent 10"
 SOFTMAX = "y1 softmax: 60 steps"
 TRIPLETS = f"{SMALL} --loss-type 12 {BATCH} --triplet-bag-size 240 --images-per-identity 10"
+TAKEN_TRIPLETS = "then triplets: rate 0.05, 120 steps"
 AFTER_SOFTMAX = {  # each begins with the softmax network of its seed
     "then triplets: rate 0.005, 30 steps": f"{TRIPLETS} --lr 0.005 --mom 0.0 --max-steps 30",
     "then triplets: rate 0.005, 120 steps": f"{TRIPLETS} --lr 0.005 --mom 0.0 --max-steps 120",
-    "then triplets: rate 0.05, 120 steps": f"{TRIPLETS} --lr 0.05 --mom 0.0 --max-steps 120",
+    TAKEN_TRIPLETS: f"{TRIPLETS} --lr 0.05 --mom 0.0 --max-steps 120",
     "then softmax again: rate 0.005, 120 steps":
-        f"{SMALL} --loss-type 0 {BATCH} --lr 0.005 --max-steps 120",
+        f"{SMALL} --loss-type 0 {BATCH} --ce-loss --lr 0.005 --max-steps 120",
 }  # fmt: skip
 OPTIONS = {
     SCRATCHED: SCRATCH,
-    SOFTMAX: f"{SMALL} --loss-type 0 {BATCH} --lr 0.05 --lr-schedule cosine --max-steps 60",
+    SOFTMAX: f"{SMALL} --loss-type 0 {BATCH} --ce-loss --lr 0.05 --lr-schedule cosine "
+    "--max-steps 60",
     **WAYS,
     **AFTER_SOFTMAX,
     FINETUNED: FINETUNE,
@@ -57,6 +62,7 @@ CLAIMS = (  # first minus second, of which pairs, how these are called
     (TAKEN, SCRATCHED, HELD_OUT, "clean"),
     (FINETUNED, PRETRAINED, f"{HELD_OUT}_far", f"faces of {FACES}"),
     (FINETUNED, PRETRAINED, HELD_OUT, "clean"),
+    (TAKEN_TRIPLETS, SOFTMAX, HELD_OUT, "clean"),
 )
 HEAD = ("network", "beside", "pairs", "accuracy, each seed", "beside it", "gain", "gain of TAR")
 
@@ -81,7 +87,7 @@ def trained(name: str, seed: int) -> str:
             options += f" --pretrained {trained(SOFTMAX, seed)}"
         call(
             f"arcface-train {options} --data-dir {DATA} --target {LEFT_OUT} "
-            f"--prefix {prefix} --verbose 1000 --ckpt 0 --seed {seed} --resume"
+            f"--prefix {prefix} --verbose 20 --ckpt 0 --seed {seed} --resume"
         )
     return f"{prefix},last"
 
@@ -144,6 +150,16 @@ def row(first: str, second: str, target: str, words: str, seeds: list[int]) -> t
     return first, second, words, *rates, points(accuracy), points(tar)
 
 
+def draw_triplets(seeds: list[int]) -> None:
+    """Draw the curves of both stages, whose runs are there."""
+    stages = ((SOFTMAX, "ce_loss", "cross entropy"), (TAKEN_TRIPLETS, "lossvalue", "triplet loss"))
+    runs = [
+        (name, metric, words, [ROOT / RUNS / label(name, seed) for seed in seeds])
+        for name, metric, words in stages
+    ]
+    draw_stages(PICTURE, runs, LEFT_OUT, seeds)
+
+
 def compare(seeds: list[int], *, is_report: bool) -> int:
     """Train and verify what is missing, print and write the table; return 0.
 
@@ -158,6 +174,7 @@ def compare(seeds: list[int], *, is_report: bool) -> int:
     print(table, end="")
     if is_report:
         rewrite(ROOT / "README.md", "seeds", table)
+        draw_triplets(seeds)
     else:
         rewrite(PAGE, "ways to teach", table)
     return 0
