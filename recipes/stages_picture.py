@@ -23,10 +23,10 @@ def draw_stages(
     """Draw each stage's curves: its loss above, the accuracy of those left out below.
 
     stages: title, metric, what that is called, and the prefixes of its runs, one of each seed.
-    left_out: the target that was verified while they ran.
+    left_out: the target that was verified while they ran.  Losses have scales of their own.
     """
     figure, rows = plt.subplots(
-        2, len(stages), figsize=(10, 6), layout="constrained", sharex="col", sharey="row",
+        2, len(stages), figsize=(10, 6), layout="constrained", sharex="col",
         gridspec_kw={"width_ratios": [max(_steps(prefixes[0])) for *_, prefixes in stages]},
     )  # fmt: skip
     for (title, metric, words, prefixes), (above, below) in zip(stages, rows.T, strict=True):
@@ -35,7 +35,11 @@ def draw_stages(
             below.plot(*curve(prefix, f"{left_out}/accuracy"), color=color, marker="o",
                        markersize=3, linewidth=1.5)  # fmt: skip
         above.set(title=title, ylabel=words)
-        below.set(xlabel="step", ylabel=f"accuracy, {left_out.replace('_', ' ', 1)}")
+        below.set(xlabel="step", ylabel=f"accuracy, {left_out}")
+        above.set_ylim(bottom=0)
+    lows, highs = zip(*(below.get_ylim() for below in rows[1]), strict=True)
+    for below in rows[1]:
+        below.set_ylim(min(lows), max(highs))
     rows[0, 0].legend(frameon=False, fontsize=8)
     for axes in rows.flat:
         axes.spines[["top", "right"]].set_visible(False)

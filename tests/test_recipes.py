@@ -17,6 +17,7 @@ RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 WHOLE = "title = 'a'\nsource = 'b'\ncommands = ['c']\n"
 QUICKSTART = runpy.run_path(str(ROOT / "recipes" / "quickstart.py"))
 CHOOSE = runpy.run_path(str(ROOT / "recipes" / "choose.py"))
+SEEDS = runpy.run_path(str(ROOT / "recipes" / "seeds.py"))
 FOLDS = runpy.run_path(str(ROOT / "recipes" / "folds.py"))
 COMMANDS = [
     *((path.stem, line) for path in RECIPES for line in command_lines(load_recipe(path))),
@@ -30,6 +31,10 @@ COMMANDS = [
         (f"choose-{name}", QUICKSTART["arguments_of"](f"arcface-train {options} --prefix x"))
         for name, question in CHOOSE["QUESTIONS"].items()
         for _, options in question.others
+    ),
+    *(
+        (f"seeds-{name}", QUICKSTART["arguments_of"](f"arcface-train {options} --prefix x"))
+        for name, options in SEEDS["OPTIONS"].items()
     ),
     *(
         (f"folds-{name}", QUICKSTART["arguments_of"](f"arcface-train {options} --prefix x"))
@@ -52,13 +57,24 @@ def test_every_recipe_has_a_small_form_or_names_the_one_that_is():
 def test_people_who_are_reported_on_are_in_no_other_part():
     parts = [set(QUICKSTART[name].split(",")) for name in ("TRAINED", "LEFT_OUT", "HELD_OUT")]
     assert [len(part) for part in parts] == [24, 6, 10] and len(set.union(*parts)) == 40
+    own = ("quickstart", "choose", "seeds")
     for name, line in COMMANDS:
         trains = Path(line[0]).name == "arcface-train"
-        if trains and (name.startswith(("quickstart", "choose")) or name.endswith("-small")):
+        if trains and (name.startswith(own) or name.endswith("-small")):
             assert "31_40" not in " ".join(line), f"{name} looks at people 31-40 while it trains"
     folds = [FOLDS["people"](*ends).split(",") for ends in FOLDS["LEFT_OUT"]]
     assert sorted(sum(folds, [])) == sorted(QUICKSTART["people"](1, 30).split(","))
     assert FOLDS["FINETUNE"] in FOLDS["CANDIDATES"].values()
+
+
+def test_what_is_reported_over_seeds_was_compared_with_what_it_began_with():
+    taken, beside, target, _ = SEEDS["CLAIMS"][-1]
+    assert taken in SEEDS["AFTER_SOFTMAX"] and beside == SEEDS["SOFTMAX"]
+    assert target == "people_31_40"
+    small = load_recipe(ROOT / "recipes" / "orl-softmax-triplet.toml").small
+    words = SEEDS["OPTIONS"][taken].split()
+    for flag in ("--lr", "--mom", "--max-steps", "--triplet-bag-size", "--images-per-identity"):
+        assert f"{flag} {words[words.index(flag) + 1]} " in " ".join(small[-1].split()) + " "
 
 
 def test_seed_of_a_small_form():
