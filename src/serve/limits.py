@@ -13,7 +13,8 @@ import math
 
 @dataclass(frozen=True)
 class Limits:
-    """Raises ValueError for one that is not positive and finite."""
+    """Raises ValueError for one that is not positive and finite, and for two of which the second
+    leaves no room for what the first allows."""
 
     photo_bytes: int = 10 * 2**20  # of one encoded photo
     request_bytes: int = 30 * 2**20  # of a whole request
@@ -31,9 +32,26 @@ class Limits:
 
     def __post_init__(self) -> None:
         wrong = [
-            f"--max-{field.name.replace('_', '-')} {getattr(self, field.name)}"
+            _told(self, field.name)
             for field in fields(self)
             if not 0 < getattr(self, field.name) < math.inf
         ]
         if wrong:
             raise ValueError(f"limits must be above 0 and finite: {', '.join(wrong)}")
+        for part, whole, why in WITHIN:
+            if getattr(self, part) > getattr(self, whole):
+                raise ValueError(
+                    f"{_told(self, whole)} is below {_told(self, part)}: {why}; raise the first or "
+                    "lower the second"
+                )
+
+
+# What is a part of what, and what comes of it where it is larger.
+WITHIN = (
+    ("photo_bytes", "request_bytes", "a photo as large as that could not be sent"),
+    ("request_bytes", "body_bytes", "a request as large as that would be answered 503 for ever"),
+)
+
+
+def _told(limits: Limits, name: str) -> str:
+    return f"--max-{name.replace('_', '-')} {getattr(limits, name)}"

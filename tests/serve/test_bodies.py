@@ -7,7 +7,7 @@ from arcface_mxnet.serve.limits import Limits
 from arcface_mxnet.serve.refusal import Refusal
 import pytest
 
-LIMITS = Limits(request_bytes=600, body_bytes=1000, seconds=0.2)
+LIMITS = Limits(photo_bytes=600, request_bytes=600, body_bytes=1000, seconds=0.2)
 
 
 def sending(*sizes):

@@ -227,6 +227,16 @@ def test_limits_are_positive_and_finite():
             Limits(idle_seconds=float(value))
 
 
+@pytest.mark.parametrize(("given", "words"), [
+    ({"request_bytes": 10}, "^--max-request-bytes 10 is below --max-photo-bytes 10485760: a photo"),
+    ({"body_bytes": 20_000_000}, "^--max-body-bytes 20000000 is below --max-request-bytes 314"),
+])  # fmt: skip
+def test_limits_that_contradict_each_other_are_refused(given, words):
+    with pytest.raises(ValueError, match=words):
+        Limits(**given)
+    assert Limits(photo_bytes=9, request_bytes=9, body_bytes=9).body_bytes == 9
+
+
 def test_the_service_ends_while_changes_are_brought_into_the_file(make_app, monkeypatch):
     working = threading.Event()
 
