@@ -18,6 +18,7 @@ import zlib
 import numpy as np
 
 from ..config import AugmentationConfig
+from ..flags import flag_of, shown
 from .augmentations import AUGMENTATIONS, sharpness, worn  # noqa: F401  (each enters its own)
 from .augmentations.colors import JITTER, LUMA, draw_color, jittered
 from .augmentations.covering import FILL, blanked, draw_cutoff
@@ -26,7 +27,7 @@ from .planes import Plain, fastest
 
 __all__ = [
     "AUGMENTATIONS", "FILL", "JITTER", "LUMA", "ORDER", "Augmentation", "blanked", "jittered",
-    "ranges_of", "shifted",
+    "ranges_of", "refuse_beyond", "shifted",
 ]  # fmt: skip
 
 ORDER = tuple(field.name for field in fields(AugmentationConfig) if field.name in AUGMENTATIONS)
@@ -102,6 +103,29 @@ class Augmentation:
                 image = change(image, rng)
                 generator.state = in_turn
         return image
+
+
+def refuse_beyond(options: AugmentationConfig, height: int, width: int) -> None:
+    """Raise ValueError for changes that leave nothing of images of this size, or cannot be made
+    of them."""
+    side = min(height, width)
+    faults = [
+        f"{flag_of(name)} {getattr(options, name)}: the crops have {side} pixels, nothing of many "
+        "would be left; give less"
+        for name in ("rand_shift", "cutoff")
+        if getattr(options, name) >= side
+    ]
+    for of, name, most, words in (
+        ("low_res", "low_res_size", height, f"the crops have a height of {height} pixels"),
+        ("motion_blur", "motion_blur_length", side, f"the crops have {side} pixels"),
+    ):
+        if getattr(options, of) and getattr(options, name)[-1] > most:
+            given = shown(getattr(options, name))
+            faults.append(f"{flag_of(name)} {given}: {words}; give no more")
+    if faults:
+        raise ValueError("\n".join(faults))
+    if options.mask or options.glasses:
+        worn.face_points(height, width)
 
 
 class _Change:

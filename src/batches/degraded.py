@@ -16,7 +16,7 @@ import numpy as np
 from ..config import AugmentationConfig
 from ..data.images import CROP_PIXELS, decode_rgb
 from ..flags import option
-from .augment import Augmentation
+from .augment import Augmentation, refuse_beyond
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Degrader:
     def __init__(self, options: AugmentationConfig, seed: int, encoding: str, quality: int):
         if not 1 <= quality <= 100:
             raise ValueError(f"--quality {quality}: give 1 to 100")
-        self._augmentation = Augmentation(options)
+        self._options, self._augmentation = options, Augmentation(options)
         if not self._augmentation.is_random:
             raise ValueError("no change is asked for: give one, such as --low-res 1")
         self._seed, self._encoding = seed, encoding
@@ -50,6 +50,7 @@ class Degrader:
         image = decode_rgb(crop, name, max_pixels=CROP_PIXELS)
         words = np.frombuffer(hashlib.sha256(crop).digest(), "<u4").tolist()
         try:
+            refuse_beyond(self._options, *image.shape[:2])
             image = self._augmentation(image, np.random.default_rng([self._seed + more, *words]))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None

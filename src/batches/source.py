@@ -13,7 +13,7 @@ import numpy as np
 
 from ..config import SamplingConfig, TrainConfig, ignored_options
 from ..data.dataset import FaceDataset, UnreadableError
-from .augment import Augmentation
+from .augment import Augmentation, refuse_beyond
 from .bad_records import BadRecord, BadRecords
 from .order import PLANS, Draw, Setting
 from .planes import fastest
@@ -101,7 +101,7 @@ class BatchSource:
                 "--data-dir: the folders hold images of different height and width "
                 f"{sorted(shapes)}; give --image-size"
             )
-        _refuse_blank(config, min(next(iter(shapes))))
+        refuse_beyond(config, *next(iter(shapes)))
         self._plan_name, self._num_devices = plan, num_devices
         self._worker, self._num_workers = worker, num_workers
         self._config = config
@@ -316,13 +316,3 @@ class _Reading:
     def cancel(self) -> None:
         for future in self.futures:
             future.cancel()
-
-
-def _refuse_blank(config: TrainConfig, side: int) -> None:
-    """Raise ValueError for changes that leave nothing of images of so many pixels."""
-    for name in ("rand_shift", "cutoff"):
-        if getattr(config, name) >= side:
-            raise ValueError(
-                f"--{name.replace('_', '-')} {getattr(config, name)}: the crops have {side} "
-                "pixels, nothing of many would be left; give less"
-            )

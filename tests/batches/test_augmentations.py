@@ -125,11 +125,6 @@ def test_low_resolutions_reach_both_ends_of_the_range(face):
     assert np.array_equal(only, coarse(face, 9))
 
 
-def test_a_low_resolution_beyond_the_crop_is_refused(face):
-    with pytest.raises(ValueError, match="--low-res-size 200: the crops have a height of 112"):
-        changed(face, low_res=1.0, low_res_size=(200,))
-
-
 @pytest.mark.parametrize(("length", "degrees"), [(1, 0), (5, 0), (7, 90), (9.5, 45), (15, 160)])
 def test_the_line_of_a_movement(length, degrees):
     kernel = line_kernel(length, degrees)

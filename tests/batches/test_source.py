@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from arcface_mxnet.batches.augment import Augmentation
+from arcface_mxnet.batches.augment import Augmentation, refuse_beyond
 from arcface_mxnet.batches.source import BatchSource, batches
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.data.dataset import FaceDataset
@@ -112,17 +112,26 @@ def test_new_changes_follow_from_the_seed_and_the_place_alone(dataset):
     assert same(take(source(dataset, **CHANGES, **off), 4), take(source(dataset, **CHANGES), 4))
 
 
-def test_a_fault_of_an_option_in_a_thread_is_told_in_its_words(dataset):
-    drawn = source(dataset, low_res=1.0, low_res_size=(40,))
-    with pytest.raises(ValueError, match="^--low-res-size 40: the crops have a height of 16"):
-        next(drawn)
-
-
 @pytest.mark.parametrize("options", [{"rand_shift": 16}, {"cutoff": 99}])
 def test_changes_that_leave_nothing_of_a_crop_are_refused(dataset, options):
     with pytest.raises(ValueError, match="^--(rand-shift 16|cutoff 99): the crops have 16 pixels"):
         source(dataset, **options)
     source(dataset, rand_shift=15, cutoff=15)
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"low_res": 0.1, "low_res_size": (9, 17)}, "^--low-res-size 9,17: .* a height of 16 pixels"),
+    ({"motion_blur": 0.1, "motion_blur_length": (17.0,)}, "^--motion-blur-length 17.0: the crops"),
+    ({"low_res": 0.1, "rand_shift": 16}, "^--rand-shift 16: .*\n--low-res-size 16,24: the crops"),
+])  # fmt: skip
+def test_changes_that_cannot_be_made_of_a_crop_are_refused_before_any_is_drawn(
+    dataset, options, words
+):
+    with pytest.raises(ValueError, match=words):
+        source(dataset, **options)
+    with pytest.raises(ValueError, match="^--mask and --glasses: the crops are 8x16 "):
+        refuse_beyond(TrainConfig(glasses=0.1), 8, 16)
+    source(dataset, low_res=1.0, low_res_size=(16,), motion_blur=1.0, motion_blur_length=(16.0,))
 
 
 def test_seeds_differ(dataset):

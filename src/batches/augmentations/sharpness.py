@@ -83,11 +83,8 @@ def coarse(image: np.ndarray, size: int) -> np.ndarray:
 
     size: height in pixels of the whole crop, which a face fills.  Down each pixel is the mean of
     the area it covers, as a sensor sees it; up is bilinear, as a small face in a photo is aligned.
-    Raises ValueError where that would not be down.
     """
     height, width = image.shape[:2]
-    if size > height:
-        raise ValueError(f"--low-res-size {size}: the crops have a height of {height} pixels")
     small = (max(round(size * width / height), 1), size)
     image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
