@@ -31,6 +31,7 @@ from arcface_mxnet.embedding.arguments import add_embedding_arguments, open_embe
 from arcface_mxnet.embedding.face_model import UNCERTAIN, FaceModel, NoFaceError
 from arcface_mxnet.embedding.vectors import cosine, squared_distances
 from arcface_mxnet.eval.deployed_threshold import add_threshold_arguments, threshold_source
+from arcface_mxnet.given import refuse_changed
 import numpy as np
 
 NO_FACE = 1
@@ -109,6 +110,15 @@ def _embed(args: argparse.Namespace) -> list[Found]:
         raise ValueError(f"{len(args.images)} images; give one, or two to compare")
     if args.max_pixels < 1:
         raise ValueError(f"--max-pixels {args.max_pixels}: at least 1")
+    if args.input == "crop":
+        names = ("det", "min_size", "uncertain", "faces")
+        refuse_changed(build_parser(), args, names, "--input crop, which seeks no face,")
+    if args.faces == "all":
+        by = "--faces all, which tells the doubts of each,"
+        refuse_changed(build_parser(), args, ("uncertain",), by)
+    if args.det and args.input == "photo":
+        by = f"--det {args.det}, which looks for no size,"
+        refuse_changed(build_parser(), args, ("min_size",), by)
     source = threshold_source(args, PUBLISHED_THRESHOLD)
     size = crop_size(args.image_size)
     images = [read_image(path, max_pixels=args.max_pixels) for path in args.images]

@@ -17,6 +17,8 @@ from .files import refuse_no_file
 from .text import finite_number, whole_number
 
 MOST = (1 << 63) - 1  # what seeds and counts of every library take
+MOST_THREADS = 1024  # a pool starts them all, and systems give a few thousand
+MOST_IMAGES = 1 << 16  # of a batch: 10 GB of 112x112, before the network has begun
 
 
 def whole(least: int = 0, most: int = MOST) -> Callable[[str], int]:
@@ -83,6 +85,16 @@ def refuse_changed(
     if changed:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
         raise ValueError(f"{flags}: {by} does not use it; leave it out")
+
+
+def check_counts(arguments: argparse.Namespace, **most: int) -> None:
+    """Raise ValueError for a count below 1 or above its most; most: by name of the option."""
+    for name, limit in most.items():
+        value, flag = getattr(arguments, name), f"--{name.replace('_', '-')}"
+        if value < 1:
+            raise ValueError(f"{flag} {value}: must be at least 1")
+        if value > limit:
+            raise ValueError(f"{flag} {value}: must be at most {limit}")
 
 
 def check_outputs(outputs: Mapping[str, Any], inputs: Iterable[str | os.PathLike] = ()) -> None:

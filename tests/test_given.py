@@ -4,6 +4,7 @@ import argparse
 import os
 
 from arcface_mxnet.given import (
+    check_counts,
     check_outputs,
     file_name,
     path_name,
@@ -50,6 +51,16 @@ def test_what_is_refused(kind, texts, words):
     for text in texts:
         with pytest.raises(argparse.ArgumentTypeError, match=words):
             kind(text)
+
+
+@pytest.mark.parametrize("given, words", [
+    ({"threads": 0, "of": 1}, "^--threads 0: must be at least 1$"),
+    ({"threads": 4, "of": 10**9}, "^--of 1000000000: must be at most 9$"),
+])  # fmt: skip
+def test_counts_have_both_ends(given, words):
+    with pytest.raises(ValueError, match=words):
+        check_counts(argparse.Namespace(**given), threads=4, of=9)
+    check_counts(argparse.Namespace(threads=4, of=1), threads=4, of=9)
 
 
 def test_the_option_is_named(capsys):

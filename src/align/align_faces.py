@@ -30,6 +30,7 @@ from arcface_mxnet.align.arguments import (
     add_quality_arguments,
     chosen_bounds,
     chosen_detector,
+    refuse_unsought,
 )
 from arcface_mxnet.align.contact_sheet import contact_sheet
 from arcface_mxnet.align.earlier import keep_options
@@ -43,7 +44,7 @@ from arcface_mxnet.data.list_faults import refuse_other_data
 from arcface_mxnet.data.lists import read_list
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.files import replace_file, replace_set
-from arcface_mxnet.given import path_name, refuse_changed
+from arcface_mxnet.given import MOST, MOST_THREADS, check_counts, path_name, refuse_changed
 import cv2
 from tqdm import tqdm
 
@@ -206,10 +207,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _align(args: argparse.Namespace) -> int:
     size = crop_size(args.image_size)
-    for flag in ("threads", "max_pixels"):
-        if getattr(args, flag) < 1:
-            name = f"--{flag.replace('_', '-')}"
-            raise ValueError(f"{name} {getattr(args, flag)}: must be at least 1")
+    check_counts(args, threads=MOST_THREADS, max_pixels=MOST)
     if args.photos.is_dir():
         refuse_changed(build_parser(), args, ("root",), "a folder of photos")
         photos = photos_of_folder(args.photos, args.output, args.encoding, strict=args.strict)
@@ -221,6 +219,7 @@ def _align(args: argparse.Namespace) -> int:
     if args.photos.is_dir() and args.output.resolve().is_relative_to(args.photos.resolve()):
         raise ValueError(f"{args.output} lies in {args.photos}: crops would be taken for photos")
     check_names(photos)
+    _refuse_unused(args, photos)
     detector, bounds = chosen_detector(args), chosen_bounds(args)
     options = {name: getattr(args, name) for name in (
         "min_size", "limited", "encoding", "uncertain", "fallback")}  # fmt: skip
@@ -246,6 +245,13 @@ def _align(args: argparse.Namespace) -> int:
         args.output, photos, [one.reason for one in outcomes], is_list=args.photos.is_file()
     )
     return _summary(photos, outcomes, args.output)
+
+
+def _refuse_unused(args: argparse.Namespace, photos: Sequence[Photo]) -> None:
+    """Raise ValueError for options that would do nothing."""
+    if args.limited:
+        refuse_changed(build_parser(), args, ("min_size",), "--limited, which looks for no size,")
+    refuse_unsought(build_parser(), args, photos, "limited", "fallback")
 
 
 def _name(photo: Photo, output: Path) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
+import logging
 import math
 from typing import Any
 
 from ..engines.arguments import chosen_gpu
+from ..given import refuse_changed
 from .detectors import DETECTORS, Detector, open_detector
 from .quality import QualityBounds
+
+log = logging.getLogger(__name__)
 
 MOST = {"max_clipped": 1, "min_score": 1, "max_yaw": 180, "max_pitch": 180}  # of bounds
 
@@ -47,6 +51,29 @@ def chosen_detector(
     return open_detector(
         arguments.detector, chosen_gpu(arguments), engine=arguments.engine, own=own, **min_size
     )
+
+
+def refuse_unsought(
+    parser: argparse.ArgumentParser,
+    arguments: argparse.Namespace,
+    photos: Sequence[Any],
+    *names: str,
+) -> None:
+    """Raise ValueError for options of the search for faces where the list leaves none to seek.
+
+    photos: Photo, or Item.  names: further options of the search.  Where there are some to seek,
+    it is told how many are not judged.
+    """
+    given = sum(bool(photo.is_aligned) or photo.landmarks is not None for photo in photos)
+    judging = ("uncertain", *vars(QualityBounds()))
+    if given and given == len(photos):
+        by = "a list in which every photo is a crop, or has landmarks,"
+        refuse_changed(parser, arguments, ("min_size", *names, *judging), by)
+    elif given and any(getattr(arguments, one) != parser.get_default(one) for one in judging):
+        log.warning(
+            "%d of %d photos are listed as crops, or with landmarks: in these no face is sought, "
+            "and none is judged", given, len(photos),
+        )  # fmt: skip
 
 
 def add_quality_arguments(parser: argparse.ArgumentParser) -> None:

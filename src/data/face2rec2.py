@@ -31,7 +31,7 @@ from arcface_mxnet.data.lists import (
 )
 from arcface_mxnet.data.packing import Packed, PackOptions, pack
 from arcface_mxnet.files import replace_file
-from arcface_mxnet.given import file_name, refuse_changed, whole
+from arcface_mxnet.given import MOST_THREADS, check_counts, file_name, refuse_changed, whole
 from arcface_mxnet.text import read_text
 
 DEFAULT_SIZE, DEFAULT_QUALITY = (112, 112), 95
@@ -119,8 +119,7 @@ def _work(arguments: argparse.Namespace) -> None:
     for flag in WITHOUT_EFFECT:
         if getattr(arguments, flag.strip("-").replace("-", "_")) is not None:
             log.warning("%s has no effect, as published", flag)
-    if arguments.num_thread < 1:
-        raise ValueError(f"--num-thread {arguments.num_thread}: must be at least 1")
+    check_counts(arguments, num_thread=MOST_THREADS)
     if arguments.identities and not arguments.folder:
         raise ValueError("--identities: goes with --folder; a list names its images itself")
     if arguments.folder:

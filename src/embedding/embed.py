@@ -30,6 +30,7 @@ from arcface_mxnet.align.arguments import (
     add_quality_arguments,
     chosen_bounds,
     chosen_detector,
+    refuse_unsought,
 )
 from arcface_mxnet.align.quality import QualityBounds
 from arcface_mxnet.align.template import SIZES
@@ -41,7 +42,7 @@ from arcface_mxnet.embedding.arguments import (
     open_embedder,
 )
 from arcface_mxnet.embedding.embed_crops import prepared_blocks
-from arcface_mxnet.embedding.embed_inputs import Inputs, Item, read_inputs
+from arcface_mxnet.embedding.embed_inputs import Inputs, Item, kind_of, read_inputs
 from arcface_mxnet.embedding.embed_work import Work
 from arcface_mxnet.embedding.embedder import Embedder
 from arcface_mxnet.embedding.vector_files import (
@@ -51,7 +52,14 @@ from arcface_mxnet.embedding.vector_files import (
     write_vectors,
 )
 from arcface_mxnet.embedding.vectors import unit_rows
-from arcface_mxnet.given import path_name, refuse_changed
+from arcface_mxnet.given import (
+    MOST,
+    MOST_IMAGES,
+    MOST_THREADS,
+    check_counts,
+    path_name,
+    refuse_changed,
+)
 from arcface_mxnet.text import read_json
 import numpy as np
 from tqdm import tqdm
@@ -104,14 +112,17 @@ def main(argv: list[str] | None = None) -> int:
 def embed(arguments: argparse.Namespace) -> int:
     """Embed what is not embedded yet, write the files, and return the exit code."""
     output = arguments.output
-    for flag in ("threads", "max_pixels", "batch_size"):
-        if getattr(arguments, flag) < 1:
-            name = f"--{flag.replace('_', '-')}"
-            raise ValueError(f"{name} {getattr(arguments, flag)}: must be at least 1")
+    check_counts(arguments, threads=MOST_THREADS, max_pixels=MOST, batch_size=MOST_IMAGES)
     if not arguments.detect:
         names = ("detector", "min_size", "uncertain", *vars(QualityBounds()))
         refuse_changed(build_parser(), arguments, names, "what embeds crops (no --detect)")
+    kind = kind_of(arguments.input)
+    of_kinds = ("root", "strict")
+    used = {"list": ("root",), "folder": ("strict",)}.get(kind, ())
+    refuse_changed(build_parser(), arguments, set(of_kinds) - set(used), f"a {kind}")
     inputs = read_inputs(arguments.input, arguments.root, strict=arguments.strict)
+    if arguments.detect:
+        refuse_unsought(build_parser(), arguments, inputs.items)
     check_form(output, [name for name, *_ in _named(inputs)])
     origin = origin_of(arguments, inputs)
     if is_written(output, origin):
@@ -131,7 +142,8 @@ def origin_of(arguments: argparse.Namespace, inputs: Inputs) -> dict[str, str]:
     """Return what the vectors depend on: model, engine, dtype, input, images, flip, alignment."""
     alignment = "crops as given"
     if arguments.detect:
-        bounds = {name: value for name, value in vars(chosen_bounds(arguments)).items() if value}
+        bounds = {name: value for name, value in vars(chosen_bounds(arguments)).items()
+                  if value is not None}  # fmt: skip
         alignment = (
             f"detected by {arguments.detector}, faces from {arguments.min_size} pixels, uncertain "
             f"{arguments.uncertain}{''.join(f', {name} {v:g}' for name, v in bounds.items())}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 import hashlib
 import os
@@ -60,16 +60,23 @@ def read_inputs(source: Path, root: Path | None = None, *, strict: bool = False)
     Raises FileNotFoundError, and ValueError for what is none of these, or names images by names
     that no index can hold.
     """
+    kind = kind_of(source)
+    if kind == "dataset":
+        return _of_records(source / PACKED_FOLDER if source.is_dir() else source)
+    if kind == "folder":
+        return _of_folder(source, strict)
+    return _of_pair_set(source) if kind == "pair set" else _of_list(source, root)
+
+
+def kind_of(source: Path) -> str:
+    """Return what is to be embedded: "folder", "dataset", "pair set" or "list"."""
     if source.is_dir():
-        packed = source / PACKED_FOLDER
-        return _of_records(packed) if packed.is_file() else _of_folder(source, strict)
+        return "dataset" if (source / PACKED_FOLDER).is_file() else "folder"
     if not source.is_file():
         raise FileNotFoundError(f"no folder, list, .rec or pair set {source.absolute()}")
     if source.suffix == RECORDS:
-        return _of_records(source)
-    if source.suffix in PAIR_CONTAINERS:
-        return _of_pair_set(source)
-    return _of_list(source, root)
+        return "dataset"
+    return "pair set" if source.suffix in PAIR_CONTAINERS else "list"
 
 
 def _of_folder(folder: Path, strict: bool) -> Inputs:
@@ -100,7 +107,7 @@ def _of_list(list_path: Path, root: Path | None) -> Inputs:
         items = [Item(name, _reading(path), "", str(path))
                  for name, path in zip(names, paths, strict=True)]  # fmt: skip
     check_paths(list_path, names)
-    return Inputs(items, _digest(names, [Path(item.path) for item in items]))
+    return Inputs(items, _digest(names, [Path(item.path) for item in items], map(_listed, items)))
 
 
 def _of_records(rec_path: Path) -> Inputs:
@@ -144,9 +151,18 @@ def _reading(path: Path) -> Callable[[int], np.ndarray]:
     return lambda most: read_image(path, max_pixels=most)
 
 
-def _digest(names: Sequence[str], paths: Sequence[Path]) -> str:
-    """Return a fingerprint of names, order and sizes of files; their bytes are not read twice."""
+def _listed(item: Item) -> str:
+    """Return what a list says of an image besides its name."""
+    landmarks = "" if item.landmarks is None else item.landmarks.tolist()
+    return f"{item.identity}\n{item.is_aligned}\n{landmarks}\n"
+
+
+def _digest(names: Sequence[str], paths: Sequence[Path], facts: Iterable[str] = ()) -> str:
+    """Return a fingerprint of names, order and sizes of files, and of what is said of them; their
+    bytes are not read twice."""
     digest = hashlib.sha256()
+    for fact in facts:
+        digest.update(fact.encode())
     for name, path in zip(names, paths, strict=True):
         try:
             size = os.stat(path).st_size  # noqa: PTH116 - millions

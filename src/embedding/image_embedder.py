@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 
+from ..given import MOST_IMAGES
 from .read_ahead import read_ahead
 from .vectors import unit_rows
 
@@ -19,8 +20,8 @@ class ImageEmbedder(ABC):
     """
 
     def __init__(self, batch_size: int, flip: bool, normalize: bool):
-        if batch_size < 1:
-            raise ValueError(f"batch size {batch_size}: must be at least 1")
+        if not 1 <= batch_size <= MOST_IMAGES:
+            raise ValueError(f"batch size {batch_size}: give 1 to {MOST_IMAGES} images")
         self.batch_size = batch_size
         self._lock = threading.Lock()
         self.flip = flip

@@ -33,6 +33,7 @@ from arcface_mxnet.data.list_faults import refuse_other_data
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.errors import reason_of
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.given import MOST_THREADS, check_counts
 from arcface_mxnet.megaface.align_attempts import crop_with_hint
 from arcface_mxnet.megaface.align_photos import Photo, facescrub_photos, megaface_photos
 from arcface_mxnet.megaface.lists import read_names
@@ -83,8 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 def align(arguments: argparse.Namespace) -> int:
     """Write the crops, the list and the attempts; return the exit code."""
     size, out = crop_size(arguments.image_size), arguments.output_dir
-    if arguments.threads < 1:
-        raise ValueError(f"--threads {arguments.threads}: must be at least 1")
+    check_counts(arguments, threads=MOST_THREADS)
     if arguments.command == "facescrub":
         photos = list(facescrub_photos(
             arguments.input_dir, arguments.number, skip=arguments.skip_missing

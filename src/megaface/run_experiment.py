@@ -18,7 +18,7 @@ import sys
 
 from arcface_mxnet import cli
 from arcface_mxnet.files import replace_file
-from arcface_mxnet.given import file_name
+from arcface_mxnet.given import MOST_THREADS, check_counts, file_name
 from arcface_mxnet.megaface import experiment, kit_files
 from arcface_mxnet.megaface.lists import (
     SIZES,
@@ -89,8 +89,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--model {arguments.model}: only jb_identity, the L2 distance, is known")
     if min(arguments.sizes) < 1 or arguments.num_sets < 1 or arguments.block < 1:
         raise ValueError("--sizes, --num_sets and --block must be at least 1")
-    if arguments.threads is not None and arguments.threads < 1:
-        raise ValueError(f"--threads {arguments.threads}: must be at least 1")
+    if arguments.threads is not None:
+        check_counts(arguments, threads=MOST_THREADS)
     if len(set(arguments.sizes)) != len(arguments.sizes):
         raise ValueError(f"--sizes {arguments.sizes}: a size is given twice")
     kit_files.check_output(out_root, algorithm)

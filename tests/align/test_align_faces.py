@@ -115,6 +115,23 @@ def test_a_list_with_landmarks_needs_no_face(photos, align, tmp_path):
     assert [read_image(entry.path).shape for entry in entries] == [(112, 96, 3)] * 2
 
 
+def test_options_that_would_do_nothing_are_refused(photos, align, tmp_path, capsys, caplog):
+    output = tmp_path / "crops"
+    assert align(photos, output, "--limited", "--min-size", "30") == 2
+    assert "--min-size: --limited, which looks for no size, does not use" in capsys.readouterr().err
+    numbers = "\t".join(map(str, (template() / 2).T.ravel()))
+    list_path = photos / "some.lst"
+    known = f"0\tAbel_Pacheco/black.png\t7\t0\t0\t90\t90\t{numbers}\n"
+    list_path.write_text(known)
+    assert align(list_path, output, "--max-yaw", "3", "--limited", "--uncertain", "refuse") == 2
+    told = capsys.readouterr().err
+    assert "--limited, --uncertain, --max-yaw: a list in which every photo is a crop, or h" in told
+    assert not output.exists()
+    list_path.write_text(f"{known}0\t{OTHER}.jpg\t9\n")
+    assert align(list_path, output, "--max-yaw", "80") == 0
+    assert "1 of 2 photos are listed as crops, or with landmarks" in caplog.text
+
+
 def test_fallback_cuts_the_centre_where_no_face_is(photos, align, tmp_path):
     (photos / "Abdul_Rahman/broken.jpg").unlink()
     assert align(photos, tmp_path / "crops", "--fallback", "box") == 0

@@ -137,6 +137,16 @@ def test_exit_codes_tell_no_face_from_bad_input(call, tmp_path):
     assert call(black, "--input", "crop")[0] == 2
 
 
+@pytest.mark.parametrize(("given", "words"), [
+    (("--input", "crop", "--det", "1", "--min-size", "9"), "--det, --min-size: --input crop, whi"),
+    (("--input", "photo", "--det", "2", "--min-size", "9"), "--min-size: --det 2, which looks for"),
+    (("--faces", "all", "--uncertain", "accept"), "--uncertain: --faces all, which tells the"),
+])  # fmt: skip
+def test_options_that_would_do_nothing_are_refused(call, photos, given, words):
+    code, _, errors = call(photos["one"], *given)
+    assert code == 2 and words in errors
+
+
 def test_a_photo_of_too_many_pixels_is_refused_with_the_option(call, tmp_path):
     path = tmp_path / "large.png"
     cv2.imwrite(str(path), np.zeros((200, 300, 3), np.uint8))

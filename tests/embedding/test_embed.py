@@ -9,7 +9,7 @@ from arcface_mxnet.checkpoints.load import save_checkpoint
 from arcface_mxnet.data.records import RecordWriter
 from arcface_mxnet.embedder import Embedder
 from arcface_mxnet.embedding import embed
-from arcface_mxnet.embedding.embed_inputs import read_inputs
+from arcface_mxnet.embedding.embed_inputs import Inputs, read_inputs
 from arcface_mxnet.embedding.ready_vectors import ReadyVectors
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
 from arcface_mxnet.megaface.packed import FeatureStore
@@ -184,6 +184,29 @@ def test_a_published_list_says_what_is_aligned(crops, model, tmp_path):
     assert (tmp_path / "v.index.tsv").read_text().splitlines()[1].split("\t")[1] == "4"
 
 
+@pytest.mark.parametrize("changed", ["1\t{}\t7\n", "0\t{}\t4\n"])
+def test_a_list_that_says_something_else_of_its_images_is_another_job(
+    crops, model, tmp_path, capsys, changed
+):
+    name = list(crops)[0]
+    (tmp_path / "crops/train.lst").write_text(f"1\t{name}\t4\n")
+    assert run(model, tmp_path / "crops/train.lst", tmp_path / "v.npy") == 0
+    (tmp_path / "crops/train.lst").write_text(changed.format(name))
+    assert run(model, tmp_path / "crops/train.lst", tmp_path / "v.npy") == 2
+    assert "holds vectors of another model, other images or other opt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bound", ["--max-yaw", "--max-clipped"])
+def test_a_bound_of_nothing_is_another_job_than_no_bound(crops, model, tmp_path, bound):
+    words = [str(tmp_path / "crops"), str(tmp_path / "v.npy"), "--model", model, "--detect"]
+    parser = embed.build_parser()
+    images = Inputs([], "")
+    plain, bounded = (
+        embed.origin_of(parser.parse_args([*words, *more]), images) for more in ([], [bound, "0"])
+    )
+    assert plain["alignment"] != bounded["alignment"]
+
+
 @pytest.mark.parametrize("source", ["", "train.rec"])
 def test_records(model, tmp_path, make_dataset, image_of, source):
     folder = make_dataset(tmp_path / "data", [0, 0, 1, 1, 1])
@@ -248,6 +271,8 @@ def test_photos_are_detected_aligned_and_measured(models, shared_data, tmp_path,
     ("words", "message"),
     [
         (["crops", "v.txt"], "OUTPUT 'v.txt': unknown|unknown form of vectors"),
+        (["crops", "v.npy", "--batch-size", "9999999"], "--batch-size 9999999: must be at most"),
+        (["crops", "v.npy", "--root", "x"], "--root: a folder does not use it"),
         (["nowhere", "v.npy"], "no folder, list, .rec or pair set /"),
         (["crops", "v.npy", "--threads", "0"], "--threads 0: must be at least 1"),
         (["crops", "v.npy", "--detect", "--detector", "mtcnn", "--image-size", "8,6"],
