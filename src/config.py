@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .flags import Options, add_flags, flag_of, ignored_options, option
+from .given import MOST_IMAGES, MOST_THREADS
 
 __all__ = ["TrainConfig", "add_arguments", "flag_of", "from_namespace", "ignored_options"]
 
@@ -278,12 +279,13 @@ class UpdateConfig(Options):
     grad_clip: float = option(
         0.0, "largest L2 norm of an update's gradients together (0: off)", at_least=0
     )
-    per_batch_size: int = option(128, "images per device and step", at_least=1)
+    per_batch_size: int = option(128, "images per device and step", at_least=1, at_most=MOST_IMAGES)
     accumulate: int = option(
         1,
         "batches whose gradients make one update; batch statistics stay those of one device's "
         "batch, so 4 x 128 is not quite 512",
         at_least=1,
+        at_most=MOST_IMAGES,
     )
     end_epoch: int = option(100000, "stop after this many epochs", at_least=1)
     max_steps: int = option(0, "stop after this many steps (0: no limit)", at_least=0)
@@ -472,7 +474,9 @@ class RunConfig(Options):
         "write PREFIX-train-symbol.json, -plan.json and -initial.params, from which --engine torch "
         "trains without MXNet, and end",
     )
-    num_threads: int = option(2, "threads that decode and augment images", at_least=1)
+    num_threads: int = option(
+        2, "threads that decode and augment images", at_least=1, at_most=MOST_THREADS
+    )
     memory_limit: float = option(
         0.0, "refuse a run that is estimated to take more GB on a device (0: no limit)", at_least=0
     )

@@ -242,12 +242,19 @@ def final_images(
     --end-epoch, whichever is first.
 
     batches_per_epoch is None where an epoch has no fixed length; then --max-steps alone counts,
-    and inf is returned where that is not given.
+    and inf is returned where that is not given.  Raises ValueError for a step of more batches than
+    --end-epoch allows in all.
     """
     ends = [config.max_steps * images_of_a_step] if config.max_steps else []
     if batches_per_epoch:
-        steps = max(1, config.end_epoch * batches_per_epoch // config.accumulate)
-        ends.append(steps * images_per_step)
+        batches = config.end_epoch * batches_per_epoch
+        if config.accumulate > batches:
+            raise ValueError(
+                f"--accumulate {config.accumulate}: one step would take more than the {batches} "
+                f"batches that --end-epoch {config.end_epoch} ends after; lower the first, or "
+                "raise the second"
+            )
+        ends.append(batches // config.accumulate * images_per_step)
     return min(ends, default=math.inf)
 
 

@@ -34,5 +34,7 @@ def test_the_last_step():
     assert final_images(TrainConfig(max_steps=7), None, 16, 8) == 56
     assert final_images(TrainConfig(end_epoch=2, accumulate=3), 10, 8, 8) == 48
     assert final_images(TrainConfig(end_epoch=2, max_steps=4), 10, 8, 8) == 32
-    assert final_images(TrainConfig(end_epoch=1, accumulate=30), 10, 8, 8) == 8
+    assert final_images(TrainConfig(end_epoch=3, accumulate=30), 10, 8, 8) == 8
+    with pytest.raises(ValueError, match="--accumulate 30: one step .* the 20 batches .* 2 ends"):
+        final_images(TrainConfig(end_epoch=2, accumulate=30, max_steps=1), 10, 8, 8)
     assert [steps_of(56, 8), steps_of(57, 8), steps_of(math.inf, 8)] == [7, 8, math.inf]
