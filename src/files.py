@@ -22,6 +22,7 @@ from pathlib import Path
 import re
 import secrets
 import shlex
+import shutil
 import stat
 import sys
 import time
@@ -52,7 +53,7 @@ def replace_file(
     was.  The folder is made if it is absent.  Without sync the flush is left to the system.
     """
     path = Path(path)
-    _prepare(path.parent)
+    remove_left_parts(path.parent)
     part = _Part(path, mode, options)
     try:
         with naming(path):
@@ -73,7 +74,7 @@ def replace_path(path: str | os.PathLike) -> Iterator[Path]:
     For what writes by name, such as SQLite; the rest is as with replace_file().
     """
     path = Path(path)
-    _prepare(path.parent)
+    remove_left_parts(path.parent)
     part = _Part(path, "wb", {})
     try:
         with naming(path):
@@ -145,7 +146,7 @@ def replace_set(
     folder, marker = members[0].parent, marker_path(Path(head or members[0]))
     if any(path.parent != folder for path in members):
         raise ValueError(f"the files of a set lie in one folder: {members}")
-    _prepare(folder)
+    remove_left_parts(folder)
     for member in members:  # now, and not after hours of writing
         refuse_no_file(member)
     _refuse_others(marker, members)
@@ -264,8 +265,8 @@ class _Part:
             self._part = None
 
 
-def _prepare(folder: Path) -> None:
-    """Make the folder, and remove the parts that killed processes left in it.
+def remove_left_parts(folder: Path) -> None:
+    """Make the folder, and remove the parts, files and folders, that killed processes left in it.
 
     Where many files lie (a million features, crop by crop) it is searched now and then only.
     """
@@ -287,7 +288,7 @@ def _remove_if_left(path: Path) -> None:
     with left_behind(path) as is_left:
         if is_left:
             with suppress(OSError):  # of another user, say
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _list(descriptor: int, marker: Path, members: tuple[Path, ...]) -> None:

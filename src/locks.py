@@ -58,7 +58,7 @@ def _open_to_lock(path: str | os.PathLike) -> int:
     try:
         return os.open(path, os.O_RDWR)  # some file systems lock only what can be written
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EROFS):
+        if error.errno not in (errno.EACCES, errno.EROFS, errno.EISDIR):
             raise
         return os.open(path, os.O_RDONLY)
 

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 import os
 from pathlib import Path
+import secrets
 import shutil
-import tempfile
+
+from .files import remove_left_parts
+from .locks import is_at, try_lock
 
 
 @contextmanager
@@ -22,10 +25,9 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
     if path.exists() and not (is_there and not any(path.iterdir())):
         raise FileExistsError(f"{path}: is there already; give a folder that is absent or empty")
     beside = path.resolve()
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f"{beside.name}.part-", dir=beside.parent))
+    remove_left_parts(beside.parent)
+    part, descriptor = _locked_part(beside)
     try:
-        part.chmod(0o777 & ~_umask())
         yield part
         if is_there:
             for entry in sorted(part.iterdir()):
@@ -36,9 +38,20 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+    finally:
+        os.close(descriptor)
 
 
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _locked_part(path: Path) -> tuple[Path, int]:
+    """Return a new folder beside `path`, and its descriptor, which tells that its writer lives."""
+    while True:
+        part = path.with_name(f"{path.name}.part-{secrets.token_hex(8)}")
+        part.mkdir()
+        try:
+            descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        try_lock(descriptor)
+        if is_at(descriptor, part):
+            return part, descriptor
+        os.close(descriptor)  # taken for a left one before it had its lock

@@ -162,3 +162,8 @@ def test_no_drawers_for_odds_and_ends():
 def test_scripts_have_a_parser_and_a_main(path):
     names = {node.name for node in ast.parse(path.read_text()).body if hasattr(node, "name")}
     assert {"build_parser", "main"} <= names
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if is_script(path)], ids=module_of)
+def test_no_option_takes_an_empty_name_for_this_folder(path):
+    assert "type=Path" not in path.read_text(), "given.path_name refuses what an unset variable is"

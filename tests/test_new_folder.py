@@ -1,5 +1,6 @@
 """A folder of results is whole, or is not there."""
 
+from arcface_mxnet.files import replace_file
 from arcface_mxnet.new_folder import new_folder
 import pytest
 
@@ -45,3 +46,14 @@ def test_the_folder_that_one_stands_in(tmp_path, monkeypatch):
     with new_folder(".") as part:
         (part / "1").write_text("x")
     assert names_in(tmp_path) == ["here", "here/1"]
+
+
+def test_what_a_killed_process_left_goes_and_a_living_one_keeps_its_own(tmp_path):
+    left = tmp_path / "old.part-0123456789abcdef"
+    (left / "deep").mkdir(parents=True)
+    (left / "deep" / "1").write_text("x")
+    with new_folder(tmp_path / "a") as living:
+        assert not left.exists()
+        with new_folder(tmp_path / "b"), replace_file(tmp_path / "c"):
+            assert living.is_dir()
+    assert names_in(tmp_path) == ["a", "b", "c"]

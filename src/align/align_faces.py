@@ -176,7 +176,11 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("photos", type=path_name, help="folder of photos, or .lst file")
     add("output", type=path_name, help="folder for the crops")
-    add("--root", type=Path, help="folder that paths of a list are relative to (default: its own)")
+    add(
+        "--root",
+        type=path_name,
+        help="folder that paths of a list are relative to (default: its own)",
+    )
     add("--strict", action="store_true", help="anything in the folder but photos is an error (left "
         "out and told otherwise)")  # fmt: skip
     add_image_size_argument(parser)

@@ -18,6 +18,7 @@ from arcface_mxnet.cli import run
 from arcface_mxnet.data.folders import find_images
 from arcface_mxnet.data.images import read_image
 from arcface_mxnet.engines.arguments import add_engine_arguments
+from arcface_mxnet.given import path_name
 import numpy as np
 from tqdm import tqdm
 
@@ -32,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("crops", type=Path, help="folder with crops, at any depth")
+    add("crops", type=path_name, help="folder with crops, at any depth")
     add("--sample", type=int, default=500, help="crops looked at, evenly spread (default: 500)")
     add_detector_arguments(parser, min_size=MIN_SIZE)
     add_engine_arguments(parser)

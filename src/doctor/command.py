@@ -22,6 +22,7 @@ import sys
 from arcface_mxnet.cli import run
 from arcface_mxnet.doctor.findings import BAD, GOOD, NOTE, findings, works
 from arcface_mxnet.doctor.probes import LIMIT
+from arcface_mxnet.given import path_name
 
 SOMETHING_IS_BAD = 1
 MARKS = {GOOD: " ", NOTE: "-", BAD: "!"}
@@ -35,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="write JSON instead of text")
-    parser.add_argument("--root", type=Path, default=Path(), help="folder with models/ and "
+    parser.add_argument("--root", type=path_name, default=Path(), help="folder with models/ and "
                         "datasets/ (default: this one)")  # fmt: skip
     parser.add_argument("--limit", type=float, default=LIMIT, metavar="SECONDS", help="how long a "
                         "library may take to load (%(default)s)")  # fmt: skip

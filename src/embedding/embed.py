@@ -81,7 +81,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("input", type=path_name, help="folder, list, dataset folder, FILE.rec or pair set")
     add("output", type=path_name, help=f"file to write: {', '.join(WRITERS.names())}")
     add("--model", required=True, help="PREFIX,NUMBER or FILE.onnx, FILE.onnx@PRESET")
-    add("--root", type=Path, help="folder that paths of a list are relative to (default: its own)")
+    add(
+        "--root",
+        type=path_name,
+        help="folder that paths of a list are relative to (default: its own)",
+    )
     add("--strict", action="store_true", help="anything in the folder but images is an error (left "
         "out and told otherwise)")  # fmt: skip
     add("--flip", choices=FLIPS, default="sum", help="add the embedding of the mirrored image, or "

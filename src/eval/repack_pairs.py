@@ -18,6 +18,7 @@ import sys
 from arcface_mxnet.cli import run
 from arcface_mxnet.eval.pair_bin import read_any
 from arcface_mxnet.eval.pair_sets import PairSet, write_pair_set
+from arcface_mxnet.given import path_name
 import cv2
 import numpy as np
 
@@ -27,8 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("theirs", type=Path, help="pair set to read")
-    add("mine", type=Path, help="pair set to write")
+    add("theirs", type=path_name, help="pair set to read")
+    add("mine", type=path_name, help="pair set to write")
     add("--array-color", choices=("rgb", "bgr"), required=True, help="order of the colours in the "
         "arrays of THEIRS")  # fmt: skip
     return parser

@@ -33,7 +33,7 @@ from arcface_mxnet.data.list_faults import refuse_other_data
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.errors import reason_of
 from arcface_mxnet.files import replace_file
-from arcface_mxnet.given import MOST_THREADS, check_counts
+from arcface_mxnet.given import MOST_THREADS, check_counts, path_name
 from arcface_mxnet.megaface.align_attempts import crop_with_hint
 from arcface_mxnet.megaface.align_photos import Photo, facescrub_photos, megaface_photos
 from arcface_mxnet.megaface.lists import read_names
@@ -55,8 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=f"align {name}")
         add_engine_arguments(command)
         add = command.add_argument
-        add("--input-dir", type=Path, required=True, help="folder of the data set")
-        add("--output-dir", type=Path, required=True, help="folder for the crops")
+        add("--input-dir", type=path_name, required=True, help="folder of the data set")
+        add("--output-dir", type=path_name, required=True, help="folder for the crops")
         add_image_size_argument(command)
         add("--threads", type=int, default=2, help="photos at once (%(default)s)")
         add_detector_arguments(command, "--model-dir", min_size=None)
@@ -69,8 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
                 "lists fail; without it nothing is begun")  # fmt: skip
     command = commands.add_parser("check", help="check aligned images")
     add = command.add_argument
-    add("--root", type=Path, required=True, help="folder of the images")
-    add("--list", type=Path, required=True, help="their names: text or JSON list")
+    add("--root", type=path_name, required=True, help="folder of the images")
+    add("--list", type=path_name, required=True, help="their names: text or JSON list")
     add_image_size_argument(command)
     return parser
 

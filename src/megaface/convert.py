@@ -16,6 +16,7 @@ import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.image_files import is_left_behind
+from arcface_mxnet.given import path_name
 from arcface_mxnet.megaface.feature_source import FeatureFolder
 from arcface_mxnet.megaface.features import feature_bytes, write_feature
 from arcface_mxnet.megaface.lists import check_paths, read_names
@@ -31,19 +32,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("import", help="feature files into a store").add_argument
-    add("root", type=Path, help="folder of feature files")
+    add("root", type=path_name, help="folder of feature files")
     add("ending", help="what follows the image name, such as _r100.bin")
-    add("store", type=Path, help="store to write, NAME.npy")
-    add("--list", type=Path, help="images to take, in this order: a JSON list, or text with a "
+    add("store", type=path_name, help="store to write, NAME.npy")
+    add("--list", type=path_name, help="images to take, in this order: a JSON list, or text with a "
         "name a line (default: every file below ROOT with the ending, sorted)")  # fmt: skip
     add("--dtype", choices=DTYPES, default="float32", help="(%(default)s)")
     add = commands.add_parser("export", help="a store into feature files").add_argument
-    add("store", type=Path, help="store to read")
-    add("root", type=Path, help="folder for the feature files")
+    add("store", type=path_name, help="store to read")
+    add("root", type=path_name, help="folder for the feature files")
     add("--ending", help="what follows the image name (default: as the store says)")
     add = commands.add_parser("merge", help="stores, such as shards, into one").add_argument
-    add("store", type=Path, help="store to write, NAME.npy")
-    add("parts", type=Path, nargs="+", help="stores to read, in this order")
+    add("store", type=path_name, help="store to write, NAME.npy")
+    add("parts", type=path_name, nargs="+", help="stores to read, in this order")
     return parser
 
 

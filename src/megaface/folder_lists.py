@@ -21,7 +21,7 @@ import sys
 from arcface_mxnet.cli import run
 from arcface_mxnet.data.folders import STRAY, LeftOut, find_images
 from arcface_mxnet.files import replace_file
-from arcface_mxnet.given import whole
+from arcface_mxnet.given import path_name, whole
 from arcface_mxnet.megaface.lists import SIZES, check_paths
 from arcface_mxnet.text import WRITTEN
 import numpy as np
@@ -32,8 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("crops", type=Path, help="folder of aligned faces, one subfolder per person")
-    add("lists", type=Path, help="folder to write")
+    add("crops", type=path_name, help="folder of aligned faces, one subfolder per person")
+    add("lists", type=path_name, help="folder to write")
     add("--name", default="faces", help="name of the probe set (%(default)s)")
     add("--probes", default="", help="people to be probes, PERSON,PERSON (default: all with at "
         "least --min-images)")  # fmt: skip

@@ -34,6 +34,7 @@ from arcface_mxnet.embedding.row_store import partial_path
 from arcface_mxnet.embedding.source_text import parse_source
 from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.files import replace_file
+from arcface_mxnet.given import path_name
 from arcface_mxnet.megaface.crops_ahead import crops_ahead
 from arcface_mxnet.megaface.features import feature_dim, write_feature
 from arcface_mxnet.megaface.image_checks import check_images
@@ -64,11 +65,16 @@ def build_parser() -> argparse.ArgumentParser:
     add("--model", required=True, help="PREFIX,NUMBER, FILE.onnx, or ready vectors with "
         "names (FILE.npz, ..); several joined by |")  # fmt: skip
     add("--algo", default="insightface", help="name in the file endings (%(default)s)")
-    add("--output", type=Path, default=Path("feature_out"), help="folder to write (%(default)s)")
+    add(
+        "--output",
+        type=path_name,
+        default=Path("feature_out"),
+        help="folder to write (%(default)s)",
+    )
     for name in ("facescrub", "megaface"):
-        add(f"--{name}-lst", type=Path, default=Path(f"data/{name}_lst"),
+        add(f"--{name}-lst", type=path_name, default=Path(f"data/{name}_lst"),
             help="images, paths below the root: text or JSON list (%(default)s)")  # fmt: skip
-        add(f"--{name}-root", type=Path, default=Path(f"data/{name}_images"),
+        add(f"--{name}-root", type=path_name, default=Path(f"data/{name}_images"),
             help="folder of the aligned images (%(default)s)")  # fmt: skip
     add_image_size_argument(parser)
     add("--batch_size", "--batch-size", type=int, default=8,

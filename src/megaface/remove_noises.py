@@ -25,7 +25,7 @@ import sys
 
 from arcface_mxnet.cli import run
 from arcface_mxnet.files import replace_file
-from arcface_mxnet.given import whole
+from arcface_mxnet.given import path_name, whole
 from arcface_mxnet.megaface.feature_source import FeatureFolder, StoredFeatures, open_features
 from arcface_mxnet.megaface.features import write_feature
 from arcface_mxnet.megaface.lists import algorithm_name, read_names, read_noise_list
@@ -56,19 +56,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--suffix", default="", help="algorithm in the file names read (default: --algo)")
     for name, what in (("facescrub", "probes, a file name"), ("megaface", "distractors, a path")):
-        add(f"--{name}-noises", type=Path, default=Path(f"data/{name}_noises.txt"),
+        add(f"--{name}-noises", type=path_name, default=Path(f"data/{name}_noises.txt"),
             help=f"wrong {what} a line (%(default)s)")  # fmt: skip
-    add("--facescrub-lst", type=Path, default=Path("data/facescrub_lst"),
+    add("--facescrub-lst", type=path_name, default=Path("data/facescrub_lst"),
         help="probes: text or JSON list (%(default)s)")  # fmt: skip
-    add("--megaface-lst", type=Path, default=Path("data/megaface_lst"),
+    add("--megaface-lst", type=path_name, default=Path("data/megaface_lst"),
         help="distractors: text or JSON list (%(default)s)")  # fmt: skip
-    add("--feature-dir-input", type=Path, default=Path("feature_out"),
+    add("--feature-dir-input", type=path_name, default=Path("feature_out"),
         help="folder with facescrub and megaface (%(default)s)")  # fmt: skip
-    add("--feature-dir-out", type=Path, default=Path("feature_out_clean"),
+    add("--feature-dir-out", type=path_name, default=Path("feature_out_clean"),
         help="folder to write facescrub and megaface into (%(default)s)")  # fmt: skip
     for name in ("facescrub", "megaface"):
-        add(f"--{name}-feature-dir", type=Path, help=f"instead of INPUT/{name}")
-        add(f"--{name}-feature-dir-out", type=Path, help=f"instead of OUT/{name}")
+        add(f"--{name}-feature-dir", type=path_name, help=f"instead of INPUT/{name}")
+        add(f"--{name}-feature-dir-out", type=path_name, help=f"instead of OUT/{name}")
     add("--skip-missing", action="store_true", help="take a noise list even if almost none of its "
         "names is on the list of images, as for a small part of MegaFace")  # fmt: skip
     add("--store", action="store_true", help="read and write packed stores")

@@ -18,7 +18,7 @@ import sys
 
 from arcface_mxnet import cli
 from arcface_mxnet.files import replace_file
-from arcface_mxnet.given import MOST_THREADS, check_counts, file_name
+from arcface_mxnet.given import MOST_THREADS, check_counts, file_name, path_name
 from arcface_mxnet.megaface import experiment, kit_files
 from arcface_mxnet.megaface.lists import (
     SIZES,
@@ -64,9 +64,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--block", type=int, default=BLOCK,
         help="distractors in one product; memory, not results (%(default)s)")  # fmt: skip
     add("--threads", type=int, help="threads beside the products (default: the usable cores)")
-    add("--probe-images", type=Path, help="root of the probe images, for the report")
-    add("--distractor-images", type=Path, help="root of the distractor images, for the report")
-    add("--beside", type=Path, action="append", default=[],
+    add("--probe-images", type=path_name, help="root of the probe images, for the report")
+    add("--distractor-images", type=path_name, help="root of the distractor images, for the report")
+    add("--beside", type=path_name, action="append", default=[],
         help="OUT of another algorithm on the same lists, shown beside this one in the report; may "
         "be given several times")  # fmt: skip
     add("--alias", action="append", default=[], metavar="NAME",

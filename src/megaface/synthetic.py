@@ -19,7 +19,7 @@ import sys
 from arcface_mxnet.cli import run
 from arcface_mxnet.embedding.vectors import unit_rows
 from arcface_mxnet.files import replace_file
-from arcface_mxnet.given import real, whole
+from arcface_mxnet.given import path_name, real, whole
 from arcface_mxnet.megaface.features import write_feature
 from arcface_mxnet.megaface.lists import SIZES
 from arcface_mxnet.megaface.packed import StoreWriter, batches
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("out", type=Path, help="folder to write; must not hold a synthetic MegaFace yet")
+    add("out", type=path_name, help="folder to write; must not hold a synthetic MegaFace yet")
     add("--people", type=int, default=80, help="people among the probes (%(default)s)")
     add("--images", type=int, default=3530, help="probe images, shared evenly (%(default)s)")
     add("--distractors", type=int, default=10000, help="distractors (%(default)s)")
