@@ -72,6 +72,11 @@ class Cures(NamedTuple):
         return f"`arcface-rec relabel {self.folder} NEW` closes gaps in their numbers"
 
     @property
+    def size(self) -> str:
+        """Of property, where no image has it."""
+        return f"`arcface-rec repair {self.folder}` takes the size for property from the images"
+
+    @property
     def skip(self) -> str:
         """The same dataset without bad records."""
         return f"`arcface-rec copy {self.folder} NEW --skip-bad` copies the rest without them"

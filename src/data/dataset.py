@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ..files import reading_set
 from ..text import read_text
 from .contradictions import Cures, Faults, label_faults, property_notes, range_label_faults
-from .images import CROP_PIXELS, decode_rgb, fit_height
+from .images import CROP_PIXELS, RESIZED, decode_rgb, fit_height
 from .labels import refuse_too_many, whole_numbers
 from .opening import key_faults, opening_faults
 from .ranges import keys_in, layout_of, read_ranges, runs
@@ -25,6 +25,7 @@ from .records import RecordReader
 LARGEST_PROPERTY = 1 << 20  # bytes
 PACK = "pack photos with face2rec2.py (docs/datasets.md)"
 SAMPLES, SAMPLE_BYTES = 256, 64  # images of a fingerprint, and bytes of each
+FIRST = 8  # images whose size is looked at before memory for batches is taken
 AT_ONCE = 100_000  # labels that are read between two steps of a progress bar
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,20 @@ class FaceDataset:
     def _refuse(self, faults: Faults) -> None:
         if faults:
             raise ValueError(f"{self.records.rec_path} contradicts itself:\n{faults}")
+
+    def refuse_other_size(self) -> None:
+        """Raise ValueError if none of the first images has image_shape: then no batch would."""
+        fault = None
+        for key in self.image_keys[:FIRST].tolist():
+            try:
+                self.sample(key)
+                return
+            except UnreadableError as error:
+                if RESIZED not in str(error):
+                    return  # told when it is drawn
+                fault = fault or error
+        if fault is not None:
+            raise ValueError(f"{fault}; `arcface-rec repair {self.folder}` corrects property")
 
     def close(self) -> None:
         """Release the files."""
@@ -272,7 +287,8 @@ def read_property(path: str | os.PathLike) -> tuple[int, tuple[int, int]]:
     if not found or 0 in found[-1]:
         raise ValueError(
             f"{path}: expected a line NUM_CLASSES,HEIGHT,WIDTH such as 85164,112,112, found "
-            f"{text.strip()[:80]!r}; correct it, or let face2rec2.py write it"
+            f"{text.strip()[:80]!r}; correct it, or let `arcface-rec repair {Path(path).parent}` "
+            "make it from train.rec; where that is packed anew, delete it first"
         )
     num_classes, height, width = found[-1]
     return num_classes, (height, width)

@@ -6,7 +6,7 @@ be absent or wrong.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 import os
 from pathlib import Path
@@ -25,6 +25,7 @@ from .contradictions import (
     tile_faults,
 )
 from .dataset import read_property
+from .images import RESIZED
 from .keyed import Keyed
 from .labels import whole_numbers
 from .ranges import Layout, layout_of, read_ranges
@@ -278,9 +279,8 @@ def _image_faults(
         lambda row: f"record {keys[row]}: 0 bytes that are no image",
         cures.skip,
     )
-    is_image = np.zeros(len(keys), bool)
-    is_image[roles.images] = True
-    bad: Iterator[str] = (
-        f"record {keys[row]}: {text}" for row, text in sorted(table.bad.items()) if is_image[row]
-    )
-    faults.add(bad, cures.skip)
+    bad = sorted(table.bad.keys() & set(roles.images.tolist()))
+    # Where none has the size of property, it is property that is wrong.
+    is_size = len(bad) == len(roles.images) and all(RESIZED in table.bad[row] for row in bad)
+    cure = cures.size if is_size else cures.skip
+    faults.add((f"record {keys[row]}: {table.bad[row]}" for row in bad), cure)

@@ -28,6 +28,7 @@ REDUCED = (  # by how much a JPEG's sides can be divided as it is decoded
     (2, cv2.IMREAD_REDUCED_COLOR_2),
     (0, COLOR),
 )
+RESIZED = "after resizing"  # in what fit_height() says of another size
 ON_SIDE = (5, 6, 7, 8)  # EXIF orientations
 # What brings an image upright, by its EXIF orientation.
 UPRIGHT = {
@@ -181,7 +182,7 @@ def fit_height(image: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarr
         height, width = shape[0] * height // short, shape[0] * width // short
     if (height, width) != shape or height * width > MAX_PIXELS:
         raise ValueError(
-            f"{name}: is {width} wide and {height} high after resizing, not "
+            f"{name}: is {width} wide and {height} high {RESIZED}, not "
             f"{shape[1]}x{shape[0]}; give --image-size or property the size of the crops, or "
             "pack them at that size (face2rec2.py --fit)"
         )

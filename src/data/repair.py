@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 import os
 
 import numpy as np
@@ -10,7 +13,7 @@ import numpy as np
 from ..files import marker_path, replace_file, replace_set
 from .contradictions import Cures, ids_are_kept
 from .facts import Facts, compared, gather
-from .images import decode_bgr
+from .images import decode_bgr, fit_height
 from .labels import refuse_too_many, whole_numbers
 from .plan import Part, Plan, numbered
 from .ranges import ranges_in
@@ -19,6 +22,7 @@ from .roles import own_keys, roles_of
 from .scan import Scan, scan
 from .walk import walk
 
+LOOKED_AT = 64  # images, to see whether property has their size
 BESIDE = ("train.idx", "property")  # what is written anew without train.rec, both or neither
 
 
@@ -52,7 +56,8 @@ def repair(folder: str | os.PathLike, *, progress: bool = False) -> list[str]:
     """
     facts = gather(folder, progress=progress, mends=BESIDE)
     was_interrupted = marker_path(facts.scan.path).exists()
-    if not facts.faults and not was_interrupted:
+    shape = _shape_of(facts)
+    if not facts.faults and not was_interrupted and shape == facts.image_shape:
         return [f"{facts.folder}: nothing to repair"]
     table = facts.scan
     identities, is_whole = whole_numbers(facts.labels)
@@ -65,7 +70,8 @@ def repair(folder: str | os.PathLike, *, progress: bool = False) -> list[str]:
         )
     num_classes = int(identities.max()) + 1
     refuse_too_many(num_classes, table.path)
-    shape = facts.image_shape or _shape_of_first(facts)
+    if shape is None:
+        raise ValueError(f"{table.path}: no image decodes, so that their size is not known")
     keys = _keys_to_use(facts)
     named = keys >= 0
     mended = compared(
@@ -155,20 +161,36 @@ def _write_beside(facts: Facts, keys: np.ndarray | None, text: str | None) -> li
     return done or [f"wrote {index} and {about} as they were: writing them was interrupted"]
 
 
-def _shape_of_first(facts: Facts) -> tuple[int, int]:
-    """Return height and width of the first image that decodes."""
+def _shape_of(facts: Facts) -> tuple[int, int] | None:
+    """Return height and width as property says, unless none of the first images has that size:
+    then that of most of them, None if none decodes."""
+    found = list(islice(_first_images(facts), LOOKED_AT))
+    given = facts.image_shape
+    if given is not None and (not found or any(_fits(image, given) for image in found)):
+        return given
+    sizes = Counter(image.shape[:2] for image in found).most_common(1)
+    return sizes[0][0] if sizes else None
+
+
+def _fits(image: np.ndarray, shape: tuple[int, int]) -> bool:
+    try:
+        fit_height(image, shape, "")
+    except ValueError:
+        return False
+    return True
+
+
+def _first_images(facts: Facts) -> Iterator[np.ndarray]:
+    """Yield the images that decode, in the order of the file."""
     is_image = np.zeros(len(facts.keys), bool)
     is_image[facts.roles.images] = True
     row = 0
     for stretch in walk(facts.scan.path):
         for number in range(len(stretch.places)):
             if is_image[row] and stretch.headers["size"][number] > 0:
-                try:
-                    return decode_bgr(bytes(stretch.payload(number))).shape[:2]
-                except ValueError:
-                    pass
+                with suppress(ValueError):
+                    yield decode_bgr(bytes(stretch.payload(number)))
             row += 1
-    raise ValueError(f"{facts.scan.path}: no image decodes, so that their size is not known")
 
 
 def _left_out(table: Scan) -> list[str]:

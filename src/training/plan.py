@@ -99,6 +99,8 @@ def make_plan(
         FaceDataset(folder, image_size=config.image_size, images_filter=config.images_filter)
         for folder in config.data_dir.split(",")
     ]
+    for dataset in datasets:
+        dataset.refuse_other_size()
     loss = build_loss(config.loss_type, config, datasets[0].num_classes)
     check_teacher(config, loss)
     least = 2 if loss.needs_identities else 1

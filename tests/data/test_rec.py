@@ -135,3 +135,30 @@ def test_names_that_cannot_be_those_of_the_dataset(tmp_path, make_dataset, capsy
     assert main(["check", str(folder)]) == 1
     out = capsys.readouterr().out
     assert words in out and "1 faults" in out and "cure: train.names is of another dataset" in out
+
+
+@pytest.mark.parametrize("size", ["40000,40000", "16,8", "4000,4000"])
+def test_a_property_of_which_no_image_has_the_size_is_corrected(folder, capsys, size):
+    before = (folder / "property").read_text()
+    (folder / "property").write_text(f"3,{size}\n")
+    if size == "4000,4000":  # to which all can be resized
+        assert main(["repair", str(folder)]) == 0
+        assert "nothing to repair" in capsys.readouterr().out
+        return
+    assert main(["check", str(folder)]) == 1
+    cure = f"`arcface-rec repair {folder}` takes the size for property from the images"
+    assert cure in capsys.readouterr().out
+    with pytest.raises(ValueError, match="record 1: is .* after resizing.*arcface-rec repair"):
+        FaceDataset(folder).refuse_other_size()
+    assert main(["repair", str(folder)]) == 0
+    assert (folder / "property").read_text() == before
+    assert main(["check", str(folder)]) == 0
+    FaceDataset(folder).refuse_other_size()
+
+
+def test_one_image_of_another_size_does_not_change_property(folder, capsys, encode):
+    damage(folder, 1, 8 + 24 + 8 + 16 + 3, 8)  # the width that its PNG says
+    before = (folder / "property").read_text()
+    main(["repair", str(folder)])
+    assert (folder / "property").read_text() == before
+    FaceDataset(folder).refuse_other_size()
