@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from dataclasses import replace
 import os
 from pathlib import Path
@@ -56,6 +57,9 @@ def copy(arguments: argparse.Namespace) -> None:
 def merge(arguments: argparse.Namespace) -> None:
     """Put datasets one after the other; the identities of each follow those before."""
     out = _out(arguments)
+    folders = Counter(os.path.realpath(folder) for folder in arguments.datasets)
+    if twice := [folder for folder, count in folders.items() if count > 1]:
+        raise ValueError(f"merge: {twice[0]} is given twice; its people would be two each")
     all_facts = [_facts(folder, False) for folder in arguments.datasets]
     shapes = {facts.image_shape for facts in all_facts}
     if len(shapes) > 1:

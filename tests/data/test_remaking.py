@@ -1,5 +1,7 @@
 """Datasets made of others: exact where nothing changes, right where something does."""
 
+import shutil
+
 from arcface_mxnet.data.dataset import FaceDataset
 from arcface_mxnet.data.framing import MAGIC
 from arcface_mxnet.data.rec import main
@@ -165,12 +167,20 @@ def test_relabel_brings_a_person_together(tmp_path, make_dataset):
 
 def test_merge_numbers_on(folder, tmp_path, make_plain):
     plain = make_plain(tmp_path / "plain", [1, 1, 0])
-    assert main(["merge", str(tmp_path / "new"), str(folder), str(plain), str(folder)]) == 0
+    third = tmp_path / "third"
+    shutil.copytree(folder, third)
+    assert main(["merge", str(tmp_path / "new"), str(folder), str(plain), str(third)]) == 0
     one, two = payloads(folder), payloads(plain)
     expected = one | {4 + n: two[n] for n in two} | {6 + n: one[n] for n in one}
     assert payloads(tmp_path / "new") == expected
     assert names(tmp_path / "new").splitlines()[3:6] == ["3\tdan", "4\tplain/0", "5\tplain/1"]
     assert main(["check", str(tmp_path / "new")]) == 0
+
+
+def test_merge_takes_nobody_for_two(folder, tmp_path, capsys):
+    (tmp_path / "link").symlink_to(folder)
+    assert main(["merge", str(tmp_path / "new"), str(folder), str(tmp_path / "link")]) == 2
+    assert f"{folder} is given twice; its people would be two each" in capsys.readouterr().err
 
 
 def test_merge_of_other_sizes_is_refused(folder, tmp_path, make_dataset, capsys):
