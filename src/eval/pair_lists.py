@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+import logging
+import math
 from pathlib import Path, PurePosixPath
 import re
 from typing import Any
@@ -26,6 +28,7 @@ from ..text import BLANKS, read_lines
 from .folder_pairs import ListedPair, folder_pairs
 from .mat_file import MatArray, read_mat
 from .pair_columns import checked_names, padded
+from .pair_sets import names_fault
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class PairList:
     factor: float
     flags: dict[str, dict[str, Any]]
 
+
+log = logging.getLogger(__name__)
 
 PAIR_LISTS = Registry("list of pairs")
 FIRST_COLUMNS = ("path1", "path2", "genuine")  # of a list with further columns
@@ -75,7 +80,14 @@ def read_lfw(list_path: Path, root: Path) -> list[ListedPair]:
     """
     rows = list(_rows(list_path))
     if rows and len(rows[0][1]) < 3:
-        del rows[0]
+        said = rows.pop(0)[1]
+        if all(IMAGE_NUMBER.fullmatch(text) for text in said):
+            wanted = 2 * math.prod(map(int, said))
+            if wanted != len(rows):
+                log.warning(
+                    "%s: its first line says %s pairs of each kind, %d lines; it has %d: cut off, "
+                    "or a part of the list?", list_path, " x ".join(said), wanted, len(rows),
+                )  # fmt: skip
 
     def pair(number: int, fields: list[str]) -> ListedPair:
         if len(fields) == 3:
@@ -128,14 +140,14 @@ def read_two_lines(list_path: Path, root: Path) -> list[ListedPair]:
         raise ValueError(f"{list_path}: {len(rows)} lines; two make a pair")
 
     def pair(number: int, lines: tuple[list[str], list[str]]) -> ListedPair:
-        left, right = lines
-        if len(left) != 2 or len(right) != 2 or (left[1] == "0") != (right[1] == "0"):
+        labels = [line[1] for line in lines if len(line) == 2 and IMAGE_NUMBER.fullmatch(line[1])]
+        if len(labels) != 2 or (int(labels[0]) == 0) != (int(labels[1]) == 0):
             raise ValueError(
                 f"{_place(list_path, number)}: expected two lines `file label` that agree"
             )
         names = [re.sub(r"_\d+$", "", PurePosixPath(name).stem) for name, _ in lines]
         files = [_inside(root, name, list_path, number) for name, _ in lines]
-        return ListedPair(*files, left[1] != "0", *names)
+        return ListedPair(*files, int(labels[0]) != 0, *names)
 
     twos = zip(rows[0::2], rows[1::2], strict=True)
     return _pairs(((one[0], (one[1], other[1])) for one, other in twos), pair, list_path)
@@ -281,16 +293,48 @@ def _pairs(
     Raises ValueError that counts the bad rows and names the first of them, or if there is no pair.
     """
     pairs, faults = [], []
+    first: dict[frozenset[Path], tuple[bool, Any]] = {}  # of two files: what is said, and where
     for place, row in rows:
         try:
-            pairs.append(pair(place, row))
+            one = pair(place, row)
+            said, where = first.setdefault(
+                frozenset((one.left, one.right)), (one.is_genuine or one.left == one.right, place)
+            )
+            if said != one.is_genuine:
+                raise ValueError(_contradiction(one, place, where, source))
+            pairs.append(one)
         except ValueError as error:
             faults.append(str(error))
     if faults:
         raise ValueError(all_faults(f"{source}: {len(faults)} bad entries:", faults))
     if not pairs:
         raise ValueError(f"{source}: holds no pairs")
+    _compare_names(pairs, source)
     return pairs
+
+
+def _contradiction(pair: ListedPair, place: Any, first: Any, source: Path) -> str:
+    here, there = (
+        _place(*(one if isinstance(one, tuple) else (source, one))) for one in (place, first)
+    )
+    if pair.left == pair.right:
+        return f"{here}: {pair.left} and itself are said to be two people"
+    return (
+        f"{here}: {pair.left} and {pair.right} are said to be "
+        f"{'one person' if pair.is_genuine else 'two people'}, against {there}"
+    )
+
+
+def _compare_names(pairs: list[ListedPair], source: Path) -> None:
+    """Log pairs of an image with itself.  Raises ValueError if names contradict the flags."""
+    names = [name for pair in pairs for name in (pair.left_identity, pair.right_identity)]
+    if any(names) and (fault := names_fault(names, [pair.is_genuine for pair in pairs])):
+        raise ValueError(f"{source}: {fault.partition(';')[0]}: is a line missing in it?")
+    if itself := [pair for pair in pairs if pair.left == pair.right]:
+        log.warning(
+            "%s: %d pairs are of an image with itself, such as %s; they tell nothing",
+            source, len(itself), itself[0].left,
+        )  # fmt: skip
 
 
 def _mat_rows(list_path: Path) -> list[list[object]]:

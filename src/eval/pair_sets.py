@@ -138,7 +138,8 @@ def read_pair_set(path: str | os.PathLike) -> PairSet:
         columns = read_columns(columns_path(path), len(flags))
     try:
         identities, paths = _parse_names(names, path, len(images))
-        _refuse_other_names(identities, flags, path)
+        if fault := names_fault(identities, flags):
+            raise ValueError(f"{names_path(path).name} {fault}")
         return PairSet(images, flags, identities, paths, columns)
     except ValueError as error:
         raise ValueError(f"{path}: not a pair set: {error}") from None
@@ -192,21 +193,25 @@ def _parse_names(text: str | None, path: Path, num_images: int) -> tuple[list[st
     return (identities if any(identities) else []), (paths if any(paths) else [])
 
 
-def _refuse_other_names(identities: list[str], flags: np.ndarray, path: Path) -> None:
-    """Raise ValueError for names of another set: the flags tell genuine pairs too.
+def names_fault(identities: Sequence[str], flags: np.ndarray) -> str:
+    """Return why 2P names are those of another set, or "": the flags tell genuine pairs too.
 
     A few may disagree, where a published list is wrong about a person.
     """
-    if not identities:
-        return
-    of_two = np.array([a != b for a, b in zip(identities[0::2], identities[1::2], strict=True)])
+    sides = list(zip(identities[0::2], identities[1::2], strict=True))
     genuine = np.asarray(flags, bool)
-    wrong = int((of_two & genuine).sum())
-    if wrong > max(1, MOST_WRONG * genuine.sum()):
-        raise ValueError(
-            f"{names_path(path).name} names two identities for {wrong} of {int(genuine.sum())} "
-            "genuine pairs; remove it if it belongs to another pair set"
-        )
+    for kind, says, contradicts in (
+        ("genuine", "two identities", [left != right for left, right in sides]),
+        ("impostor", "one identity", [left == right != "" for left, right in sides]),
+    ):
+        of_kind = genuine == (kind == "genuine")
+        wrong = int((of_kind & np.array(contradicts, bool)).sum()) if sides else 0
+        if wrong > max(1, MOST_WRONG * of_kind.sum()):
+            return (
+                f"names {says} for {wrong} of {int(of_kind.sum())} {kind} pairs; remove it if it "
+                "belongs to another pair set"
+            )
+    return ""
 
 
 def _written(name: str) -> str:

@@ -161,19 +161,44 @@ def test_faulty_lists(tmp_path, read, text, message):
 
 def test_aligned_images_are_stored_byte_for_byte(tmp_path, capsys):
     bytes_of = {
-        name: put(tmp_path / "in" / name, value) for value, name in enumerate(["a.jpg", "b.png"])
+        name: put(tmp_path / "in" / name, value)
+        for value, name in enumerate(["a.jpg", "b.png", "c.jpg"])
     }
-    (tmp_path / "in/pairs.txt").write_text("a.jpg b.png 1\nb.png a.jpg 0\n")
+    (tmp_path / "in/pairs.txt").write_text("a.jpg b.png 1\nb.png c.jpg 0\n")
     out = tmp_path / "new/mine.bin"
     assert main(["list", "--data-dir", str(tmp_path / "in"), "--output", str(out)]) == 0
     assert (
-        "2 pairs, 1 genuine and 1 impostor, of 2 images; 0 pairs left out"
+        "2 pairs, 1 genuine and 1 impostor, of 3 images; 0 pairs left out"
         in capsys.readouterr().out
     )
     images, flags = pickle.loads(out.read_bytes(), encoding="bytes")
-    assert images == [bytes_of[name] for name in ("a.jpg", "b.png", "b.png", "a.jpg")]
+    assert images == [bytes_of[name] for name in ("a.jpg", "b.png", "b.png", "c.jpg")]
     assert flags == [True, False]
-    assert read_pair_set(out).paths == ["a.jpg", "b.png", "b.png", "a.jpg"]
+    assert read_pair_set(out).paths == ["a.jpg", "b.png", "b.png", "c.jpg"]
+
+
+@pytest.mark.parametrize(("kind", "text", "words"), [
+    ("list", "a.jpg b.jpg 1\nb.jpg a.jpg 0\n", "line 2: .* are said to be two people, .*line 1"),
+    ("list", "a.jpg b.jpg 1\na.jpg a.jpg 0\n", "line 2: .*a.jpg and itself are said to be two"),
+    ("calfw", "A_1.jpg x\nA_2.jpg x\n", "line 1: expected two lines `file label` that agree"),
+    ("calfw", "A_1.jpg 0\nA_2.jpg 00\nA_1.jpg 0\nB_1.jpg 1\n", "line 3: expected two lines"),
+    ("calfw", "A_1.jpg 1\nB_2.jpg 1\n" * 3 + "A_1.jpg 0\nC_1.jpg 0\n",
+     "names two identities for 3 of 3 genuine pairs: is a line missing"),
+    ("cplfw", "A_1.jpg 0\nA_2.jpg 0\nB_1.jpg 0\nB_2.jpg 0\nA_1.jpg 1\nA_3.jpg 1\n",
+     "names one identity for 2 of 2 impostor pairs"),
+])  # fmt: skip
+def test_a_list_that_contradicts_itself_is_refused(tmp_path, kind, text, words):
+    (tmp_path / "pairs.txt").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        PAIR_LISTS[kind].read(tmp_path / "pairs.txt", tmp_path)
+
+
+@pytest.mark.parametrize(("head", "told"), [("10\t300", True), ("1", False), ("1 1", False)])
+def test_a_list_of_other_length_than_it_says_is_told(tmp_path, caplog, head, told):
+    (tmp_path / "pairs.txt").write_text(f"{head}\nA 1 1\nA 1 B 1\n")
+    assert len(read_lfw(tmp_path / "pairs.txt", tmp_path)) == 2
+    assert ("10 x 300 pairs of each kind, 6000 lines; it has 2: cut off" in caplog.text) == told
+    assert "1 pairs are of an image with itself, such as " in caplog.text
 
 
 def test_missing_files_are_told_at_once_and_left_out_when_asked(tmp_path, capsys, caplog):
@@ -239,7 +264,8 @@ def write_cfp(path, names):
 
 TWO_LINES = "A_0001.jpg 1\nA_0002.jpg 1\nA_0001.jpg 0\nB_0001.jpg 0\n"
 AGEDB = ("1_A_30_f", "1_A_30_f", "1_A_60_f", "2_J. R._61_m")
-CFP = [f"Data/Images/{one}.jpg" for one in ("001/frontal/01", "001/profile/02")] * 2
+CFP = [f"Data/Images/{one}.jpg" for one in (
+    "001/frontal/01", "001/profile/02", "001/frontal/01", "002/profile/02")]  # fmt: skip
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".JPG", ".jpeg", ".webp", ".bmp", ""])

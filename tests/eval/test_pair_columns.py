@@ -118,9 +118,9 @@ class Half:
 
 
 def test_the_packer_tells_where_it_found_no_face(tmp_path, monkeypatch, capsys):
-    for name, grey in (("bright", 200), ("dark", 50)):
+    for name, grey in (("bright", 200), ("light", 210), ("dark", 50)):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((140, 120, 3), grey, np.uint8))
-    (tmp_path / "pairs.txt").write_text("bright.png dark.png 1\nbright.png bright.png 0\n")
+    (tmp_path / "pairs.txt").write_text("bright.png dark.png 1\nbright.png light.png 0\n")
     monkeypatch.setattr(pack_pairs, "chosen_detector", lambda *_: Half())
     output = tmp_path / "mine.bin"
     words = ["list", "--data-dir", tmp_path, "--output", output, "--align", "mtcnn"]
