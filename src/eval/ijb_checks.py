@@ -61,9 +61,27 @@ def read_protocols(
         probes = search_list("probe_mixed", "probe template")
         names = GALLERIES[target]
         galleries = tuple(search_list(f"gallery_{one}", "gallery template") for one in names)
+        faults += _two_subjects(root, [one for one in (probes, *galleries) if one])
     if faults:
         raise ValueError("\n".join(dict.fromkeys(faults)))
     return ProtocolLists(pairs, probes, galleries)
+
+
+def _two_subjects(root: Path, lists: list[Searched]) -> list[str]:
+    """Return what is wrong with templates to which two lists give two subjects."""
+    if not lists:
+        return []
+    templates, subjects = (np.concatenate(columns) for columns in zip(*lists, strict=True))
+    order = np.argsort(templates, kind="stable")
+    templates, subjects = templates[order], subjects[order]
+    at = np.flatnonzero((templates[1:] == templates[:-1]) & (subjects[1:] != subjects[:-1]))
+    if not len(at):
+        return []
+    i = at[0]
+    return [
+        f"{root / 'meta'}: template {templates[i]} is of subject {subjects[i]} in one list of 1:N, "
+        f"and of {subjects[i + 1]} in another; {len(at)} such"
+    ]
 
 
 def present_faces(

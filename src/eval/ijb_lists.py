@@ -107,7 +107,33 @@ def read_template_pairs(root: Path, target: str) -> tuple[np.ndarray, np.ndarray
         rows = np.array(_each_line(path, PAIRS, _pair_of), np.int64).reshape(-1, 3)
     if not len(rows):
         raise ValueError(f"{path}: holds no pair")
-    return rows[:, 0], rows[:, 1], rows[:, 2] == 1
+    left, right, is_genuine = rows[:, 0], rows[:, 1], rows[:, 2] == 1
+    _refuse_two_labels(path, left, right, is_genuine)
+    return left, right, is_genuine
+
+
+def _refuse_two_labels(
+    path: Path, left: np.ndarray, right: np.ndarray, is_genuine: np.ndarray
+) -> None:
+    """Raise ValueError if two templates, or one and itself, are one person and two."""
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    if high.max() >= 1 << 31:  # numbers, as small as they are many
+        ids, numbers = np.unique(np.concatenate([low, high]), return_inverse=True)
+        low, high = np.split(numbers, 2)
+    else:
+        ids = None
+    said = np.unique(low << 32 | high << 1 | is_genuine)
+    pairs = said >> 1
+    wrong = pairs[1:][pairs[1:] == pairs[:-1]]
+    itself = said[(said & 1 == 0) & (said >> 32 == pairs & (1 << 31) - 1)] >> 1
+    for found, words in (
+        (wrong, "are one person in one line and two in another"),
+        (itself, "are one template, and said to be two people"),
+    ):
+        if len(found):
+            two = [int(found[0] >> 31), int(found[0] & (1 << 31) - 1)]
+            two = two if ids is None else ids[two].tolist()
+            raise ValueError(f"{path}: templates {two[0]} and {two[1]} {words}; {len(found)} such")
 
 
 def read_search_list(root: Path, target: str, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -29,6 +29,7 @@ from arcface_mxnet.eval.aliases import add_report_arguments, with_aliases
 from arcface_mxnet.eval.evaluation import Evaluation, rates_at_fars
 from arcface_mxnet.eval.frame_distances import DISTANCES, set_distances
 from arcface_mxnet.eval.intervals import Interval, wilson
+from arcface_mxnet.eval.pair_sets import names_fault
 from arcface_mxnet.eval.protocols import VerificationResult, verify_distances
 from arcface_mxnet.eval.report import Entry, write_report
 from arcface_mxnet.eval.score_files import (
@@ -211,6 +212,7 @@ def read_splits(path: Path) -> Splits:
     Raises ValueError that counts the bad lines and names the first of them.
     """
     left, right, flags, faults = [], [], [], []
+    first: dict[frozenset[str], tuple[bool, int]] = {}  # of two videos: what is said, and where
     for place, (number, line) in enumerate(read_lines(path, "list of video pairs")):
         fields = [field.strip() for field in line.split("," if "," in line else None)]
         if not any(fields) or (place == 0 and not fields[0].isdigit()):
@@ -226,13 +228,25 @@ def read_splits(path: Path) -> Splits:
         if wrong:
             faults.append(f"line {number}: {shown(wrong[0])} is not name/video")
             continue
+        is_same = fields[-1] == "1"
+        said, where = first.setdefault(
+            frozenset(videos), (is_same or videos[0] == videos[1], number)
+        )
+        if said != is_same:
+            other = f", against line {where}" if where != number else ""
+            people = "one person" if is_same else "two people"
+            faults.append(f"line {number}: {videos[0]} and {videos[1]} are {people}{other}")
+            continue
         left.append(videos[0])
         right.append(videos[1])
-        flags.append(fields[-1] == "1")
+        flags.append(is_same)
     if faults:
         raise ValueError(all_faults(f"{path}: {len(faults)} bad lines:", faults))
     if not flags:
         raise ValueError(f"{path}: holds no pair of videos")
+    names = [Path(video).parts[0] for two in zip(left, right, strict=True) for video in two]
+    if fault := names_fault(names, flags):
+        raise ValueError(f"{path}: {fault.partition(';')[0]}; is it the right list?")
     return left, right, np.array(flags, dtype=bool)
 
 

@@ -177,6 +177,26 @@ def test_features_of_another_model_are_refused(benchmark, save_network, tmp_path
         ("1N_gallery_G1.csv", f"T,S\n1,{'9' * 20}\n", "line 2: expected a header, then template"),
         ("1N_gallery_G1.csv", "T,S\n", "names no template"),
         ("1N_probe_mixed.csv", "T,S\n1,2\n1,3\n", "a template has two subjects"),
+        (
+            "1N_gallery_G1.csv",
+            "T,S\n101,7\n",
+            "template 101 is of subject 0 in one list of 1:N",
+        ),
+        (
+            "template_pair_label.txt",
+            "100 101 1\n102 103 0\n101 100 0\n",
+            "templates 100 and 101 are one person in one line and two in another; 1 such",
+        ),
+        (
+            "template_pair_label.txt",
+            f"{2**62} 5 1\n100 101 0\n5 {2**62} 0\n",
+            f"templates 5 and {2**62} are one person in one line and two in another; 1 such",
+        ),
+        (
+            "template_pair_label.txt",
+            "100 101 1\n102 102 0\n",
+            "templates 102 and 102 are one template, and said to be two people; 1 such",
+        ),
     ],
 )
 def test_faulty_metadata(benchmark, capsys, file, text, message):

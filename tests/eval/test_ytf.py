@@ -98,6 +98,9 @@ def test_distances_by_plain_loops():
         ("1, 1, a/0, b/0, 2", "line 1: expected split, number"),
         ("1, 1, a/0, ../../b, 1", "is not name/video"),
         ("1, 1, a, b/0, 1", "'a' is not name/video"),
+        ("1,1,a/0,b/0,0\n1,2,b/0,a/0,1", "line 2: b/0 and a/0 are one person, against line 1"),
+        ("1,1,a/0,a/1,1\n1,2,a/0,a/0,0", "line 2: a/0 and a/0 are two people"),
+        ("1,1,a/0,b/1,1\n1,2,a/0,c/0,1", "names two identities for 2 of 2 genuine pairs; is it"),
     ],
 )
 def test_faulty_splits(tmp_path, line, message):
