@@ -39,7 +39,7 @@ class Access:
         is_open: it asks for a file of the page.
         """
         host = headers.get("host", "")
-        if self.hosts and _hostname(host) not in self.hosts:
+        if self.hosts and hostname(host) not in self.hosts:
             raise Refusal(403, "wrong_host", "the service is not addressed by this name")
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
@@ -79,7 +79,7 @@ class WrongTokens:
         await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(count - 1, 10), LONGEST_PAUSE))
 
 
-def _hostname(host: str) -> str | None:
+def hostname(host: str) -> str | None:
     """Return the name or address in a Host header, without the port; None if it is malformed."""
     try:
         return urlsplit(f"//{host}").hostname

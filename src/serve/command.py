@@ -17,7 +17,7 @@ from ..eval.deployed_threshold import add_threshold_arguments, threshold_source
 from ..given import file_name, path_name
 from ..text import read_text
 from . import keeping
-from .access import Access
+from .access import Access, hostname
 from .limits import Limits
 
 # One photo may not hold up those of others.
@@ -202,9 +202,23 @@ def access_of(host: str, token_file: str | None, allowed: list[str]) -> Access:
         )
     if not token and allowed:
         raise ValueError("--allow-host: passes on requests of others; give --token-file too")
+    wrong = [name for name in allowed if hostname(_bracketed(name)) != name.lower()]
+    if wrong:
+        raise ValueError(
+            f"--allow-host {wrong[0]}: no request names a service so; give the bare name, without "
+            "scheme, port and path, such as faces.example.org"
+        )
     if not is_loopback(host) and not allowed:
         return Access(token, frozenset())
     return Access(token, Access.hosts | {name.lower() for name in (host, *allowed)})
+
+
+def _bracketed(name: str) -> str:
+    """Return a name as a Host header has it: of IPv6, in brackets."""
+    try:
+        return f"[{ipaddress.IPv6Address(name)}]"
+    except ValueError:
+        return name
 
 
 def is_loopback(host: str) -> bool:

@@ -13,15 +13,12 @@ import sqlite3
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-
 from ..files import replace_path
 from .names import checked_name
 from .refusal import Refusal
-from .store import hold, told_of
-from .store_form import check_form
+from .store import LOCK, hold, told_of
+from .store_form import check_form, checked_embedding
 
-UNIT = 1e-3  # by which the length of an embedding may differ from 1
 SIDE_FILES = ("-wal", "-shm", "-journal")
 PATIENCE = 10.0  # seconds
 # Byte of the header; the next one is for readers.  Source: SQLite's file format, 1.3.3.
@@ -49,6 +46,9 @@ def backup(store: Path, target: Path) -> Inventory:
     """
     if target.exists() and target.samefile(store):
         raise ValueError(f"{target}: is the store itself; name another file")
+    real, of_store = os.path.realpath(target), os.path.realpath(store)
+    if real in {of_store + ending for ending in (*SIDE_FILES, LOCK)}:
+        raise ValueError(f"{target}: belongs to the store, which it would destroy; name another")
     if target.exists() and not target.is_file():
         raise ValueError(f"{target}: is no file")
     with replace_path(target) as part:
@@ -72,13 +72,38 @@ def verify(path: Path, *, named: Path | None = None) -> Inventory:
             row[0]: row[1:] for row in database.execute("SELECT id, facts, probe FROM models")
         }
         rows = database.execute("SELECT id, name, embedding, model FROM photos")
-        names = {_checked(*row, models) for row in rows}
+        lengths: dict[int, int] = {}
+        names = {_checked(*row, models, lengths) for row in rows}
         (count,) = database.execute("SELECT count(*) FROM photos").fetchone()
-        return Inventory(len(names), count, [json.loads(facts) for facts, _ in models.values()])
+        found = [_facts(number, *of_model, lengths) for number, of_model in models.items()]
+        return Inventory(len(names), count, found)
 
 
-def _checked(number: int, name: str, blob: bytes, model: int, models: dict[int, Any]) -> str:
-    """Return the name of a photo's row.  Raises ValueError if the row cannot be one."""
+def _facts(number: int, facts: str, probe: bytes, lengths: dict[int, int]) -> dict[str, Any]:
+    """Return the facts of a model.  Raises ValueError if its row contradicts the embeddings."""
+    length = lengths.get(number, 1)
+    if not isinstance(probe, bytes) or not probe or len(probe) % (4 * length):
+        raise ValueError(f"is damaged: the probe of model {number} is none of {length} numbers")
+    return _json(facts, f"the facts of model {number}")
+
+
+def _json(text: object, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"is damaged: {what} are no JSON object")
+    return found
+
+
+def _checked(
+    number: int, name: str, blob: bytes, model: int, models: dict[int, Any], lengths: dict[int, int]
+) -> str:
+    """Return the name of a photo's row.  Raises ValueError if the row cannot be one.
+
+    lengths: of the embeddings before, by model.
+    """
     if model not in models:
         raise ValueError(f"is damaged: photo {number} is of a model that is not there")
     try:
@@ -87,13 +112,8 @@ def _checked(number: int, name: str, blob: bytes, model: int, models: dict[int, 
         is_named = False
     if not is_named:
         raise ValueError(f"is damaged: photo {number} has no name: {name!r}")
-    if not isinstance(blob, bytes) or len(blob) % 4 or not blob:
-        raise ValueError(f"is damaged: the embedding of photo {number} has no whole numbers")
-    length = float(np.linalg.norm(np.frombuffer(blob, "<f4").astype(np.float64)))
-    if not abs(length - 1) < UNIT:
-        raise ValueError(
-            f"is damaged: the embedding of photo {number} has length {length:g}, not 1"
-        )
+    row = checked_embedding(number, blob, lengths.get(model))
+    lengths[model] = len(row)
     return name
 
 
@@ -107,6 +127,7 @@ def restore(copy: Path, store: Path, *, replace: bool = False) -> Inventory:
         raise FileNotFoundError(f"no backup {copy.absolute()}")
     if store.exists() and store.samefile(copy):
         raise ValueError(f"{copy}: is the store itself")
+    store = Path(os.path.realpath(store))  # a link to it stays one
     store.parent.mkdir(parents=True, exist_ok=True)
     lock = hold(store)
     try:
@@ -132,8 +153,12 @@ def audit_lines(store: Path) -> Iterator[str]:
         for at, who, what, name, detail in database.execute(
             "SELECT at, who, what, name, detail FROM audit ORDER BY id"
         ):
-            when = datetime.fromtimestamp(at, timezone.utc).isoformat()
-            line = {"at": when, "who": who, "what": what, "name": name, **json.loads(detail)}
+            try:
+                when = datetime.fromtimestamp(at, timezone.utc).isoformat()
+            except (ValueError, TypeError, OverflowError, OSError):
+                raise ValueError(f"is damaged: {at!r} is no time, in its audit log") from None
+            detail = _json(detail, "the details of its audit log")
+            line = {"at": when, "who": str(who), "what": str(what), "name": str(name), **detail}
             yield json.dumps(line, ensure_ascii=False)
 
 

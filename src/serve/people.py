@@ -17,6 +17,7 @@ import numpy as np
 from .model_print import ModelPrint
 from .refusal import Refusal
 from .store import Store, told_of
+from .store_form import checked_embedding
 
 KEY_DAYS = 7  # for which an Idempotency-Key is known
 NEVER = float("inf")
@@ -69,10 +70,8 @@ class People:
         rows = self._store.database.execute("SELECT id, name, embedding FROM photos ORDER BY id")
         self._by_name: dict[str, dict[int, np.ndarray]] = {}
         for number, name, blob in rows:
-            if not isinstance(blob, bytes) or len(blob) != 4 * length:
-                size = len(blob) if isinstance(blob, bytes) else "no"
-                raise ValueError(f"is damaged: an embedding of {name!r} has {size} bytes")
-            self._by_name.setdefault(str(name), {})[number] = np.frombuffer(blob, "<f4")
+            row = checked_embedding(number, blob, length)
+            self._by_name.setdefault(str(name), {})[number] = row
         self._index: tuple[np.ndarray, np.ndarray, list[str]] | None = None
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from .model_print import ModelPrint
 from .refusal import Refusal, too_slow
 from .store_form import prepare
 
+LOCK = ".lock"
 PATIENCE = 1.0  # seconds for another process that opens the file just now
 BACKUP_PATIENCE = 100  # milliseconds for one that reads
 
@@ -119,8 +120,11 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def hold(path: Path) -> int:
-    """Return the descriptor of FILE.lock, held.  Raises ValueError while a service holds it."""
-    lock = path.with_name(f"{path.name}.lock")
+    """Return the descriptor of FILE.lock, held, whatever links lead to FILE.
+
+    Raises ValueError while a service holds it.
+    """
+    lock = f"{os.path.realpath(path)}{LOCK}"
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     if try_lock(descriptor) is False:
         os.close(descriptor)

@@ -24,6 +24,7 @@ import numpy as np
 
 from .model_print import ModelPrint
 
+UNIT = 1e-3  # by which the length of an embedding may differ from 1
 FORM = 2  # PRAGMA user_version
 FIRST_ALIGNMENT = "by MtcnnDetector"  # what the first form's service took unless told otherwise
 TABLES = frozenset({"models", "photos", "answers", "audit", "meta"})
@@ -43,6 +44,25 @@ CREATE TABLE audit (
     what TEXT NOT NULL, name TEXT NOT NULL, detail TEXT NOT NULL
 );
 """
+
+
+def checked_embedding(number: int, blob: object, length: int | None = None) -> np.ndarray:
+    """Return the embedding of a photo's row, float32 (D,).  Raises ValueError if it is none.
+
+    length: D, where it is known.
+    """
+    if not isinstance(blob, bytes) or len(blob) % 4 or not blob:
+        raise ValueError(f"is damaged: the embedding of photo {number} has no whole numbers")
+    row = np.frombuffer(blob, "<f4")
+    if length not in (None, len(row)):
+        raise ValueError(
+            f"is damaged: the embedding of photo {number} has {len(row)} numbers, the network's "
+            f"{length}"
+        )
+    norm = float(np.linalg.norm(row.astype(np.float64)))
+    if not abs(norm - 1) < UNIT:
+        raise ValueError(f"is damaged: the embedding of photo {number} has length {norm:g}, not 1")
+    return row
 
 
 def check_form(database: sqlite3.Connection) -> int:

@@ -161,6 +161,12 @@ def damaged(path, statement):
             "UPDATE photos SET embedding = x'0000c07f0000803f0000803f0000803f'",
             "has length nan, not 1",
         ),
+        (
+            "UPDATE photos SET embedding = x'0000803f' WHERE id = 2",
+            "has 1 numbers, the network's 4",
+        ),
+        ("UPDATE models SET probe = x'0000803f'", "the probe of model 1 is none of 4 numbers"),
+        ("UPDATE models SET facts = '[]'", "the facts of model 1 are no JSON object"),
         ("UPDATE photos SET model = 7", "of a model that is not there"),
         ("UPDATE photos SET name = char(10)", "has no name"),
         ("DROP TABLE audit", "it has no table audit"),
@@ -177,6 +183,36 @@ def test_verify_finds_what_is_damaged(store, people, tmp_path, capsys, statement
         keeping.restore(copy, tmp_path / "other")
     assert not (tmp_path / "other").exists()
     assert command.main(["verify", str(copy)]) == 2 and reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("statement", "reason"), [
+    ("UPDATE audit SET at = 1 << 60", "1152921504606846976 is no time, in its audit log"),
+    ("UPDATE audit SET at = 'noon'", "'noon' is no time"),
+    ("UPDATE audit SET detail = '{'", "the details of its audit log are no JSON object"),
+])  # fmt: skip
+def test_a_damaged_audit_log_is_told(store, people, capsys, statement, reason):
+    people.close()
+    damaged(store, statement)
+    assert command.main(["audit", "--store", str(store)]) == 2
+    assert f"{store}: is damaged: {reason}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm", ".lock"])
+def test_a_backup_does_not_go_over_what_belongs_to_the_store(store, people, ending):
+    beside = store.with_name(store.name + ending)
+    before = beside.read_bytes()
+    with pytest.raises(ValueError, match="belongs to the store, which it would destroy"):
+        keeping.backup(store, beside)
+    assert beside.read_bytes() == before
+
+
+def test_a_store_is_restored_where_its_link_leads(store, people, tmp_path):
+    keeping.backup(store, tmp_path / "backup")
+    people.close()
+    (tmp_path / "link").symlink_to(store)
+    store.unlink()
+    assert keeping.restore(tmp_path / "backup", tmp_path / "link").people == 1
+    assert (tmp_path / "link").is_symlink() and keeping.verify(store).people == 1
 
 
 def test_verify_finds_damaged_pages(store, people, tmp_path):

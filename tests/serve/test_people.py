@@ -268,12 +268,25 @@ def test_stores_that_are_not_ours_to_use(path):
     people.add("a", of_photos(unit(1, 0, 0, 0)))
     with pytest.raises(ValueError, match="locked; does another process serve"):
         People(path, MODEL, 10)
+    link = path.with_name("link.sqlite")
+    link.symlink_to(path)
+    with pytest.raises(ValueError, match="locked; does another process serve"):
+        People(link, MODEL, 10)
     people.close()
     with sqlite3.connect(path) as database:
         database.execute("UPDATE photos SET embedding = x'00'")
     database.close()
-    with pytest.raises(ValueError, match="is damaged: an embedding of 'a' has 1 bytes"):
+    with pytest.raises(ValueError, match="damaged: the embedding of photo 1 has no whole numbers"):
         People(path, MODEL, 10)
+    for blob, words in (
+        ("zeroblob(32)", "has 8 numbers, the network's 4"),
+        ("x'0000c07f0000803f0000803f0000803f'", "has length nan, not 1"),
+    ):
+        with sqlite3.connect(path) as database:
+            database.execute(f"UPDATE photos SET embedding = {blob}")
+        database.close()
+        with pytest.raises(ValueError, match=f"is damaged: the embedding of photo 1 {words}"):
+            People(path, MODEL, 10)
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()

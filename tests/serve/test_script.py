@@ -37,6 +37,10 @@ def test_only_this_machine_without_a_token(token_file, capsys):
     with pytest.raises(ValueError, match="give --token-file too"):
         command.access_of("127.0.0.1", "", ["faces.example"])
     assert "faces.example" in command.access_of("127.0.0.1", token_file, ["Faces.Example"]).hosts
+    assert "fd00::1" in command.access_of("127.0.0.1", token_file, ["FD00::1"]).hosts
+    for name in ("https://faces.example", "faces.example:443", "faces.example/", "", "[::1]"):
+        with pytest.raises(ValueError, match="no request names a service so; give the bare name"):
+            command.access_of("127.0.0.1", token_file, [name])
     assert command.main(["--host", "0.0.0.0"]) == 2
     assert "--token-file" in capsys.readouterr().err
 
@@ -58,6 +62,8 @@ def test_options_that_cannot_be(capsys):
     assert "--port 70000: bind(): port must be 0-65535" in capsys.readouterr().err
     assert command.main(["--threshold", "5"]) == 2
     assert "squared L2 distance, between 0 and 4" in capsys.readouterr().err
+    assert command.main(["--max-request-bytes", "1000"]) == 2
+    assert "--max-request-bytes 1000 is below --max-photo-bytes" in capsys.readouterr().err
     assert command.main(["--max-pixels", "0"]) == 2
     assert "above 0 and finite: --max-pixels 0" in capsys.readouterr().err
 
