@@ -16,8 +16,9 @@ import numpy as np
 
 from ..limits import shown
 
-LARGEST_MEMBER = 1 << 36  # bytes of an array in a .npz
 MOST_GROWTH = 1 << 10  # of a member that is compressed: deflate's own limit
+FREE = 1 << 30  # bytes of all arrays together, that grow so much
+MOST_LARGE_GROWTH = 32  # of more: zeros, not vectors or names
 # What zipfile, zlib and numpy raise over damaged archives.
 DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError,
@@ -36,10 +37,13 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"no file of arrays {path.absolute()}")
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                allowed = min(LARGEST_MEMBER, MOST_GROWTH * (member.compress_size + 4096))
-                if member.file_size > allowed:
+            members = archive.infolist()
+            for member in members:
+                if member.file_size > MOST_GROWTH * (member.compress_size + 4096):
                     raise ValueError(f"{shown(member.filename)} of {member.file_size} bytes")
+            size = sum(member.file_size for member in members)
+            if size > max(FREE, MOST_LARGE_GROWTH * path.stat().st_size):
+                raise ValueError(f"arrays of {size} bytes, far more than the file has")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except DAMAGE as error:

@@ -28,7 +28,7 @@ from ..megaface.features import vector_faults
 from ..megaface.lists import read_names
 from ..megaface.packed import FeatureStore
 from ..registry import Registry
-from ..text import read_lines
+from ..text import finite_number, read_lines
 from .npy import open_npy
 from .npz import read_npz
 from .parquet import parquet_modules
@@ -200,10 +200,11 @@ def _csv(path: Path, key: str | None) -> Read:
     names: list[str] = []
     rows: list[np.ndarray] = []
     lines = read_lines(path, "table of vectors")
-    try:
-        next(lines)
-    except StopIteration:
-        raise ValueError(f"{path}: empty; wanted are a header and name,value,..") from None
+    _, head = next(lines, (0, ""))
+    if not head:
+        raise ValueError(f"{path}: empty; wanted are a header and name,value,..")
+    if _is_row(head):
+        raise ValueError(f"{path} line 1: is a vector; a header is wanted, such as name,v0,v1,..")
     for number, line in lines:
         try:
             (fields,) = csv.reader([line])
@@ -220,6 +221,17 @@ def _csv(path: Path, key: str | None) -> Read:
     if not rows:
         raise ValueError(f"{path}: holds no vectors after its header")
     return np.stack(rows), names
+
+
+def _is_row(line: str) -> bool:
+    """Tell whether a line is a vector, not the header, of which the columns may be numbered."""
+    values = line.split(",")[1:]
+    if values in ([str(i + first) for i in range(len(values))] for first in (0, 1)):
+        return False
+    try:
+        return len([finite_number(value.strip()) for value in values]) > 0
+    except ValueError:
+        return False
 
 
 @READERS.register(".parquet")

@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 
+from arcface_mxnet.embedding import npz
 from arcface_mxnet.embedding.ready_vectors import ReadyVectors
 from arcface_mxnet.embedding.source_text import check_aliases, declarations, parse_source
 from arcface_mxnet.embedding.sources import Images, ReadyEmbeddings, open_sources
@@ -115,6 +116,8 @@ def test_a_useless_vector_is_named_by_its_row(tmp_path, bad, side):
         ("v.csv", b"", "empty"),
         ("v.csv", b"name,v0\na,1,2\nb,1\n", "line 3: expected name and 2 values"),
         ("v.csv", b"name,v0\na,x\n", "line 2: expected name,value"),
+        ("v.csv", b"a,1.5, -2e3\nb,1,2\n", "line 1: is a vector; a header is wanted, such as"),
+        ("v.csv", b"name,0,1\n", "no vectors after its header"),
         ("v.csv", b"name,v0\n", "no vectors after its header"),
     ],
 )
@@ -154,6 +157,16 @@ def test_an_archive_that_grows_out_of_all_bounds_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "v.npz", "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("a.npy", made.getvalue() + bytes(1 << 24))
     with pytest.raises(ValueError, match="not a .npz file that can be read: .*16777344 bytes"):
+        ReadyVectors(tmp_path / "v.npz")
+
+
+def test_an_archive_of_zeros_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(npz, "FREE", 1 << 20)
+    np.savez_compressed(tmp_path / "v.npz", *[np.zeros((1 << 14, 4), np.float32)] * 8)
+    with pytest.raises(ValueError, match="arrays of 2098176 bytes, far more than the file has"):
+        ReadyVectors(tmp_path / "v.npz")
+    monkeypatch.setattr(npz, "FREE", 1 << 22)
+    with pytest.raises(ValueError, match="wanted is one array of floats"):
         ReadyVectors(tmp_path / "v.npz")
 
 
