@@ -172,11 +172,15 @@ def _pnm(data: bytes) -> ImageHeader:
 
 
 def _pam(data: bytes) -> ImageHeader:
-    found = dict(re.findall(rb"^(WIDTH|HEIGHT|MAXVAL)\s+(\d{1,10})\s*$", data[:10_000], re.M))
-    if len(found) < 3:
+    fields = rb"^(WIDTH|HEIGHT|MAXVAL|DEPTH)\s+(\d{1,10})\s*$"
+    found = dict(re.findall(fields, data[:10_000], re.M))
+    if len(found) < 4:
         raise ValueError("a PAM without a size")
     if found[b"MAXVAL"] not in (b"255", b"65535"):
         raise ValueError(f"a PAM whose white is {found[b'MAXVAL'].decode()}; read are 255, 65535")
+    if int(found[b"DEPTH"]) != 1:
+        raise ValueError("a PAM of colours or transparency, whose red comes out blue; save it as "
+                         "PPM or PNG")  # fmt: skip
     return _plain(int(found[b"WIDTH"]), int(found[b"HEIGHT"]))
 
 
