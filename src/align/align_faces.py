@@ -63,6 +63,12 @@ def photos_of_folder(
     paths = find_images(folder, strict=strict)
     folders = sorted({path.parent for path in paths})
     numbers = {parent: number for number, parent in enumerate(folders)}
+    inner = [path for path in folders if not numbers.keys().isdisjoint(path.parents)]
+    if inner:
+        log.warning(
+            "%s: %d folders with photos lie in folders with photos, such as %s: each is a person "
+            "of its own", folder, len(inner), inner[0].relative_to(folder),
+        )  # fmt: skip
     return [
         Photo(path, _crop_path(output, path.relative_to(folder), suffix), numbers[path.parent])
         for path in sorted(paths, key=lambda path: numbers[path.parent])

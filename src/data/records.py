@@ -180,11 +180,13 @@ class RecordReader:
     def _scan(self) -> tuple[np.ndarray, np.ndarray]:
         """Return keys and offsets by walking the whole file."""
         table = scan(self.rec_path)
+        cure = f"`arcface-rec index {self.rec_path}` finds what is whole"
+        if self.rec_path.name == "train.rec":
+            cure = f"`arcface-rec repair {self.rec_path.parent}` keeps what is whole"
         for damage in table.damage:
             what = "is cut off in the record at byte" if damage.is_cut_off else "is damaged at byte"
             raise ValueError(
-                f"{self.rec_path}: {what} {damage.begin}; fetch or pack it again, or "
-                f"`arcface-rec repair {self.rec_path.parent}` keeps what is whole"
+                f"{self.rec_path}: {what} {damage.begin}; fetch or pack it again, or {cure}"
             )
         if table.faults:
             raise ValueError(next(iter(table.faults.values())))

@@ -15,7 +15,7 @@ from .contradictions import Cures
 from .facts import Facts, compared, gather
 from .identity_lists import names_of, numbers_of
 from .inspecting import decoding_judge
-from .labels import whole_numbers
+from .labels import MOST, whole_numbers
 from .plan import (
     Part,
     Plan,
@@ -29,6 +29,7 @@ from .plan import (
     renumbered,
     with_images,
 )
+from .repair import shape_of
 from .rewriting import refuse_existing, write_plan
 
 
@@ -38,7 +39,7 @@ def copy(arguments: argparse.Namespace) -> None:
     facts = _facts(arguments.dataset, arguments.skip_bad)
     part, num_bad = part_of(facts, skip_bad=arguments.skip_bad)
     emptied = np.setdiff1d(whole_numbers(facts.labels)[0], np.append(part.identities, -1))
-    emptied = emptied[emptied < facts.num_classes]  # others are no identities
+    emptied = emptied[emptied < (facts.num_classes or MOST)]  # others are no identities
     wanted = numbers_of(arguments.identities)
     if wanted:
         part = of_identities(part, sorted(wanted))
@@ -151,6 +152,8 @@ def _facts(folder: str, skip_bad: bool) -> Facts:
         num_threads=os.cpu_count() or 1,
         progress=sys.stderr.isatty(),
     )
+    if facts.image_shape is None and skip_bad:  # repair does not take what this leaves out
+        facts = replace(facts, image_shape=shape_of(facts))
     if facts.image_shape is None:
         raise ValueError(str(facts.faults))
     return facts

@@ -56,7 +56,7 @@ def repair(folder: str | os.PathLike, *, progress: bool = False) -> list[str]:
     """
     facts = gather(folder, progress=progress, mends=BESIDE)
     was_interrupted = marker_path(facts.scan.path).exists()
-    shape = _shape_of(facts)
+    shape = shape_of(facts)
     if not facts.faults and not was_interrupted and shape == facts.image_shape:
         return [f"{facts.folder}: nothing to repair"]
     table = facts.scan
@@ -161,7 +161,7 @@ def _write_beside(facts: Facts, keys: np.ndarray | None, text: str | None) -> li
     return done or [f"wrote {index} and {about} as they were: writing them was interrupted"]
 
 
-def _shape_of(facts: Facts) -> tuple[int, int] | None:
+def shape_of(facts: Facts) -> tuple[int, int] | None:
     """Return height and width as property says, unless none of the first images has that size:
     then that of most of them, None if none decodes."""
     found = list(islice(_first_images(facts), LOOKED_AT))

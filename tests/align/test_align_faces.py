@@ -1,6 +1,6 @@
 import os
 
-from arcface_mxnet.align.align_faces import main
+from arcface_mxnet.align.align_faces import main, photos_of_folder
 from arcface_mxnet.align.aligner import FACTS, Aligner, Photo
 from arcface_mxnet.align.face import Face
 from arcface_mxnet.align.face_facts import FactsWriter, read_facts
@@ -250,3 +250,12 @@ def test_a_list_of_other_photos_shows_two_names_of_each_side(photos, align, tmp_
     said = capsys.readouterr().err
     assert "2 of 2 files are missing" in said and f"the list: '{PHOTOS[0]}.png'" in said
     assert f"there: '{OTHER}.jpg' and 'Abdul_Rahman/broken.jpg'" in said
+
+
+def test_a_person_within_a_person_is_told(tmp_path, caplog):
+    for name in ("ann/1.jpg", "ann/old/2.jpg", "bob/3/4.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    photos = photos_of_folder(tmp_path, tmp_path / "crops", ".png")
+    assert [photo.identity for photo in photos] == [0, 1, 2]
+    assert "1 folders with photos lie in folders with photos, such as ann/old: each" in caplog.text

@@ -9,6 +9,7 @@ import sys
 
 from arcface_mxnet.data.framing import MAGIC
 from arcface_mxnet.data.records import RecordReader, RecordWriter, read_index
+from arcface_mxnet.data.repair import index_anew
 import numpy as np
 import pytest
 
@@ -212,6 +213,20 @@ def test_a_cut_off_file_is_refused(tmp_path):
     rec.write_bytes(whole[:-4])
     with pytest.raises(ValueError, match="cut off"):
         RecordReader(rec)
+
+
+def test_the_cure_of_a_file_alone_fits_its_name(tmp_path):
+    rec, _ = write_ours(tmp_path)
+    other = tmp_path / "val.rec"
+    for path, cure in (
+        (rec, f"arcface-rec repair {tmp_path}"),
+        (other, f"arcface-rec index {other}"),
+    ):
+        path.write_bytes(rec.read_bytes()[:-4] if path == rec else rec.read_bytes())
+        with pytest.raises(ValueError, match=f"`{cure}`"):
+            RecordReader(path)
+    index_anew(other)
+    assert len(RecordReader(other, tmp_path / "val.idx")) > 0
 
 
 def test_an_empty_file_is_refused(tmp_path):

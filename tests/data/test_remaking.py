@@ -189,6 +189,20 @@ def test_merge_of_other_sizes_is_refused(folder, tmp_path, make_dataset, capsys)
     assert "different height and width" in capsys.readouterr().err
 
 
+def test_labels_that_are_none_are_left_out_where_property_is_lost_too(folder, tmp_path, capsys):
+    with RecordReader(folder / "train.rec", folder / "train.idx") as reader:
+        at = int(reader.offsets_of(np.array([3]))[0]) + 8 + 24
+    data = bytearray((folder / "train.rec").read_bytes())
+    data[at : at + 4] = np.float32(1.5).tobytes()
+    (folder / "train.rec").write_bytes(data)
+    (folder / "property").unlink()
+    assert main(["repair", str(folder)]) == 2
+    assert f"`arcface-rec copy {folder} NEW --skip-bad`" in capsys.readouterr().err
+    assert main(["copy", str(folder), str(tmp_path / "new"), "--skip-bad"]) == 0
+    assert (tmp_path / "new/property").read_text() == "4,16,16\n"
+    assert payloads(tmp_path / "new").keys() == {0, 2, 3}
+
+
 def test_split_and_merge_give_everybody_back(folder, tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
     assert main(["split", str(folder), str(a), str(b), "--count", "2", "--seed", "3"]) == 0
