@@ -58,6 +58,8 @@ def info(arguments: argparse.Namespace) -> None:
 def check(arguments: argparse.Namespace) -> int:
     """Compare and decode, print what is wrong, return the exit code."""
     if arguments.sample > 0:
+        if arguments.no_decode:
+            raise ValueError("--no-decode: --sample is there to decode some; leave out one of them")
         return _check_some(arguments)
     judge = None if arguments.no_decode else decoding_judge(arguments.dataset)
     facts = gather(

@@ -48,7 +48,7 @@ def list_models(texts: list[str], limits: str = "") -> list[str]:
         models += [f"{source.alias}={one}" if source.alias else one for one in found]
     if limits:
         first, comma, past_last = limits.partition(",")
-        if not (comma and first.strip().isdigit() and past_last.strip().isdigit()):
+        if not (comma and first.strip().isdecimal() and past_last.strip().isdecimal()):
             raise ValueError(f"--max {limits!r}: give two numbers A,B")
         models = models[int(first) : int(past_last)]
         if not models:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+import logging
 import os
 from typing import Any
 
 from ..checkpoints.last_state import has_last
 from ..checkpoints.slices import refuse_empty_slices
-from ..config import ClassifierConfig, TrainConfig
+from ..config import ClassifierConfig, TrainConfig, flag_of
 from ..data.dataset import FaceDataset
 from ..devices import gpus
 from ..lazy_mxnet import mx
@@ -26,6 +27,8 @@ from .machines import Machines, count_machines
 from .schedule import drops_at_milestones, milestones
 from .stored_symbol import StoredSymbol, read_training_symbol, takes_stored_symbol
 from .teacher import Teacher, check_teacher, open_teacher, taught
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def make_plan(
         )
     check_pretrained_options(config)
     check_classifier_options(config)
+    tell_of_multipliers(config)
     if config.dtype == "float16":
         refuse_half_on_a_cpu(engine.devices)
     teacher = open_teacher(config, datasets, engine)
@@ -219,6 +223,20 @@ def check_classifier_options(config: TrainConfig) -> None:
         )
     if faults:
         raise ValueError("\n".join(faults))
+
+
+def tell_of_multipliers(config: TrainConfig) -> None:
+    """Log multipliers that change nothing: published command lines give them all the same."""
+    given = [
+        f"{flag_of(name)} {getattr(config, name):g}"
+        for name in ("fc7_wd_mult", "fc7_lr_mult")
+        if getattr(config, name) != getattr(TrainConfig, name)
+    ]
+    if given and not config.apply_mult:
+        log.warning(
+            "%s: changes nothing, as in the published script; --apply-mult 1 honours it",
+            ", ".join(given),
+        )
 
 
 def refuse_half_on_a_cpu(devices: Sequence[Any]) -> None:

@@ -36,6 +36,8 @@ def test_check_of_a_whole_file(folder, capsys):
     assert "10 of 10 records read, 0 faults" in capsys.readouterr().out
     assert main(["check", str(folder), "--sample", "4"]) == 0
     assert "4 of 6 images decoded, 0 faults" in capsys.readouterr().out
+    assert main(["check", str(folder), "--sample", "4", "--no-decode"]) == 2
+    assert "--no-decode: --sample is there to decode some" in capsys.readouterr().err
 
 
 def damage(folder, key, at, byte):

@@ -2,7 +2,7 @@
 
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.training.loop import train
-from arcface_mxnet.training.plan import make_plan, visible_gpus
+from arcface_mxnet.training.plan import make_plan, tell_of_multipliers, visible_gpus
 import pytest
 
 
@@ -63,3 +63,15 @@ def test_sphereface_delays_the_schedule_by_its_rest(options):
     run |= {"loss_type": "1", "beta_freeze": 7, "lr_steps": (10, 20)}
     assert make_plan(TrainConfig(**run)).drops == (17, 27)
     assert make_plan(TrainConfig(**run | {"loss_type": "0", "beta_freeze": 0})).drops == (10, 20)
+
+
+def test_multipliers_that_change_nothing_are_told(caplog):
+    for options, is_told in (
+        ({"fc7_wd_mult": 10.0}, True),
+        ({"fc7_lr_mult": 2.0}, True),
+        ({}, False),
+        ({"fc7_wd_mult": 10.0, "apply_mult": 1}, False),
+    ):
+        caplog.clear()
+        tell_of_multipliers(TrainConfig(**options))
+        assert ("changes nothing, as in the published script; --apply" in caplog.text) == is_told
