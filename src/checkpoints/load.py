@@ -157,10 +157,13 @@ def _refuse_another(prefix: str, text: str, replaced: Path | None = None) -> Non
     if not others or not path.is_file():
         return
     try:
-        is_same = computes_the_same(read_graph(path), parse_graph(text, "the symbol"))
-    except ValueError:
-        is_same = False
-    if not is_same:
+        stored = read_graph(path)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; {', '.join(others[:5])} beside it may be whole: delete the symbol alone, "
+            "and it is written anew if they are of this network, or choose another prefix"
+        ) from None
+    if not computes_the_same(stored, parse_graph(text, "the symbol")):
         raise ValueError(
             f"{path}: is of another network than the one to save, and {', '.join(others[:5])} "
             f"need it{' (and more)' if len(others) > 5 else ''}; choose another prefix, or delete "

@@ -113,6 +113,17 @@ def test_a_symbol_that_other_checkpoints_need_is_not_replaced(tmp_path):
     assert load_checkpoint(f"{prefix},1")[0].tojson() != small_symbol().tojson()
 
 
+def test_a_damaged_symbol_is_no_reason_to_delete_checkpoints(tmp_path):
+    prefix = str(tmp_path / "m")
+    data = mx.sym.Variable("data")
+    save_checkpoint(prefix, 1, data * 2, {}, {})
+    (tmp_path / "m-symbol.json").write_text("{}")
+    with pytest.raises(ValueError, match="m-symbol.json.*m-0001.params .* delete the symbol alone"):
+        save_checkpoint(prefix, 2, data * 2, {}, {})
+    (tmp_path / "m-symbol.json").unlink()
+    save_checkpoint(prefix, 2, data * 2, {}, {})
+
+
 def test_names_that_mxnet_numbers_are_no_other_network(tmp_path):
     prefix = str(tmp_path / "m")
     first, again = other_symbol(), other_symbol()
