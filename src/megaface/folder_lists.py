@@ -26,6 +26,8 @@ from arcface_mxnet.megaface.lists import SIZES, check_paths
 from arcface_mxnet.text import WRITTEN
 import numpy as np
 
+OTHERS = "others_features_list.json_{}_1"
+
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -88,11 +90,17 @@ def write_lists(arguments: argparse.Namespace) -> None:
     paths = [path for person in probes for path in probes[person]]
     check_paths(arguments.crops, paths + distractors)
     content = {"path": paths, "id": [Path(path).parts[0] for path in paths]}
-    _json(arguments.lists / f"{arguments.name}_features_list.json", content)
     sizes = [size for size in SIZES if size < len(distractors)] + [len(distractors)]
-    for size in sizes:
-        name = f"others_features_list.json_{size}_1"
-        _json(arguments.lists / name, {"path": distractors[:size]})
+    lists = {OTHERS.format(size): distractors[:size] for size in sizes}
+    stale = [path for path in arguments.lists.glob(OTHERS.format("*")) if path.name not in lists]
+    if stale:
+        raise ValueError(
+            f"{stale[0]}: is of earlier lists, whose distractors may be probes now; delete it, or "
+            "name another folder"
+        )
+    _json(arguments.lists / f"{arguments.name}_features_list.json", content)
+    for name, members in lists.items():
+        _json(arguments.lists / name, {"path": members})
     for name, members in (("facescrub_lst", paths), ("megaface_lst", distractors)):
         with replace_file(arguments.lists / name, "w", **WRITTEN) as file:
             file.writelines(f"{member}\n" for member in members)

@@ -45,6 +45,10 @@ def test_people_with_many_images_are_probes(tmp_path, capsys):
     (others,) = read_distractor_lists(tmp_path / "lists", [4], 1)
     assert sorted(path[0] for path in others.paths) == list("BBBC")
     assert read_image_list(tmp_path / "lists" / "megaface_lst") == list(others.paths)
+    assert folder_lists.main([*options, "--probes", "D"]) == 2
+    assert "others_features_list.json_4_1: is of earlier lists, whose" in capsys.readouterr().err
+    assert len(read_probe_list(tmp_path / "lists" / "faces_features_list.json").paths) == 15
+    options[1] = str(tmp_path / "others")
     assert folder_lists.main([*options, "--probes", "D"]) == 0
     assert "10 probes of 1 people; distractors: 9" in capsys.readouterr().out
     assert folder_lists.main([*options, "--probes", "D,C,X"]) == 2
