@@ -35,6 +35,10 @@ PLAN = "plan.tsv"
 PUBLISHED_MODES = {"1": "centre", "2": "dbscan"}
 
 
+# What only one of --checks uses.
+OF_CHECKS = {"images": ("mode", "threshold", "flips"), "duplicates": ("duplicate",)}
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
@@ -157,6 +161,12 @@ def _options(arguments: argparse.Namespace) -> Options:
                       "and at most 2")  # fmt: skip
     if mode != "people" and arguments.flips != "drop":
         faults.append(f"--flips {arguments.flips}: --mode {mode} does not look for flips")
+    default = vars(Options()) | {"flips": "drop"}
+    for check, names in OF_CHECKS.items():
+        given = [f"--{name}" for name in names if getattr(arguments, name) != default[name]]
+        if check not in checks and given:
+            faults.append(f"{', '.join(given)}: only the check {check!r} uses it, which is not "
+                          "among --checks")  # fmt: skip
     if not arguments.against and arguments.overlap != Options().overlap:
         faults.append("--overlap: give --against, what to compare with")
     if faults:

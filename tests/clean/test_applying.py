@@ -168,6 +168,14 @@ def test_damaged_notes_are_refused(folder, tmp_path, name, content, words, capsy
     assert words in capsys.readouterr().err
 
 
+def test_options_of_a_check_that_is_not_made_are_refused(capsys):
+    words = ["plan", "d", "w", "--model", "m", "--checks", "merge", "--mode", "dbscan"]
+    assert main([*words, "--duplicate", "0.9", "--threshold", "1"]) == 2
+    told = capsys.readouterr().err
+    assert "--mode, --threshold: only the check 'images' uses it, which is not among" in told
+    assert "--duplicate: only the check 'duplicates' uses it" in told
+
+
 def test_the_command_from_vectors_to_undone(tmp_path, make_dataset, read_page, capsys):
     vectors, truth = people(12, 6)
     labels = truth.copy()
