@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..files import replace_file
+from ..files import naming, replace_file
 from ..text import read_text
 from .aligner import FACTS
 
@@ -40,7 +40,8 @@ class FactsWriter:
         self._folder = folder
         self.lines = read_facts(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / RUNNING).open("a", **TEXT)
+        self._running = folder / RUNNING
+        self._file = self._running.open("a", **TEXT)
         if self._file.tell():
             self._file.write("\n")  # ends a line that a kill has cut off
 
@@ -48,8 +49,9 @@ class FactsWriter:
         """Keep what is known of a crop, given by its path; None where it is not known."""
         if facts is not None:
             self.lines[crop] = "\t".join((crop, *(facts[name] for name in FACTS)))
-            self._file.write(self.lines[crop] + "\n")
-            self._file.flush()
+            with naming(self._running):
+                self._file.write(self.lines[crop] + "\n")
+                self._file.flush()
 
     def finish(self, crops: Iterable[str]) -> None:
         """Write faces.tsv with a line for each of the crops, in this order."""
@@ -59,8 +61,9 @@ class FactsWriter:
             file.write(HEADER + "\n")
             for crop in crops:
                 file.write(self.lines.get(crop, crop + unknown) + "\n")
-        (self._folder / RUNNING).unlink()
+        self._running.unlink()
 
     def close(self) -> None:
         """Leave what was added for the next run."""
-        self._file.close()
+        with naming(self._running):
+            self._file.close()

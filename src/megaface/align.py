@@ -32,7 +32,7 @@ from arcface_mxnet.data.images import read_image
 from arcface_mxnet.data.list_faults import refuse_other_data
 from arcface_mxnet.engines.arguments import add_engine_arguments
 from arcface_mxnet.errors import reason_of
-from arcface_mxnet.files import replace_file
+from arcface_mxnet.files import naming, replace_file
 from arcface_mxnet.given import MOST_THREADS, check_counts, path_name
 from arcface_mxnet.megaface.align_attempts import crop_with_hint
 from arcface_mxnet.megaface.align_photos import Photo, facescrub_photos, megaface_photos
@@ -103,7 +103,8 @@ def align(arguments: argparse.Namespace) -> int:
     with notes.open("ab", buffering=0) as log, ThreadPoolExecutor(arguments.threads) as pool:
 
         def note(photo: Photo, attempt: str) -> None:
-            log.write(f"{photo.crop}\t{attempt}\n".encode("utf-8", "surrogateescape"))
+            with naming(notes):
+                log.write(f"{photo.crop}\t{attempt}\n".encode("utf-8", "surrogateescape"))
 
         done = pool.map(lambda photo: _align_one(detector, photo, out, size, note), photos)
         bar = tqdm(done, total=len(photos), desc=arguments.command, unit="photo", disable=None)

@@ -13,6 +13,7 @@ import time
 from .. import __version__
 from ..checkpoints.names import params_path, split_checkpoint
 from ..config import flag_of
+from ..files import naming
 from .machines import EXACT, Machines, Word
 from .plan import Plan
 from .resume import FREE_TO_CHANGE, as_record
@@ -119,7 +120,8 @@ def mark(machines: Machines, prefix: str) -> Iterator[int]:
         return
     number = 1 + secrets.randbelow(EXACT - 1)
     path = mark_path(prefix, number)
-    path.write_text("seen by all machines of a job, this can go\n")
+    with naming(path):
+        path.write_text("seen by all machines of a job, this can go\n")
     try:
         yield number
     finally:

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import __version__
 from ..config import TrainConfig
-from ..files import replace_file, replace_set
+from ..files import naming, replace_file, replace_set
 from ..limits import read_limited
 from ..text import WRITTEN, read_json, whole_number
 
@@ -50,7 +50,8 @@ class RunLog:
 
     def metrics(self, step: int, epoch: int, values: dict[str, float]) -> None:
         """Add one row per value to the table, and to TensorBoard."""
-        with self._csv_path.open("a", **(WRITTEN | {"newline": ""})) as file:
+        options = WRITTEN | {"newline": ""}
+        with naming(self._csv_path), self._csv_path.open("a", **options) as file:
             csv.writer(file).writerows((step, epoch, name, v) for name, v in values.items())
         if self._board:
             for name, value in values.items():

@@ -259,3 +259,12 @@ def test_a_person_within_a_person_is_told(tmp_path, caplog):
     photos = photos_of_folder(tmp_path, tmp_path / "crops", ".png")
     assert [photo.identity for photo in photos] == [0, 1, 2]
     assert "1 folders with photos lie in folders with photos, such as ann/old: each" in caplog.text
+
+
+def test_a_full_disk_names_the_file_of_facts(tmp_path):
+    (tmp_path / "faces.tsv.running").symlink_to("/dev/full")
+    writer = FactsWriter(tmp_path)
+    with pytest.raises(OSError, match="faces.tsv.running"):
+        writer.add("a.png", dict.fromkeys(FACTS, "1"))
+    with pytest.raises(OSError, match="faces.tsv.running"):
+        writer.close()

@@ -60,3 +60,11 @@ def test_a_log_of_another_form_is_refused(prefix, text, message):
     prefix.with_name("m-run.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         resumed(prefix, 10)
+
+
+def test_a_full_disk_names_the_table(prefix, tmp_path):
+    log = RunLog(TrainConfig(prefix=str(tmp_path / "n")), {})
+    (tmp_path / "n-metrics.csv").unlink()
+    (tmp_path / "n-metrics.csv").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="n-metrics.csv"):
+        log.metrics(1, 0, {"lr": 0.1})
