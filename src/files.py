@@ -155,7 +155,7 @@ def replace_set(
         with naming(members[0]):
             yield writer
         writer._complete()
-        with locked(marker, PATIENCE) as descriptor:
+        with naming(marker), locked(marker, PATIENCE) as descriptor:
             _refuse_others(marker, members)
             _list(descriptor, marker, members)
             writer._publish()

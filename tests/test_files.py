@@ -334,3 +334,18 @@ for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/absent", sys.a
         )  # fmt: skip
     assert done.stderr.count("is a device or a pipe") == 5
     files.refuse_no_file("/dev/shm/there-is-none")
+
+
+def test_a_disk_that_is_full_just_before_the_names_is_told_and_changes_nothing(
+    tmp_path, monkeypatch
+):
+    write_set(tmp_path, "old")
+
+    def full(descriptor, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "write", full)
+    with pytest.raises(OSError, match=r"a\.writing"):
+        write_set(tmp_path, "new")
+    assert read_set(tmp_path) == ("old", "old")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
