@@ -34,6 +34,7 @@ from .scores import area_under_curve, equal_error_rate, roc
 
 ORDERS = ("higher", "lower")
 PROTOCOL = "Scores"  # the name of the k-fold result over them
+DECIMAL_COMMA = re.compile(r"-?[01],[0-9]{3,}")
 NOT_MEASURED = float("nan")  # the published TAR, whose thresholds are squared distances
 
 
@@ -144,6 +145,7 @@ def read_scores(
 def _text_scores(path: Path, paths: Sequence[str]) -> np.ndarray:
     values: list[float] = []
     faults: list[str] = []
+    has_points = False  # somewhere; else commas may stand for them
     for place, (number, line) in enumerate(read_lines(path, "list of scores")):
         fields = [field for field in re.split(r"[,\t ]+", line.strip()) if field]
         try:
@@ -152,6 +154,7 @@ def _text_scores(path: Path, paths: Sequence[str]) -> np.ndarray:
             if place or "nan" in line.lower() or "inf" in line.lower():
                 faults.append(f"line {number}: {error}")
             continue
+        has_points = has_points or not DECIMAL_COMMA.fullmatch(line.strip())
         pair = 2 * len(values)
         if len(fields) > 2 and pair + 1 < len(paths) and fields[0] in (known := set(paths)):
             wanted = list(paths[pair : pair + 2])
@@ -163,6 +166,11 @@ def _text_scores(path: Path, paths: Sequence[str]) -> np.ndarray:
         values.append(value)
     if faults:
         raise ValueError(all_faults(f"{path}: {len(faults)} bad lines:", faults))
+    if values and not has_points:
+        raise ValueError(
+            f"{path}: every line is like {shown(line.strip())}: is that one number, with a comma "
+            "for its point?  Write points, or a TAB between two fields"
+        )
     return np.array(values, np.float64)
 
 

@@ -62,6 +62,13 @@ def test_scores_that_do_not_fit(tmp_path, text, message):
         read_scores(score_file(tmp_path, text), "lfw", 3)
 
 
+def test_commas_for_points_are_not_taken_for_two_fields(tmp_path):
+    text = "score\n" + "".join(f"-0,{number:03}\n" for number in range(8))
+    with pytest.raises(ValueError, match="every line is like '-0,007': is that one number, with a"):
+        read_scores(score_file(tmp_path, text), "lfw", 8)
+    assert read_scores(score_file(tmp_path, text + "2,008\n"), "lfw", 9)[-1] == 8
+
+
 def test_pairs_that_are_named_are_those_of_the_list(tmp_path):
     paths = ["a", "b", "c", "d"]
     good = score_file(tmp_path, "a b 0.5\nc d 0.7\n")
