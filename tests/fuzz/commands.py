@@ -174,7 +174,7 @@ def ijb() -> dict[str, bytes]:
             "meta/ijbc_1N_probe_mixed.csv": b"T,S\n1,2\n"}  # fmt: skip
     lists = ijb_files() | more
     lists["meta/ijbc_face_tid_mid.txt"] = b"1.jpg 1 69544\n2.jpg 2 69545\n"
-    lists["meta/ijbc_template_pair_label.txt"] = b"1 2 1\n1 2 0\n"
+    lists["meta/ijbc_template_pair_label.txt"] = b"1 1 1\n1 2 0\n"
     lists["meta/ijbc_1N_gallery_G1.csv"] = b"T,S\n1,2\n"
     return crops | lists | model(112)
 

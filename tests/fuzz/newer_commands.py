@@ -56,8 +56,9 @@ command("clean-undo", "clean.command", applied, ["restore.json", "restore.npz", 
 
 command("rec-card", "data.rec", dataset, NAMED,
         lambda f: ["card", str(f), "--out", "card"])  # fmt: skip
-command("rec-merge", "data.rec", dataset, NAMED,
-        lambda f: ["merge", "new", str(f), str(f)])  # fmt: skip
+command("rec-merge", "data.rec",
+        lambda: dataset() | {f"other/{name}": data for name, data in dataset().items()}, NAMED,
+        lambda f: ["merge", "new", str(f), str(f / "other")])  # fmt: skip
 command("rec-sample", "data.rec", dataset_files, DATASET,
         lambda f: ["sample", str(f), "new", "--count", "1"])  # fmt: skip
 command("rec-shuffle", "data.rec", dataset_files, DATASET,
