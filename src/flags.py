@@ -14,6 +14,9 @@ import math
 import operator
 from typing import Any, ClassVar
 
+from .given import MOST
+from .limits import shown as briefly
+
 LARGEST_FLOAT = 3.4e38  # of float32, in which all numbers are computed
 
 # What option() takes as a limit -> when a value keeps it, and what to say if it does not.
@@ -70,7 +73,7 @@ class Options:
 
 
 def _given(value: Any) -> str:
-    return shown(value) if isinstance(value, tuple) else repr(value)
+    return shown(value) if isinstance(value, tuple) else briefly(value)
 
 
 def _faults(field: dataclasses.Field, value: Any) -> Iterable[str]:
@@ -78,6 +81,8 @@ def _faults(field: dataclasses.Field, value: Any) -> Iterable[str]:
     choices, check = field.metadata["choices"], field.metadata["check"]
     if choices and value not in choices:
         yield "allowed are " + ", ".join(map(str, choices))
+    if field.type == "int" and abs(value) > MOST and "at_most" not in field.metadata["limits"]:
+        yield f"must be at most {MOST}"
     if field.type == "float" and not math.isfinite(value):
         yield "must be a finite number"
     elif field.type == "float" and abs(value) > LARGEST_FLOAT:

@@ -70,6 +70,8 @@ def test_flags_of_what_is_not_there_are_refused_with_the_reason(flag, capsys):
         ({"wd": 1e308}, r"--wd 1e\+308: is larger than float32 holds"),
         ({"bn_mom": 2.0}, "--bn-mom 2.0: must be below 1"),
         ({"mom": 1.0}, "--mom 1.0: must be below 1"),
+        ({"max_steps": 10**400}, "--max-steps a number of 1329 bits: must be at most 92233"),
+        ({"lr_warmup": 1 << 63}, "--lr-warmup 9223372036854775808: must be at most 9223"),
         ({"accumulate": 10**11}, "--accumulate 100000000000: must be at most 65536"),
         ({"per_batch_size": 10**9}, "--per-batch-size 1000000000: must be at most 65536"),
         ({"num_threads": 10**6}, "--num-threads 1000000: must be at most 1024"),
