@@ -133,7 +133,7 @@ class NetworkConfig(Options):
     version_output: str = option("E", "head after the last convolution")
     version_unit: str = option("3", "residual unit; 3 is the improved one (IR)")
     version_act: str = option("prelu", "activation: prelu, relu or another of MXNet's Activation")
-    version_multiplier: float = option(1.0, "width multiplier of MobileNet")
+    version_multiplier: float = option(1.0, "width multiplier of MobileNet", at_most=16)
     bn_mom: float = option(0.9, "momentum of batch normalisation statistics", at_least=0, below=1)
 
 
@@ -155,7 +155,9 @@ class LossConfig(Options):
         0, "1: margin only where the angle is below 90 degrees", choices=(0, 1)
     )
     margin_warmup: int = option(0, "steps over which the margin grows from 0 to its value (0: off)")
-    margin: int = option(4, "factor on the angle of SphereFace, lsoftmax, fnorm-sphereface")
+    margin: int = option(
+        4, "factor on the angle of SphereFace, lsoftmax, fnorm-sphereface", at_most=64
+    )
     beta: float = option(1000.0, "SphereFace: weight of the plain cosine at the start")
     beta_min: float = option(5.0, "SphereFace: the smallest that beta becomes")
     beta_freeze: int = option(
@@ -166,7 +168,7 @@ class LossConfig(Options):
     incay: float = option(0.0, "losses 0, 1, 8: weight of a loss asking for long embeddings")
     center_alpha: float = option(0.5, "center loss: share by which a centre follows its images")
     center_scale: float = option(0.003, "center loss: weight")
-    subcenters: int = option(3, "subcenter-arcface: centres per identity")
+    subcenters: int = option(3, "subcenter-arcface: centres per identity", at_most=1024)
     adaface_h: float = option(0.333, "adaface: share of length deviations that is margin")
     running_decay: float = option(
         0.99, "adaface, curricularface: the old value's share in running statistics"

@@ -36,7 +36,7 @@ class MultipleAngle(CosineSoftmax):
     incay: float
 
     def faults(self) -> list[str]:
-        at_least_0 = self.below(0, "beta", "beta_min", "beta_freeze", "gamma", "incay")
+        at_least_0 = self.below(0, "beta", "beta_min", "beta_freeze", "gamma", "power", "incay")
         return super().faults() + self.below(1, "margin") + at_least_0
 
     def changed_cosines(self, parts: Parts) -> mx.sym.Symbol:

@@ -18,6 +18,7 @@ import pytest
         (2, {"easy_margin": 1}, r"--easy-margin 1: loss 2/amsoftmax/cosface does not"),
         (3, {}, r"--margin-m 0\.5: here a factor on the angle, at least 1, such as 2"),
         (1, {"margin": 0}, r"--margin 0: must be at least 1"),
+        (1, {"power": -2.0}, r"--power -2\.0: must be at least 0"),
         (1, {"beta_min": -1.0}, r"--beta-min -1\.0: must be at least 0"),
         (6, {}, r"--margin-b 0\.0: here the weight of the second loss, above 0"),
         (7, {}, r"--margin-b 0\.0: here the weight"),
