@@ -124,6 +124,14 @@ class ReadyEmbeddings(Embeddings):
         if "{target}" not in source.model:
             self.vectors("")
 
+    @property
+    def is_of_one_target(self) -> bool:
+        """Tell whether nothing but the number of its rows says what the file is of."""
+        if "{target}" in self._source.model:
+            return False
+        names = self.vectors("").names
+        return names is None or all(name.isdecimal() for name in names)
+
     def vectors(self, target: str) -> ReadyVectors:
         """Return the file for a target.  Raises as ReadyVectors does."""
         path = self._source.model.replace("{target}", target)

@@ -56,6 +56,7 @@ from arcface_mxnet.eval.verified_models import (
     list_models,  # noqa: F401  (where scripts look for it)
     open_models,
     property_size,
+    refuse_one_for_all,
 )
 from arcface_mxnet.files import replace_file
 from arcface_mxnet.given import check_outputs, file_name, refuse_changed, whole
@@ -146,6 +147,8 @@ def verify(arguments: argparse.Namespace) -> None:
     pair_sets = dict(read_targets(arguments.data_dir, arguments.target, arguments.nfolds))
     if arguments.mode == DUMP and (len(models) * len(pair_sets) > 1 or scores):
         raise ValueError("--mode 2 writes one file: give one model and one --target")
+    if len(pair_sets) > 1:
+        refuse_one_for_all(models, scores, list(pair_sets))
     check_outcomes(arguments, len(models) + len(scores), len(pair_sets))
     entries = []
     for target, pair_set in pair_sets.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..embedding.source_text import NETWORK, parse_source
 from ..embedding.sources import Embeddings, ReadyEmbeddings, open_sources
 from .pair_embeddings import PairEmbeddings, embed_pair_set, ready_pair_embeddings
 from .pair_sets import PairSet
+from .score_files import ScoreFile
 
 
 def open_models(arguments: argparse.Namespace) -> list[Embeddings]:
@@ -54,6 +56,21 @@ def list_models(texts: list[str], limits: str = "") -> list[str]:
         if not models:
             raise ValueError(f"--max {limits}: leaves no checkpoint")
     return models
+
+
+def refuse_one_for_all(
+    models: Sequence[Embeddings], scores: Sequence[ScoreFile], targets: Sequence[str]
+) -> None:
+    """Raise ValueError for a file that would be taken for each of several pair sets, by order."""
+    by_order = [one.name for one in models if isinstance(one, ReadyEmbeddings)
+                and one.is_of_one_target]  # fmt: skip
+    by_order += [one.path for one in scores if "{target}" not in one.path]
+    if by_order:
+        raise ValueError(
+            f"{by_order[0]}: is of one pair set, and {len(targets)} are compared "
+            f"({', '.join(targets)}); put {{target}} into its name, which stands for each, or give "
+            "one --target"
+        )
 
 
 def embed(

@@ -4,6 +4,7 @@
 
 import json
 import re
+import shutil
 
 from arcface_mxnet.embedding import embed
 from arcface_mxnet.embedding.sources import Images, open_sources
@@ -75,6 +76,19 @@ def test_a_target_has_a_file_of_its_own(folder):
         embedded(f"{name}.bin", f"v_{name}.npy", "--model", "net,1")
     words = ["--model", "v=v_{target}.npy", "--target", "lfw,cfp_fp", "--json", "out.json"]
     assert verification.main(words) == 0
+
+
+def test_one_file_is_not_taken_for_two_targets(folder, capsys):
+    shutil.copy("lfw.bin", "cfp_fp.bin")
+    embedded("lfw.bin", "v.npy", "--model", "net,1")
+    np.save("plain.npy", np.load("v.npy"))
+    np.savetxt("s.txt", np.linspace(0, 1, 60))
+    for words in (["--model", "v.npy"], ["--model", "plain.npy"], ["--scores", "s.txt@higher"]):
+        assert verification.main([*words, "--target", "lfw"]) == 0
+        capsys.readouterr()
+        assert verification.main([*words, "--target", "lfw,cfp_fp"]) == 2
+        told = capsys.readouterr().err
+        assert "is of one pair set, and 2 are compared (lfw, cfp_fp); put {target} into" in told
 
 
 def test_vectors_of_another_number_or_useless_are_refused(folder, capsys):
