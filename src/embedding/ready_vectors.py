@@ -28,7 +28,7 @@ from ..megaface.features import vector_faults
 from ..megaface.lists import read_names
 from ..megaface.packed import FeatureStore
 from ..registry import Registry
-from ..text import finite_number, read_lines
+from ..text import finite_number, read_json, read_lines
 from .npy import open_npy
 from .npz import read_npz
 from .parquet import parquet_modules
@@ -36,6 +36,7 @@ from .parquet import parquet_modules
 DTYPES = ("float32", "float16", "float64")
 NAME_COLUMNS = ("name", "path", "image", "file")
 OPTIONS = ("list", "joined", "key")
+LARGEST_NOTE = 1 << 20  # bytes
 
 
 READERS = Registry("kind of vectors")  # ending -> read(path, key) -> (array, names or None)
@@ -83,6 +84,27 @@ class ReadyVectors:
     @cached_property
     def fingerprint(self) -> str:
         return file_fingerprint(self.path)
+
+    @property
+    def is_by_order(self) -> bool:
+        """Tell whether the rows have no names, or the numbers that arcface-embed gives."""
+        return self.names is None or all(str(name).isdecimal() for name in self.names)
+
+    def refuse_other_images(self, path: Path) -> None:
+        """Raise ValueError if arcface-embed's note beside rows that go by order says that they are
+        of another file than `path`."""
+        note = self.path.with_suffix(".json")
+        if not self.is_by_order or not note.is_file():
+            return
+        try:
+            was = read_json(note, "note of vectors", limit=LARGEST_NOTE)["origin"]["images"]
+        except (ValueError, KeyError, TypeError):
+            return  # of something else
+        if was != file_fingerprint(path):
+            raise ValueError(
+                f"{self.path}: {note.name} beside it says that it is of other images than {path}, "
+                "or of those before it was written anew; embed them again"
+            )
 
     @property
     def dim(self) -> int:

@@ -127,10 +127,7 @@ class ReadyEmbeddings(Embeddings):
     @property
     def is_of_one_target(self) -> bool:
         """Tell whether nothing but the number of its rows says what the file is of."""
-        if "{target}" in self._source.model:
-            return False
-        names = self.vectors("").names
-        return names is None or all(name.isdecimal() for name in names)
+        return "{target}" not in self._source.model and self.vectors("").is_by_order
 
     def vectors(self, target: str) -> ReadyVectors:
         """Return the file for a target.  Raises as ReadyVectors does."""

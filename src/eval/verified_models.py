@@ -12,6 +12,7 @@ from ..checkpoints.names import checkpoint_numbers
 from ..data.dataset import read_property
 from ..embedding.source_text import NETWORK, parse_source
 from ..embedding.sources import Embeddings, ReadyEmbeddings, open_sources
+from .pair_containers import find_pair_set
 from .pair_embeddings import PairEmbeddings, embed_pair_set, ready_pair_embeddings
 from .pair_sets import PairSet
 from .score_files import ScoreFile
@@ -78,6 +79,8 @@ def embed(
 ) -> tuple[PairEmbeddings, dict[str, str]]:
     """Return the embeddings of a pair set by one model, and what they came from."""
     if isinstance(model, ReadyEmbeddings):
+        pack = find_pair_set(arguments.data_dir, target)
+        model.vectors(target).refuse_other_images(pack)
         found = ready_pair_embeddings(model, pair_set, target)
         is_single = np.array_equal(found.plain, found.flipped)
         return found, model.facts_of(target) | ({"flip": "as given"} if is_single else {})

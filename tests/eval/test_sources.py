@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811  (fixtures of the other tests)
 
+from dataclasses import replace
 import json
 import re
 import shutil
@@ -9,7 +10,7 @@ import shutil
 from arcface_mxnet.embedding import embed
 from arcface_mxnet.embedding.sources import Images, open_sources
 from arcface_mxnet.eval import ijb, verification, ytf
-from arcface_mxnet.eval.pair_sets import read_pair_set
+from arcface_mxnet.eval.pair_sets import read_pair_set, write_pair_set
 import numpy as np
 import pytest
 
@@ -89,6 +90,20 @@ def test_one_file_is_not_taken_for_two_targets(folder, capsys):
         assert verification.main([*words, "--target", "lfw,cfp_fp"]) == 2
         told = capsys.readouterr().err
         assert "is of one pair set, and 2 are compared (lfw, cfp_fp); put {target} into" in told
+
+
+def test_vectors_of_another_pair_set_of_as_many_images_are_refused(folder, capsys):
+    embedded("lfw.bin", "v.npy", "--model", "net,1")
+    assert verification.main(["--model", "v.npy", "--target", "lfw"]) == 0
+    pairs = read_pair_set("lfw.bin")
+    write_pair_set("lfw.bin", replace(pairs, images=pairs.images[2:] + pairs.images[:2]))
+    assert verification.main(["--model", "v.npy", "--target", "lfw"]) == 2
+    assert (
+        "v.json beside it says that it is of other images than lfw.bin" in capsys.readouterr().err
+    )
+    with open("v.json", "w") as file:  # noqa: PTH123
+        file.write("[]")  # of something else
+    assert verification.main(["--model", "v.npy", "--target", "lfw"]) == 0
 
 
 def test_vectors_of_another_number_or_useless_are_refused(folder, capsys):
