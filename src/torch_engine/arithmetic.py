@@ -39,13 +39,20 @@ OF_ONE: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def larger(left: Tensor, right: Tensor) -> Tensor:
-    """Of two that are equal the left one gets the gradient."""
-    return torch.where(left >= right, left, right)
+def larger(left: Tensor, right: Tensor | float) -> Tensor:
+    """Of two that are equal the left one gets the gradient; what is no number stays none."""
+    return torch.where((left >= right) | left.isnan(), left, right)
 
 
-def smaller(left: Tensor, right: Tensor) -> Tensor:
-    return torch.where(left <= right, left, right)
+def smaller(left: Tensor, right: Tensor | float) -> Tensor:
+    return torch.where((left <= right) | left.isnan(), left, right)
+
+
+def remainder(left: Tensor, right: Tensor | float) -> Tensor:
+    """Of a division by 0 it is 0, with the gradient of any other."""
+    found = torch.remainder(left, right)
+    is_zero = torch.as_tensor(right, device=found.device) == 0
+    return torch.where(is_zero, left - left.detach(), found)
 
 
 def _compare(compare: Callable) -> Callable[..., Tensor]:
@@ -59,7 +66,7 @@ OF_TWO = {
     "sub": torch.sub,
     "mul": torch.mul,
     "div": torch.div,
-    "mod": torch.remainder,
+    "mod": remainder,
     "power": torch.pow,
     "maximum": larger,
     "minimum": smaller,
@@ -105,9 +112,9 @@ WITH_SCALAR = {
     "_rdiv_scalar": lambda x, number: number / x,
     "_power_scalar": torch.pow,
     "_rpower_scalar": lambda x, number: number**x,
-    "_mod_scalar": torch.remainder,
-    "_maximum_scalar": lambda x, number: torch.where(x >= number, x, number),
-    "_minimum_scalar": lambda x, number: torch.where(x <= number, x, number),
+    "_mod_scalar": remainder,
+    "_maximum_scalar": larger,
+    "_minimum_scalar": smaller,
     "_equal_scalar": _compare(python.eq),
     "_not_equal_scalar": _compare(python.ne),
     "_greater_scalar": _compare(python.gt),
@@ -134,6 +141,8 @@ for _name, _call in WITH_SCALAR.items():
 def clip(options: Options, mode: Mode):
     """A value at a limit still gets its gradient."""
     low, high = (float(options.number(key)) for key in ("a_min", "a_max"))
+    if not low <= high:
+        raise options.refusal(f"a_min {low:g} with a_max {high:g}")
     return lambda x: torch.clamp(x, low, high)
 
 
@@ -153,7 +162,18 @@ def add_n(options: Options, mode: Mode):
 
 @operator("where", inputs=3)
 def where(options: Options, mode: Mode):
-    return lambda condition, left, right: torch.where(condition != 0, left, right)
+    """A condition of one axis chooses rows."""
+
+    def call(condition: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        if condition.ndim == 1:
+            condition = condition.reshape(-1, *[1] * (left.ndim - 1))
+        elif condition.shape != left.shape:
+            raise ValueError("a condition of another shape")
+        if left.shape != right.shape or len(condition) != len(left):
+            raise ValueError("operands of different shapes")
+        return torch.where(condition != 0, left, right)
+
+    return call
 
 
 class _Extreme(torch.autograd.Function):
@@ -193,22 +213,28 @@ def _reduction(name: str, reduce: Callable) -> Callable:
             raise options.refusal("a norm of another order than 2")
 
         def call(x: Tensor) -> Tensor:
-            axes = sorted(_axis(axis, x.ndim) for axis in given)
-            if is_excluding:
+            axes = sorted(axis_of(axis, x.ndim) for axis in given) or list(range(x.ndim))
+            if is_excluding and given:
                 axes = [axis for axis in range(x.ndim) if axis not in axes]
-            axes = axes or list(range(x.ndim))
+            if not axes:
+                return x
             found = reduce(x, axes)
             if is_kept:
                 return found
             left = [size for axis, size in enumerate(x.shape) if axis not in axes]
-            return found.reshape(left or (1,))  # () is (1,) in MXNet
+            return never_scalar(found.reshape(left))
 
         return call
 
     return make
 
 
-def _axis(axis: int, rank: int) -> int:
+def never_scalar(x: Tensor) -> Tensor:
+    """() is (1,) in MXNet."""
+    return x if x.ndim else x.reshape(1)
+
+
+def axis_of(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise ValueError(f"axis {axis} of {rank}")
     return axis % rank
@@ -234,7 +260,7 @@ def dot(options: Options, mode: Mode):
                 raise ValueError("transposed operands that are no matrices")
             left, right = left.T if left_turned else left, right.T if right_turned else right
         found = torch.tensordot(left, right, dims=1)
-        return found if found.ndim else found.reshape(1)
+        return never_scalar(found)
 
     return call
 

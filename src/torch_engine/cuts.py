@@ -7,6 +7,7 @@ from torch import Tensor
 import torch.nn.functional as F
 
 from ..checkpoints.options import Options
+from .arithmetic import axis_of
 from .table import Mode, operator
 
 
@@ -14,7 +15,7 @@ from .table import Mode, operator
 def slice_axis(options: Options, mode: Mode):
     axis, begin = options.integer("axis"), options.integer("begin")
     end = options.integer("end", None)
-    return lambda x: cut(x, axis % x.ndim, begin, end)
+    return lambda x: cut(x, axis_of(axis, x.ndim), begin, end)
 
 
 @operator("slice")
@@ -42,7 +43,7 @@ def slice_like(options: Options, mode: Mode):
         if not axes and other.ndim != x.ndim:
             raise ValueError(f"a cut of {x.ndim} axes like {other.ndim}")
         for axis in axes or range(x.ndim):
-            x = cut(x, axis % x.ndim, 0, other.shape[axis])
+            x = cut(x, axis_of(axis, x.ndim), 0, other.shape[axis_of(axis, other.ndim)])
         return x
 
     return call

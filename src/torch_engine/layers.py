@@ -28,6 +28,12 @@ def check_layout(options: Options) -> None:
         raise options.refusal("a layout that has the channels last")
 
 
+def check_rank(data: Tensor, kernel: tuple[int, ...]) -> None:
+    """torch takes an image without a batch too, MXNet does not."""
+    if data.ndim != len(kernel) + 2:
+        raise ValueError(f"a kernel {kernel} over {data.ndim} axes")
+
+
 @operator("Convolution", inputs=(2, 3))
 def convolution(options: Options, mode: Mode):
     kernel, strides, pads = window(options)
@@ -40,6 +46,7 @@ def convolution(options: Options, mode: Mode):
     def call(data: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if weight.shape[0] != filters or weight.shape[2:] != kernel:
             raise ValueError(f"weight {tuple(weight.shape)} is not of {filters} filters {kernel}")
+        check_rank(data, kernel)
         if dtype:
             data, weight = data.to(dtype), weight.to(dtype)
             bias = bias if bias is None else bias.to(dtype)
@@ -172,14 +179,17 @@ def pooling(options: Options, mode: Mode):
         return pooled
 
     def largest(data: Tensor) -> Tensor:
+        check_rank(data, kernel)
         pooled = F.max_pool2d(data, kernel, strides, pads, ceil_mode=is_ceil)
         return check(data, pooled) if is_ceil else pooled
 
     def average(data: Tensor) -> Tensor:
+        check_rank(data, kernel)
         pooled = F.avg_pool2d(data, kernel, strides, pads, is_ceil, counted)
         return check(data, pooled) if is_ceil else pooled
 
     def total(data: Tensor) -> Tensor:
+        check_rank(data, kernel)
         pooled = F.avg_pool2d(data, kernel, strides, pads, is_ceil, True, 1)
         return check(data, pooled) if is_ceil else pooled
 
@@ -188,8 +198,9 @@ def pooling(options: Options, mode: Mode):
 
 def _global_pooling(kind: str):
     def largest(data: Tensor) -> Tensor:
-        sizes = data.shape[2:]
-        return F.max_pool2d(data, tuple(sizes))
+        flat = data.flatten(2)
+        pooled = F.max_pool1d(flat, flat.shape[2])
+        return pooled.reshape(*data.shape[:2], *[1] * (data.ndim - 2))
 
     def average(data: Tensor) -> Tensor:
         return data.mean(dim=tuple(range(2, data.ndim)), keepdim=True)

@@ -33,6 +33,14 @@ class SoftmaxLoss:
     normalization: str
     smooth_alpha: float
 
+    def check(self, logits: Tensor, label: Tensor) -> None:
+        """Raise ValueError if there is not one label for each softmax."""
+        count = len(logits)
+        if self.multi_output or self.preserve_shape:
+            count = logits.numel() // logits.shape[1 if self.multi_output else -1]
+        if label.shape != logits.shape and label.numel() != count:
+            raise ValueError(f"{label.numel()} labels, {count} wanted")
+
     def probabilities(self, logits: Tensor) -> Tensor:
         if self.multi_output:
             return F.softmax(logits, dim=1)
@@ -53,8 +61,8 @@ class SoftmaxLoss:
             classes, places = rows.shape[-1], 1
         numbers = label.reshape(rows.shape[:-1]).long()
         is_own = numbers.unsqueeze(-1) == torch.arange(classes, device=given.device)
-        if self.smooth_alpha:
-            other = self.smooth_alpha / (classes - 1)
+        if self.smooth_alpha and not self.multi_output:  # MXNet smooths no label of many
+            other = self.smooth_alpha / max(classes - 1, 1)
             gradient = rows - torch.where(is_own, 1 - self.smooth_alpha, other).to(given.dtype)
         else:
             gradient = rows - is_own.to(given.dtype)
@@ -70,12 +78,14 @@ class SoftmaxLoss:
         if self.normalization == "valid":
             return self.grad_scale / is_valid.sum().clamp(min=1)
         factor = self.grad_scale / places
-        return factor / label.shape[0] if self.normalization == "batch" else factor
+        batch = len(label) if self.multi_output else label.numel()
+        return factor / batch if self.normalization == "batch" else factor
 
 
 class _SoftmaxOutput(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits: Tensor, label: Tensor, loss: SoftmaxLoss) -> Tensor:
+        loss.check(logits, label)
         found = loss.probabilities(logits)
         ctx.save_for_backward(found, label)
         ctx.loss = loss
@@ -108,7 +118,8 @@ class _MakeLoss(torch.autograd.Function):
         if kind == "valid":
             ctx.factor = scale / (value > threshold).sum().clamp(min=1)
         else:
-            ctx.factor = scale / value.shape[0] if kind == "batch" else scale
+            batch = len(value) if value.ndim > 1 else 1  # as MXNet counts
+            ctx.factor = scale / batch if kind == "batch" else scale
         ctx.shape, ctx.kind = value.shape, (value.dtype, value.device)
         return value.view_as(value)
 

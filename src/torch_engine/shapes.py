@@ -10,6 +10,7 @@ from torch import Tensor
 import torch.nn.functional as F
 
 from ..checkpoints.options import Options
+from .arithmetic import axis_of, never_scalar
 from .table import Mode, operator
 
 TYPES = {
@@ -189,7 +190,7 @@ for _name, _value in {"_zeros": 0.0, "_ones": 1.0, "_full": None}.items():
 def argmax(options: Options, mode: Mode):
     """Return the first place of the largest, as a float."""
     axis, is_kept = options.integer("axis"), options.flag("keepdims", False)
-    return lambda x: x.argmax(dim=axis, keepdim=is_kept).to(x.dtype)
+    return lambda x: never_scalar(x.argmax(dim=axis, keepdim=is_kept)).to(x.dtype)
 
 
 def _places(options: Options) -> Callable[[Tensor, int], Tensor]:
@@ -214,7 +215,7 @@ def pick(options: Options, mode: Mode):
         index = places(index, x.shape[axis])
         index = index if index.ndim == x.ndim else index.unsqueeze(axis)
         found = x.gather(axis, index)
-        return found if is_kept else found.squeeze(axis)
+        return found if is_kept else never_scalar(found.squeeze(axis))
 
     return call
 
@@ -224,7 +225,7 @@ def take(options: Options, mode: Mode):
     axis, places = options.integer("axis", 0), _places(options)
 
     def call(x: Tensor, index: Tensor) -> Tensor:
-        where = axis % x.ndim
+        where = axis_of(axis, x.ndim)
         found = x.index_select(where, places(index, x.shape[where]).reshape(-1))
         return found.reshape(*x.shape[:where], *index.shape, *x.shape[where + 1 :])
 

@@ -56,19 +56,32 @@ def cases():
         yield f"_{name}_scalar", getattr(S._internal, f"_{name}_scalar")(A, scalar=0.75), {"a": x}
     for name in ("rdiv", "power", "rpower"):
         yield f"_{name}_scalar", getattr(S._internal, f"_{name}_scalar")(A, scalar=1.5), {"a": one}
-    yield "_mod_scalar", S._internal._mod_scalar(A, scalar=2), {"a": x}
+    for number in (2, 0):
+        yield "_mod_scalar", S._internal._mod_scalar(A, scalar=number), {"a": x}
+    unknown = np.array([[0.5, np.nan, 1, np.nan, -2]], "f4")
+    for name in ("maximum", "minimum"):  # a run that diverged is not to look like one that did not
+        for left, right in ((unknown, row), (row, unknown)):
+            both = S.BlockGrad(getattr(S._internal, f"_{name}")(A, B))
+            yield f"_{name}", both, {"a": left, "b": right}
+        one_alone = S.BlockGrad(getattr(S._internal, f"_{name}_scalar")(A, scalar=0.5))
+        yield f"_{name}_scalar", one_alone, {"a": unknown}
     yield "clip", S.clip(A, -0.5, 1), {"a": x}
     yield "add_n", S.add_n(A, B, C), {"a": x, "b": y, "c": one}
     yield "where", S.where(A, B, C), {"a": np.maximum(x, 0), "b": y, "c": one}
+    square = {"a": np.array([1, 0, 1], "f4"), "b": numbers((3, 3)), "c": numbers((3, 3), 1)}
+    yield "where", S.where(A, B, C), square
     for name in ("sum", "mean", "max", "min", "norm"):
         for options in ({}, {"axis": 1}, {"axis": (0, 2), "keepdims": True}, {"axis": -1}):
             if name == "norm" and options.get("axis") == -1:
                 continue
             yield name, getattr(S, name)(A, **options), {"a": image + (9 if name == "norm" else 0)}
-    yield "sum", S.sum(A, axis=1, exclude=True), {"a": image}
+    for axes in (1, (0, 1, 2, 3), ()):
+        for name in ("sum", "mean", "max", "min"):
+            yield name, getattr(S, name)(A, axis=axes, exclude=True), {"a": image}
     yield "max", S.max(A, axis=1), {"a": TIED}
     yield "min", S.min(A, axis=1), {"a": TIED}
     yield "argmax", S.argmax(A, axis=1), {"a": TIED}
+    yield "argmax", S.argmax(A, axis=0), {"a": x[0]}
     yield "dot", S.dot(A, B, transpose_b=True), {"a": x, "b": y}
     yield "dot", S.dot(A, B, transpose_a=True), {"a": x, "b": y}
     yield "dot", S.dot(A, B), {"a": x[0], "b": y[0]}
@@ -112,6 +125,7 @@ def cases():
     for mode in ("clip", "wrap"):
         for keep in (False, True):
             yield "pick", S.pick(A, B, axis=1, mode=mode, keepdims=keep), {"a": x, "b": LABEL}
+        yield "pick", S.pick(A, B, axis=0, mode=mode), {"a": x[0], "b": LABEL[:1]}
         yield "take", S.take(A, B, mode=mode), {"a": x, "b": LABEL[:2]}
     yield "take", S.take(A, B, axis=1), {"a": image, "b": np.array([[0, 3], [3.7, -1]], "f4")}
     yield "one_hot", S.one_hot(A, depth=5), {"a": LABEL}
@@ -150,6 +164,9 @@ def layers(image):
         yield "Pooling", S.Pooling(A, pool_type=kind, **plain), {"a": image}
         yield "Pooling", S.Pooling(A, pool_type=kind, pad=(1, 1), **plain), {"a": image}
         yield "Pooling", S.Pooling(A, pool_type=kind, global_pool=True, kernel=(1, 1)), {"a": image}
+        for shape in ((2, 5, 5), (2, 3, 4, 3, 2)):
+            over_all = S.Pooling(A, pool_type=kind, global_pool=True)
+            yield "Pooling", over_all, {"a": numbers(shape, 13)}
         full = {"pooling_convention": "full", "kernel": (2, 2), "stride": (2, 2)}
         yield "Pooling", S.Pooling(A, pool_type=kind, **full), {"a": image}
     counted = S.Pooling(A, pool_type="avg", pad=(1, 1), count_include_pad=False, **plain)
@@ -168,11 +185,17 @@ def losses(x, image):
         many = S.SoftmaxOutput(A, B, normalization=kind, multi_output=True, use_ignore=True,
                                ignore_label=1)  # fmt: skip
         yield "SoftmaxOutput", many, places
+        smooth = S.SoftmaxOutput(A, B, normalization=kind, multi_output=True, smooth_alpha=0.1)
+        yield "SoftmaxOutput", smooth, places
+        last = S.SoftmaxOutput(A, B, preserve_shape=True, normalization=kind)
+        each = np.abs(numbers((2, 4, 7), 8, -1, 3)).round()
+        yield "SoftmaxOutput", last, {"a": image, "b": each}
+        alone = S.SoftmaxOutput(A, B, normalization=kind, smooth_alpha=0.1)
+        yield "SoftmaxOutput", alone, {"a": x[:, :1], "b": LABEL * 0}
+        yield "MakeLoss", S.MakeLoss(A, normalization=kind, grad_scale=0.3), {"a": x[0]}
         for threshold in (0, 0.5):
             made = S.MakeLoss(A, normalization=kind, grad_scale=0.3, valid_thresh=threshold)
             yield "MakeLoss", made, {"a": x}
-    last = S.SoftmaxOutput(A, B, preserve_shape=True, normalization="valid")
-    yield "SoftmaxOutput", last, {"a": image, "b": np.abs(numbers((2, 4, 7), 8, -1, 3)).round()}
     yield "SoftmaxOutput", S.SoftmaxOutput(A, B), {"a": x, "b": np.abs(numbers(x.shape, 9))}
 
 
@@ -324,6 +347,7 @@ def test_dropout_along_axes_is_one_draw():
         (S.BatchNorm(A, axis=3, name="bn"), "BatchNorm 'bn': .*another axis"),
         (S.Pooling(A, pool_type="lp", kernel=(2, 2), p_value=2, name="p"), "Pooling 'p'.*lp"),
         (S.softmax(A, temperature=2, name="warm"), "softmax 'warm'.*temperature"),
+        (S.clip(A, 1, -1, name="turned"), "clip 'turned': a_min 1 with a_max -1"),
         (S.SoftmaxOutput(A, B, out_grad=True, name="s"), "SoftmaxOutput 's'.*multiplied"),
         (S.Convolution(A, kernel=(3, 3), num_filter=2, layout="NHWC", name="c"), "'c': a layout"),
     ],
@@ -345,6 +369,25 @@ def test_shapes_that_do_not_fit_are_told_with_the_node():
         ValueError, match=r"elemwise_add 'sum' gets \(2, 1\), \(2, 3\): .*different"
     ):
         program({"a": torch.zeros(2, 1), "b": torch.zeros(2, 3)})
+
+
+@pytest.mark.parametrize(
+    "symbol, shapes",
+    [
+        (S.slice_axis(A, axis=3, begin=0, end=1), [(2, 3, 4)]),
+        (S.slice_like(A, B, axes=(-1,)), [(2, 3, 4), ()]),
+        (S.take(A, B, axis=2), [(2, 3), (1,)]),
+        (S.Pooling(A, kernel=(2, 2)), [(2, 3, 4)]),
+        (S.Convolution(A, B, kernel=(2, 2), num_filter=5, no_bias=True), [(2, 3, 4), (5, 2, 2, 2)]),
+        (S.where(A, B, C), [(1, 3), (3, 3), (3, 3)]),
+        (S.where(A, B, C), [(2,), (3, 3), (3, 3)]),
+        (S.SoftmaxOutput(A, B), [(2, 3, 4), (2, 3)]),
+    ],
+)
+def test_what_mxnet_refuses_is_not_computed(symbol, shapes):
+    program = Program(parse_graph(symbol.tojson(), "s"), training=True)
+    with pytest.raises(ValueError, match="gets"):
+        program({name: torch.zeros(shape) for name, shape in zip("abc", shapes, strict=False)})
 
 
 @pytest.mark.parametrize("codes", [(5, -1), (-3,), (0, 0, 0), (-4, 2), (-4, 4, 2, -2), (-5,), (7,)])
