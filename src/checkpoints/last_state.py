@@ -7,8 +7,10 @@ device's statistics stand beside them under "state:", and a JSON record, as byte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,11 +60,18 @@ def read_last(prefix: str) -> LastState:
     arrays = read_params(path)
     if RECORD not in arrays:
         raise ValueError(f"{path}: holds parameters but no run to continue")
+    record = record_of(arrays, path)
+    state = {name[len(STATE) :]: a for name, a in arrays.items() if name.startswith(STATE)}
+    return LastState(*split_params(arrays), state, record)
+
+
+def record_of(arrays: Mapping[str, np.ndarray], path: Path) -> Any:
+    """Return the record among the arrays of a file; {} if they are those of no last state."""
+    if RECORD not in arrays:
+        return {}
     stored = arrays[RECORD]
     if stored.dtype != np.uint8 or stored.ndim != 1:
         raise ValueError(f"{path}: {RECORD} must be uint8 of one dimension, is {stored.dtype} "
                          f"{stored.shape}")  # fmt: skip
     # Sums of a metric may be NaN.
-    record = parse_json(stored.tobytes(), f"{path}: {RECORD}", "a record of a run", nan=True)
-    state = {name[len(STATE) :]: a for name, a in arrays.items() if name.startswith(STATE)}
-    return LastState(*split_params(arrays), state, record)
+    return parse_json(stored.tobytes(), f"{path}: {RECORD}", "a record of a run", nan=True)

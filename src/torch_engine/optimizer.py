@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..training.optimizer import COUNT, Rule, refuse_other_states
+from ..training.optimizer import COUNT, Rule, count_of, refuse_other_states
 
 Tensors = dict[str, Tensor]
 
@@ -80,7 +80,7 @@ class TensorOptimizer:
         refuse_other_states(states, own)
         for name, array in states.items():
             if name == COUNT:
-                self._count = int(array[0])
+                self._count = count_of(array)
             elif array.shape != tuple(own[name].shape):
                 raise ValueError(f"{name} is {array.shape}, not {tuple(own[name].shape)}")
             else:

@@ -13,7 +13,7 @@ from ..checkpoints.last_state import LastState
 from ..checkpoints.nodes import Graph
 from ..checkpoints.parts import embedding_part
 from ..checkpoints.shards import Ranges, classifier_of, write_shard
-from ..training.optimizer import COUNT, Rule, refuse_other_states
+from ..training.optimizer import COUNT, Rule, count_of, refuse_other_states
 from ..training.stepper import Params
 from .classifier import Classifier
 from .fills import Fill, filled_from, filled_of
@@ -164,7 +164,7 @@ class SharedStepper(TorchStepper):
             arrays = {n: a for n, a in (last.arg_params | last.state).items() if n in own}
             shapes = {name: array.shape for name, array in arrays.items()}
             fill = filled_of(arrays)
-            rows.count = int(np.asarray(last.state[COUNT])[0]) if COUNT in last.state else 0
+            rows.count = count_of(last.state[COUNT]) if COUNT in last.state else 0
         refuse_other_states(shapes, own)
         for name, tensor in own.items():
             each = rows.rows[name.rpartition(":")[2]]

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..checkpoints.nodes import Graph
 from ..training.loss_scale import LOSS_SCALE, LossScale
 from ..training.optimizer import Rule
-from ..training.stepper import Params, Stepper
+from ..training.stepper import Params, Stepper, taken_statistics
 from .exchange import Exchange, Processes
 from .graph import Change, Program, network_variables
 from .optimizer import TensorOptimizer
@@ -243,22 +243,12 @@ class TorchStepper(Stepper):
         }
         if self._scale and LOSS_SCALE in state:
             self._scale.restore(state.pop(LOSS_SCALE))
-        statistics = {key: state.pop(key) for key in list(state) if key.startswith("aux")}
+        of_all = taken_statistics(state, {n: tuple(t.shape) for n, t in self._states.items()})
         self._optimizer.set_states(state)
-        self._take_statistics(statistics)
-
-    def _take_statistics(self, given: Params) -> None:
-        """Take this process's own; the mean that it began with stays where another number of them
-        was at work."""
         mine, count = (self._exchange.rank, self._exchange.count) if self._exchange else (0, 1)
-        whose = {key.partition(":")[0] for key in given} or {"aux0"}
-        own = {f"{who}:{name}" for who in whose for name in self._states}
-        if own != given.keys():
-            differing = ", ".join(sorted(own ^ given.keys())[:3])
-            raise ValueError(f"the last state differs in the statistics {differing}")
-        if len(whose) == count:
-            for name, tensor in self._states.items():
-                tensor.copy_(torch.as_tensor(given[f"aux{mine}:{name}"]))
+        # Else the mean that this process began with stays.
+        for name, array in of_all[mine].items() if len(of_all) == count else ():
+            self._states[name].copy_(torch.as_tensor(array))
 
 
 def refuse_unfed(read: Sequence[str], fed: set[str], source: str) -> None:

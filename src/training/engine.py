@@ -75,6 +75,14 @@ class Engine(ABC):
     def first_parameters(self, plan: Plan) -> tuple[Params, Params]:
         """Return (arg_params, aux_params) with which a new run begins."""
 
+    def parameter_shapes(self, plan: Plan) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the parameters and statistics that a last state of the plan has."""
+        symbol = plan.published
+        args, _, auxs = symbol.infer_shape(**plan.shapes)
+        names = [*symbol.list_arguments(), *symbol.list_auxiliary_states()]
+        shapes = zip(names, [*args, *auxs], strict=True)
+        return {name: shape for name, shape in shapes if name not in plan.shapes}
+
     @abstractmethod
     def stepper(
         self, plan: Plan, arg_params: Params, aux_params: Params, machines: Machines

@@ -25,6 +25,7 @@ def first_parameters(plan: Plan, ctx: list[Any]) -> tuple[dict, dict]:
         config.pretrained,
         new_head=bool(config.new_head),
         growth=growth,
+        teacher=plan.teacher_fingerprint,
     )
     if config.fc7_init == "imprint":
         imprint(

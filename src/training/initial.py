@@ -18,20 +18,28 @@ def initial_params(
     *,
     new_head: bool = False,
     growth: Growth | None = None,
+    teacher: str = "",
 ) -> tuple[Params, Params]:
     """Return (arg_params, aux_params) of a training symbol, in CPU memory.
 
     Drawn by the initializer; those of the checkpoint "prefix,number" replace them by name.
     The network's must be its, one for one and of the same shapes, save those of the head with
     new_head, which stay as drawn.  The classifier belongs to its dataset: where it does not fit
-    it is drawn, or left over; its rows follow the names where growth tells them.  Which were taken,
-    drawn and left over is logged.
+    it is drawn, or left over; its rows follow the names where growth tells them.  A
+    map to the vectors of a teacher is taken if they are this one's.  Which were taken, drawn and
+    left over is logged.
     Raises ValueError naming what of the network is missing, left over or of another shape.
     """
     arg_params, aux_params = _drawn(symbol, shapes, initializer)
     if pretrained:
         take_pretrained(
-            pretrained, symbol, arg_params, aux_params, new_head=new_head, growth=growth
+            pretrained,
+            symbol,
+            arg_params,
+            aux_params,
+            new_head=new_head,
+            growth=growth,
+            teacher=teacher,
         )
     return arg_params, aux_params
 

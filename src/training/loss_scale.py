@@ -18,6 +18,7 @@ import logging
 import numpy as np
 
 from ..lazy_mxnet import mx
+from ..limits import shown
 from .divergence import DivergedError
 
 logger = logging.getLogger(__name__)
@@ -102,6 +103,8 @@ class LossScale:
         return np.array([self.scale, self._good_steps, self._steps])
 
     def restore(self, state: np.ndarray) -> None:
-        """Go on from state()."""
+        """Go on from state().  Raises ValueError for what is none."""
+        if state.shape != (3,) or not np.isfinite(state).all() or state[0] <= 0 or state.min() < 0:
+            raise ValueError(f"{LOSS_SCALE} is {shown(str(state))}: give scale, good steps, steps")
         self.scale = float(state[0])
         self._good_steps, self._steps = int(state[1]), int(state[2])

@@ -16,7 +16,7 @@ import mxnet as mx
 from ..checkpoints.load import Params
 from .loss_scale import LOSS_SCALE, LossScale, all_finite, scaled_parameters
 from .optimizer import Rule
-from .stepper import Stepper
+from .stepper import Stepper, taken_statistics
 
 
 class MxnetStepper(Stepper):
@@ -189,12 +189,17 @@ class MxnetStepper(Stepper):
         state = _on_mxnet(state)
         if self._scale and LOSS_SCALE in state:  # else it is of an older version
             self._scale.restore(state.pop(LOSS_SCALE).asnumpy())
-        statistics = {key for key in state if key.startswith("aux")}
+        shapes = {name: array.shape for name, array in self._executors[0].aux_dict.items()}
+        of_all = taken_statistics(state, shapes)
+        if shapes and len(of_all) != len(self._executors):
+            raise ValueError(
+                f"it has the statistics of {len(of_all)} devices, {len(self._executors)} train"
+            )
         for optimizer in self._optimizers:
-            optimizer.set_states({k: state[k] for k in state.keys() - statistics})
-        for key in statistics:
-            kind, _, name = key.partition(":")
-            state[key].copyto(self._executors[int(kind[3:])].aux_dict[name])
+            optimizer.set_states(state)
+        for executor, statistics in zip(self._executors, of_all, strict=False):
+            for name, array in statistics.items():
+                array.copyto(executor.aux_dict[name])
 
 
 def _on_mxnet(arrays: Mapping[str, Any]) -> Params:

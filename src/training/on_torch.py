@@ -136,16 +136,14 @@ class TorchEngine(Engine):
         if plan.config.classifier != "dense":
             graph = embedding_part(graph)
         program = Program(graph, training=True, dtype=DTYPES[self._dtype])
-        shapes = plan.shapes | self._parameter_shapes(plan)
+        shapes = plan.shapes | self.parameter_shapes(plan)
         refuse_unfed(program.variables, set(shapes), graph.source)
         return program.measured(shapes)
 
-    def _parameter_shapes(self, plan: Plan) -> dict[str, tuple[int, ...]]:
+    def parameter_shapes(self, plan: Plan) -> dict[str, tuple[int, ...]]:
         if isinstance(plan.published, StoredSymbol):
             return {k: v.shape for part in self._stored(plan) for k, v in part.items()}
-        args, _, auxs = plan.published.infer_shape(**plan.shapes)
-        names = [*plan.published.list_arguments(), *plan.published.list_auxiliary_states()]
-        return dict(zip(names, [*args, *auxs], strict=True))
+        return super().parameter_shapes(plan)
 
     def _stored(self, plan: Plan) -> tuple[Params, Params]:
         if not hasattr(self, "_held"):
@@ -155,7 +153,7 @@ class TorchEngine(Engine):
     def estimate(self, plan: Plan) -> MemoryEstimate:
         if plan.config.classifier != "dense":
             return self._estimate_shared(plan)
-        shapes = self._parameter_shapes(plan)
+        shapes = self.parameter_shapes(plan)
         states = self.graph(plan).states()
         weights = BYTES * sum(
             math.prod(shape)
@@ -181,7 +179,7 @@ class TorchEngine(Engine):
         memory is not on the device."""
         graph = embedding_part(self.graph(plan))
         program = Program(graph, training=True, dtype=DTYPES[self._dtype])
-        shapes = plan.shapes | self._parameter_shapes(plan)
+        shapes = plan.shapes | self.parameter_shapes(plan)
         states = graph.states()
         weights = BYTES * sum(
             math.prod(shapes[name])

@@ -20,6 +20,7 @@ import numpy as np
 from ..checkpoints.load import Params
 from ..config import OptimizerConfig, TrainConfig, ignored_options
 from ..lazy_mxnet import mx
+from ..limits import shown
 from ..registry import Registry
 from .clipping import joint_norm
 
@@ -257,6 +258,10 @@ class Optimizer:
         """Go on from these states.  Raises ValueError if they are not those of this rule."""
         refuse_other_states(states, self.states)
         for name, state in states.items():
+            if name == COUNT:
+                count_of(state)
+            elif state.shape != self.states[name].shape:
+                raise ValueError(f"{name} is {state.shape}, not {self.states[name].shape}")
             state.copyto(self.states[name])
 
     def update(self, lr: float, loss_scale: float = 1.0) -> None:
@@ -289,6 +294,14 @@ def refuse_other_states(given: Mapping[str, Any], own: Mapping[str, Any]) -> Non
         raise ValueError(
             f"the last state is not one of this --optimizer: it differs in {differing}"
         )
+
+
+def count_of(state: Any) -> int:
+    """Return the number of updates of a last state.  Raises ValueError for what is no number."""
+    state = np.asarray(state.asnumpy() if hasattr(state, "asnumpy") else state)
+    if state.shape != (1,) or state.dtype.kind not in "iu" or not 0 <= state[0] < 1 << 53:
+        raise ValueError(f"{COUNT} is {shown(str(state))}, no number of updates")
+    return int(state[0])
 
 
 def is_half(array: mx.nd.NDArray) -> bool:

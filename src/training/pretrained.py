@@ -22,6 +22,7 @@ from ..lazy_mxnet import mx
 from ..networks.heads import head_parameters
 from ..networks.published import renamed_parameters
 from .growth import Growth
+from .teacher import without_map_of_another
 
 logger = logging.getLogger(__name__)
 
@@ -34,15 +35,17 @@ def take_pretrained(
     *,
     new_head: bool = False,
     growth: Growth | None = None,
+    teacher: str = "",
 ) -> None:
     """Replace parameters of a training symbol, by name, by those of "prefix,number".
 
-    growth: which rows of its classifier belong to whom here.  Raises ValueError, with nothing
+    growth: which rows of its classifier belong to whom here.  teacher: the fingerprint of the one
+    that is learned from; a map to another's vectors is not taken.  Raises ValueError, with nothing
     replaced, if the checkpoint's network is another one.
     """
     given_symbol, given_args, given_aux = load_checkpoint(checkpoint)
     given_args, renamed = renamed_parameters(given_args, symbol)
-    given = given_args | given_aux
+    given = dict(without_map_of_another(checkpoint, given_args | given_aux, teacher))
     here = arg_params | aux_params
     given |= _rows_beside(checkpoint, here.keys() - given.keys())
     head = head_parameters() if new_head else frozenset()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 from dataclasses import dataclass, field
 import json
 from typing import Any
 
+import numpy as np
+
 from ..checkpoints.last_state import LastState, has_last, read_last
 from ..checkpoints.names import LAST, params_path
+from ..checkpoints.network import CLASSIFIER_PREFIX
 from ..config import TrainConfig, flag_of
 from ..data.dataset import is_same_data
 from ..limits import shown
@@ -149,6 +152,34 @@ def _unless(
             f"{config.prefix},{LAST}:\n" + "\n".join(changed)
         )
     return last
+
+
+def refuse_other_parameters(
+    last: LastState, shapes: Mapping[str, tuple[int, ...]], config: TrainConfig
+) -> None:
+    """Raise ValueError unless a last state has all parameters of these shapes, and no others.
+
+    The rows of a classifier that is shared out may lie elsewhere.
+    """
+
+    def is_whole(name: str) -> bool:
+        return config.classifier == "dense" or not name.startswith(CLASSIFIER_PREFIX)
+
+    given: dict[str, Any] = {
+        name: tuple(array.shape) if np.dtype(array.dtype).kind == "f" else array.dtype
+        for name, array in [*last.arg_params.items(), *last.aux_params.items()]
+    }
+    given |= dict.fromkeys(last.arg_params.keys() & last.aux_params.keys(), "there twice")
+    names = filter(is_whole, [*shapes, *sorted(given.keys() - shapes.keys())])
+    if differing := [name for name in names if given.get(name) != shapes.get(name)]:
+        faults = [
+            f"{name} is {given.get(name, 'missing')}, {shapes.get(name, 'none')} wanted"
+            for name in differing[:3]
+        ]
+        raise ValueError(
+            f"{len(differing)} of its parameters are not this run's: {'; '.join(faults)}; resume "
+            "from a copy of it, or start another --prefix from a checkpoint with --pretrained"
+        )
 
 
 def _flag(name: str) -> str:

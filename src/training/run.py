@@ -23,7 +23,7 @@ from .agreement import agree
 from .divergence import refuse_divergence
 from .machines import Machines
 from .plan import Plan
-from .resume import Position, as_record, replicas
+from .resume import Position, as_record, refuse_other_parameters, replicas
 from .schedule import make_schedule
 from .stepper import Stepper
 from .teacher import of_images
@@ -200,6 +200,7 @@ def _started(plan: Plan, earlier: LastState | None, machines: Machines) -> Run:
     if earlier and config.classifier == "dense":
         earlier = with_classifier(earlier, config.prefix)
     if earlier:
+        refuse_other_parameters(earlier, engine.parameter_shapes(plan), config)
         parameters = earlier.arg_params, earlier.aux_params
     else:
         parameters = engine.first_parameters(plan)

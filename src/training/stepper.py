@@ -104,3 +104,26 @@ class Stepper(ABC):
     def restore(self, state: Params) -> None:
         """Continue from state().  Of another number of devices the statistics are left as params()
         had them, their mean; MXNet takes no other number."""
+
+
+def taken_statistics(state: Params, shapes: Mapping[str, tuple[int, ...]]) -> list[Params]:
+    """Take what a last state has of each device's statistics, "aux0:bn0_moving_mean", out of it.
+
+    shapes: of every statistic.  Returns them by name, device by device.  Raises ValueError for a
+    device that lacks one, or has another or one of another shape.
+    """
+    keys = [key for key in state if key.startswith("aux")]
+    count = len({key.partition(":")[0] for key in keys}) or min(1, len(shapes))
+    wanted = {
+        f"aux{device}:{name}": shape for device in range(count) for name, shape in shapes.items()
+    }
+    given = {key: tuple(state[key].shape) for key in keys}
+    if differing := sorted(
+        key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key)
+    ):
+        key = differing[0]
+        raise ValueError(
+            f"the last state differs in the statistics {', '.join(differing[:3])}: {key} is "
+            f"{given.get(key, 'missing')}, {wanted.get(key, 'none')} wanted"
+        )
+    return [{name: state.pop(f"aux{device}:{name}") for name in shapes} for device in range(count)]

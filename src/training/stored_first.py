@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..checkpoints.names import existing_params
+from ..checkpoints.network import CLASSIFIER_PREFIX
 from ..checkpoints.nodes import Graph
 from ..checkpoints.params import read_params, split_params
 from ..checkpoints.shards import classifier_beside
+from ..losses.distill import MAP
 from .imprint import CLASSIFIER, imprint
 from .stepper import Params
+from .teacher import without_map_of_another
 
 if TYPE_CHECKING:
     from .plan import Plan
 
 logger = logging.getLogger(__name__)
 
-CLASSIFIER_PREFIX = "fc7"
 MAGNITUDE = 2.0  # of Xavier's initializer, as r* and y* have it for what they draw
 
 
@@ -42,6 +44,7 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
         )
     arg_params, aux_params = split_params(read_params(existing_params(config.pretrained)))
     given, states = arg_params | aux_params, stored.graph.states()
+    given = dict(without_map_of_another(config.pretrained, given, plan.teacher_fingerprint))
     sizes = classifier_shapes(stored.graph, given, plan.datasets[0].num_classes)
     growth = plan.growth
     wanted = [name for name in stored.graph.variables() if name not in plan.shapes]
@@ -56,6 +59,7 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
             drawn = _drawn(sizes[name], rng)
             given[name] = growth.carried(name, given[name].astype(np.float32), drawn)
         growth.tell()
+    sizes |= map_shape(stored.graph, given)
     for name in wanted:
         if name in given and sizes.get(name, given[name].shape) == given[name].shape:
             found[name] = given[name].astype(np.float32)
@@ -96,8 +100,7 @@ def classifier_shapes(graph: Graph, given: Params, num_classes: int) -> dict[str
     Raises ValueError for a classifier of another number of identities than the dataset has.
     """
     found: dict[str, tuple[int, ...]] = {}
-    ends = ("fc1_beta", "fc1_bias", "pre_fc1_bias")
-    size = next((len(given[name]) for name in ends if name in given), None)
+    size = _embedding_size(given)
     for node in graph.nodes:
         names = [graph.nodes[entry.node].name for entry in node.inputs[1:]]
         if node.operator != "FullyConnected" or not names[0].startswith(CLASSIFIER_PREFIX):
@@ -112,6 +115,19 @@ def classifier_shapes(graph: Graph, given: Params, num_classes: int) -> dict[str
             found[names[0]] = (rows, size)
         found |= dict.fromkeys(names[1:], (rows,))
     return found
+
+
+def map_shape(graph: Graph, given: Params) -> dict[str, tuple[int, ...]]:
+    """Return the shape of the map to a teacher's vectors, if there is one."""
+    size = _embedding_size(given)
+    reads = (n for n in graph.nodes if MAP in [graph.nodes[entry.node].name for entry in n.inputs])
+    node = next(reads, None)
+    return {MAP: (node.get("num_hidden", 0), size)} if node and size else {}
+
+
+def _embedding_size(given: Params) -> int | None:
+    ends = ("fc1_beta", "fc1_bias", "pre_fc1_bias")
+    return next((len(given[name]) for name in ends if name in given), None)
 
 
 def _drawn(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

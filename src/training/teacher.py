@@ -8,21 +8,25 @@ network sees does not change it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import hashlib
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
+from ..checkpoints.last_state import record_of
+from ..checkpoints.names import existing_params
+from ..checkpoints.params import read_params
 from ..config import TeacherConfig, TrainConfig, ignored_options
 from ..data.dataset import FaceDataset
 from ..embedding.ready_vectors import ReadyVectors
 from ..embedding.source_text import SourceText, parse_source
 from ..limits import shown
 from ..losses import Loss
-from ..losses.distill import TEACHER, Taught
+from ..losses.distill import MAP, TEACHER, Taught
 from ..text import read_lines
 from .machines import Machines
 
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 4096
 DIGITS = 16  # of a fingerprint
+
+logger = logging.getLogger(__name__)
 
 
 class Teacher(ABC):
@@ -109,6 +115,23 @@ def taught(loss: Loss, teacher: Teacher | None, config: TrainConfig) -> Loss:
         teacher.size,
         config.emb_size,
     )
+
+
+def without_map_of_another(
+    checkpoint: str, given: Mapping[str, Any], teacher: str
+) -> Mapping[str, Any]:
+    """Return parameters of a checkpoint without the map to the vectors of another teacher.
+
+    Only a last state has one, and says whose it is.  teacher: the fingerprint of this run's.
+    """
+    if not teacher or MAP not in given:
+        return given
+    path = existing_params(checkpoint)
+    record = record_of(read_params(path), path)
+    if isinstance(record, dict) and record.get("teacher") == teacher:
+        return given
+    logger.warning("pretrained: the map of %s is to another teacher, and is drawn anew", path)
+    return {name: array for name, array in given.items() if name != MAP}
 
 
 def of_images(plan: Plan) -> dict[str, tuple[tuple[int, ...], Any]]:

@@ -9,6 +9,8 @@ import sys
 
 from arcface_mxnet.checkpoints.last_state import load_last
 from arcface_mxnet.checkpoints.load import load_checkpoint
+from arcface_mxnet.checkpoints.names import params_path
+from arcface_mxnet.checkpoints.params import read_params, write_params
 from arcface_mxnet.config import TrainConfig
 from arcface_mxnet.embedding.embedder import Embedder
 from arcface_mxnet.networks import NETWORKS, Network
@@ -105,6 +107,52 @@ def test_what_began_on_one_engine_goes_on_on_the_other(config, first, second):
         for name, value in end(whole).items():
             assert np.array_equal(end(config)[name], value), name
     assert_near(end(config), end(whole), 1e-5 if first == second else 1e-4)
+
+
+# What is spoilt in a last state: how, and what is said.
+SPOILT = {
+    "a weight missing": (lambda a: a.pop("arg:fc7_weight"), "fc7_weight is missing"),
+    "a statistic missing": (lambda a: a.pop("aux:bn0_moving_mean"), "bn0_moving_mean is missing"),
+    "a weight too many": (lambda a: a.update({"arg:b": np.zeros(8, "f4")}), "b is .8,., none want"),
+    "one slope": (lambda a: a.update({"arg:relu0_gamma": np.zeros(1, "f4")}), "relu0_gamma is .1,"),
+    "whole numbers": (lambda a: a.update({"arg:relu0_gamma": np.zeros(8, "i4")}), "is int32"),
+    "a weight twice": (lambda a: a.update({"aux:fc7_weight": a["arg:fc7_weight"]}), "there twice"),
+    "a device's missing": (lambda a: a.pop("state:aux0:bn0_moving_var"), "bn0_moving_var is missi"),
+    "a device's shape": (
+        lambda a: a.update({"state:aux0:bn0_moving_var": np.zeros(1, "f4")}), "moving_var is .1,",
+    ),
+    "another device": (
+        lambda a: a.update({"state:aux1:bn0_moving_var": np.zeros(8, "f4")}), "aux1:.* is missing",
+    ),
+    "a moment missing": (lambda a: a.pop("state:mean:fc7_weight"), "differs in mean:fc7_weight"),
+    "a moment's shape": (
+        lambda a: a.update({"state:var:fc7_weight": np.zeros((5, 8), "f4")}), r"is \(5, 8\), not",
+    ),
+    "a count below 0": (
+        lambda a: a.update({"state:count:updates": np.array([-5])}), "no number of updates",
+    ),
+    "no count": (
+        lambda a: a.update({"state:count:updates": np.zeros(0, "i8")}), "no number of updates",
+    ),
+}  # fmt: skip
+
+
+def test_a_last_state_that_does_not_fit_is_refused_by_both_engines(config):
+    config = replace(config, optimizer="adamw", engine="torch", max_steps=1)
+    train(config)
+    path = params_path(config.prefix, "last")
+    whole = path.read_bytes()
+    for what, (spoil, message) in SPOILT.items():
+        arrays = read_params(path)
+        spoil(arrays)
+        write_params(path, arrays)
+        spoilt = path.read_bytes()
+        for engine in ENGINES:
+            with pytest.raises(ValueError, match=f"(?s)cannot go on from it: .*{message}"):
+                train(replace(config, engine=engine, max_steps=2, resume=True))
+                pytest.fail(what)
+            assert path.read_bytes() == spoilt, what
+        path.write_bytes(whole)
 
 
 def test_dropout_of_a_resumed_run_is_that_of_a_whole_one(config, monkeypatch):

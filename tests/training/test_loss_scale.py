@@ -72,6 +72,12 @@ def test_it_goes_on_where_it_was(monkeypatch):
         assert second._steps == len(ways)
 
 
+@pytest.mark.parametrize("state", [[], [0, 1, 2], [math.nan, 1, 2], [8, -1, 2], [[8, 1, 2]]])
+def test_what_is_no_state_is_refused(state):
+    with pytest.raises(ValueError, match="loss_scale is"):
+        LossScale().restore(np.array(state))
+
+
 def test_what_is_said_of_a_step_that_is_skipped(caplog):
     caplog.set_level(logging.WARNING)
     scale = LossScale()

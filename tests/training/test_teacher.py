@@ -1,5 +1,6 @@
 """Learning from a teacher: which vectors come with which images, and what is refused."""
 
+import logging
 from pathlib import Path
 
 from arcface_mxnet.checkpoints.embedding_part import load_slim
@@ -12,6 +13,7 @@ from arcface_mxnet.training import teacher_network
 from arcface_mxnet.training.loop import train
 from arcface_mxnet.training.mxnet_stepper import MxnetStepper
 from arcface_mxnet.training.plan import make_plan
+from arcface_mxnet.training.plan_only import write_plan
 import mxnet as mx
 import numpy as np
 import pytest
@@ -203,6 +205,40 @@ def test_nothing_of_it_is_saved_but_what_goes_on(alone, teacher, caplog):
             TrainConfig(**run | {"prefix": prefix, "pretrained": last} | more, max_steps=2)
         )
         assert done.steps == 2
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_map_is_taken_up_if_it_leads_to_the_same_teacher(
+    alone, tmp_path, caplog, is_stored, monkeypatch
+):
+    caplog.set_level(logging.INFO)
+    run = alone | {"teacher": ready(tmp_path, drawn())}
+    if is_stored:  # as where MXNet is not installed
+        pytest.importorskip("torch", reason="needs torch")
+        run |= {"engine": "torch"}
+    train(TrainConfig(**run, max_steps=1))
+    last = f"{run['prefix']},last"
+    wanted = load_checkpoint(last)[1]["teacher_map_weight"].asnumpy()
+    of_another = ready(tmp_path, drawn() + 1, "other.npy")
+    for teacher, is_same in ((run["teacher"], True), (of_another, False)):
+        caplog.clear()
+        more = run | {
+            "teacher": teacher,
+            "pretrained": last,
+            "prefix": f"{run['prefix']}-{is_same}",
+        }
+        if is_stored:
+            write_plan(TrainConfig(**more))
+            symbol = Path(f"{more['prefix']}-train-symbol.json")
+            bare = symbol.rename(tmp_path / "bare.json")
+            more |= {"train_symbol": str(bare)}
+        plan = make_plan(TrainConfig(**more))
+        args, _ = plan.engine.first_parameters(plan)
+        found = args["teacher_map_weight"]
+        found = found if is_stored else found.asnumpy()
+        assert found.shape == wanted.shape and np.array_equal(found, wanted) == is_same
+        assert found.any()
+        assert ("to another teacher, and is drawn anew" in caplog.text) != is_same
 
 
 def ready(tmp_path, rows, name="v.npy"):
