@@ -130,7 +130,11 @@ def without_map_of_another(
     record = record_of(read_params(path), path)
     if isinstance(record, dict) and record.get("teacher") == teacher:
         return given
-    logger.warning("pretrained: the map of %s is to another teacher, and is drawn anew", path)
+    logger.warning(
+        "pretrained: the map of %s leads to the vectors of another teacher or of other images; it "
+        "is drawn anew",
+        path,
+    )
     return {name: array for name, array in given.items() if name != MAP}
 
 

@@ -238,7 +238,7 @@ def test_a_map_is_taken_up_if_it_leads_to_the_same_teacher(
         found = found if is_stored else found.asnumpy()
         assert found.shape == wanted.shape and np.array_equal(found, wanted) == is_same
         assert found.any()
-        assert ("to another teacher, and is drawn anew" in caplog.text) != is_same
+        assert ("to the vectors of another teacher" in caplog.text) != is_same
 
 
 def ready(tmp_path, rows, name="v.npy"):
