@@ -199,10 +199,25 @@ def test_a_message_does_not_grow_with_a_name_in_a_file(capsys):
     assert len(said) < 5000 and "(200021 characters)\nlist line 2: no file x" in said
 
 
-@pytest.mark.parametrize("name, words", [("arcface-x", "interrupted\n"), ("other", "Traceback")])
-def test_ctrl_c_while_a_command_imports(tmp_path, name, words):
-    script = tmp_path / name
-    script.write_text(
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    "command, words",
+    [
+        (["arcface-x"], "interrupted\n"),
+        (["-m", "arcface_mxnet.train_softmax"], "interrupted\n"),
+        ([ROOT / "deploy" / "test.py"], "interrupted\n"),
+        ([ROOT / "src" / "train_softmax.py"], "interrupted\n"),
+        (["other"], "Traceback"),
+        (["-m", "of_others"], "Traceback"),
+        (["-c", "import arcface_mxnet"], "Traceback"),
+    ],
+)
+def test_ctrl_c_while_a_command_imports(tmp_path, command, words):
+    for name in ("arcface-x", "other", "of_others.py"):
+        (tmp_path / name).write_text("import arcface_mxnet\n")
+    (tmp_path / "sitecustomize.py").write_text(
         "import os, signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background
         "class Interrupts:\n"
@@ -210,8 +225,11 @@ def test_ctrl_c_while_a_command_imports(tmp_path, name, words):
         "        if name == 'numpy':\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Interrupts())\n"
-        "import arcface_mxnet\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    places = os.pathsep.join([str(tmp_path), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": places},
+    )  # fmt: skip
     assert done.returncode == -signal.SIGINT
     assert done.stderr.startswith(words) and (words == "Traceback" or done.stderr == words)
