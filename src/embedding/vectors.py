@@ -11,9 +11,30 @@ def unit_rows(vectors: np.ndarray, dtype: type | None = None) -> np.ndarray:
     dtype: what is computed in and returned; None is the vectors' own type.
     """
     vectors = np.asarray(vectors, dtype)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    # Of these the squares are too small or too large for their type.
+    odd = ~np.isfinite(lengths) | (lengths < 64 * np.finfo(lengths.dtype).tiny ** 0.5)
+    if odd.any():
+        peaks = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+        peaks[~(odd & (peaks > 0) & np.isfinite(peaks))] = 1
+        vectors = vectors / peaks
+        lengths = np.where(odd, np.linalg.norm(vectors, axis=1, keepdims=True), lengths)
     lengths[~(lengths > 0)] = 1
     return vectors / lengths
+
+
+def refuse_zeros(vectors: np.ndarray, what: str, rows_each: int = 1) -> None:
+    """Raise ValueError that names the first of rows (N, D) that is nothing but zeros.
+
+    what: that has so many rows each, such as "pair" with two.
+    """
+    is_some = vectors.any(axis=1)
+    if not is_some.all():
+        raise ValueError(
+            f"an embedding of {what} {int(np.argmin(is_some)) // rows_each} holds nothing but "
+            "zeros: it has no direction, so it can be compared with nothing"
+        )
 
 
 def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:

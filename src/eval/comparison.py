@@ -162,7 +162,7 @@ def check_same_pairs(first: ScoredPairs, second: ScoredPairs) -> None:
     if len(folds) > 1:
         raise ValueError(
             f"{first.facts['target']}: {first.path} and {second.path} have accuracies over "
-            f"{' and '.join(sorted(folds, key=int))} folds; verify both with the same --nfolds"
+            f"{' and '.join(sorted(folds, key=len))} folds; verify both with the same --nfolds"
         )
     if not np.array_equal(first.is_genuine, second.is_genuine):
         raise ValueError(

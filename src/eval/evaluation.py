@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..embedding.vectors import cosines_of
+from ..embedding.vectors import cosines_of, refuse_zeros
 from .failures import NEVER_ACCEPTED, ErrorRates, Failures, error_rates
 from .intervals import Interval, identity_bootstrap, wilson
 from .pair_embeddings import PairEmbeddings
@@ -171,6 +171,7 @@ def flip_embedding(embeddings: PairEmbeddings, flip_mode: str) -> np.ndarray:
 
 
 def _pair_distances(vectors: np.ndarray) -> np.ndarray:
+    refuse_zeros(vectors, "pair", 2)
     return unit_distances(vectors[0::2], vectors[1::2])
 
 

@@ -97,7 +97,7 @@ def verify_distances(
         pair = int(np.flatnonzero(~np.isfinite(distances))[0])
         raise ValueError(f"distance of pair {pair} is not finite")
     fold_of_pair = fold_numbers(is_genuine, folds)
-    chosen = _accuracy_per_fold(distances, is_genuine, fold_of_pair, folds, grid)
+    chosen = accuracy_per_fold(distances, is_genuine, fold_of_pair, folds, grid)
     rates = _rates_per_fold(distances, is_genuine, fold_of_pair, folds)
     sizes = np.bincount(fold_of_pair, minlength=folds)
     per_fold = tuple(
@@ -130,6 +130,11 @@ def fold_numbers(is_genuine: np.ndarray, folds: int) -> np.ndarray:
         raise ValueError(
             f"{is_genuine.size} pair(s) cannot be cut into {folds} fold(s); "
             "use fewer folds (--nfolds) or more pairs"
+        )
+    if is_genuine.all() or not is_genuine.any():
+        only = "genuine" if is_genuine.all() else "impostor"
+        raise ValueError(
+            f"all {is_genuine.size} pairs are {only}: both genuine and impostor pairs are needed"
         )
     parts = np.array_split(is_genuine, folds)
     start = 0
@@ -180,14 +185,17 @@ def _others(counts: np.ndarray) -> np.ndarray:
     return counts if len(counts) == 1 else counts.sum(axis=0) - counts
 
 
-def _accuracy_per_fold(
+def accuracy_per_fold(
     distances: np.ndarray,
     is_genuine: np.ndarray,
     fold_of_pair: np.ndarray,
     folds: int,
     grid: np.ndarray,
 ) -> list[tuple[float, float]]:
-    """Return (accuracy, threshold in squared L2) of each fold."""
+    """Return (accuracy, threshold) of each fold: a distance below the threshold is accepted.
+
+    distances, grid: in whatever unit, finite; the grid ascending.  fold_of_pair: fold_numbers().
+    """
     genuine = _accepted(distances[is_genuine], fold_of_pair[is_genuine], folds, grid)
     impostor = _accepted(distances[~is_genuine], fold_of_pair[~is_genuine], folds, grid)
     impostors = np.bincount(fold_of_pair[~is_genuine], minlength=folds)[:, None]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 import re
 
@@ -29,12 +29,13 @@ from ..limits import shown
 from ..text import finite_number, read_lines
 from .evaluation import Evaluation, rates_at_fars, shared_identities
 from .intervals import wilson
-from .protocols import VerificationResult, fold_numbers, verify_distances
+from .protocols import Fold, VerificationResult, accuracy_per_fold, fold_numbers, result_of
 from .scores import area_under_curve, equal_error_rate, roc
 
 ORDERS = ("higher", "lower")
 PROTOCOL = "Scores"  # the name of the k-fold result over them
-DECIMAL_COMMA = re.compile(r"-?[01],[0-9]{3,}")
+# A comma is taken for the end of a field, so "0,5" would be the score 5.
+DECIMAL_COMMA = re.compile(r"(?:^|[;\t ])[-+]?[0-9]+,[0-9]+$")
 NOT_MEASURED = float("nan")  # the published TAR, whose thresholds are squared distances
 
 
@@ -145,8 +146,9 @@ def read_scores(
 def _text_scores(path: Path, paths: Sequence[str]) -> np.ndarray:
     values: list[float] = []
     faults: list[str] = []
-    has_points = False  # somewhere; else commas may stand for them
+    with_comma = 0  # lines
     for place, (number, line) in enumerate(read_lines(path, "list of scores")):
+        with_comma += DECIMAL_COMMA.search(line.strip()) is not None
         fields = [field for field in re.split(r"[,\t ]+", line.strip()) if field]
         try:
             value = finite_number(fields[-1])
@@ -166,10 +168,10 @@ def _text_scores(path: Path, paths: Sequence[str]) -> np.ndarray:
         values.append(value)
     if faults:
         raise ValueError(all_faults(f"{path}: {len(faults)} bad lines:", faults))
-    if values and not has_points:
+    if values and with_comma == len(values):
         raise ValueError(
-            f"{path}: every line is like {shown(line.strip())}: is that one number, with a comma "
-            "for its point?  Write points, or a TAB between two fields"
+            f"{path}: every line ends in digits, a comma and digits, such as {shown(line)}; if "
+            "that is a number with a decimal comma write 0.5 for 0,5; if it is two, 0 5 for 0,5"
         )
     return np.array(values, np.float64)
 
@@ -189,6 +191,8 @@ def evaluate_scores(
     Raises ValueError as verify_distances().
     """
     similarities = np.asarray(similarities, np.float64)
+    if similarities.shape != np.shape(is_genuine) or not np.isfinite(similarities).all():
+        raise ValueError(f"{target}: a finite score is needed for each of {len(is_genuine)} pairs")
     result = _k_folds(similarities, is_genuine, folds)
     genuine, impostor = similarities[is_genuine], similarities[~is_genuine]
     right = sum(round(fold.accuracy * fold.num_pairs) for fold in result.per_fold)
@@ -207,12 +211,16 @@ def evaluate_scores(
 
 
 def _k_folds(similarities: np.ndarray, is_genuine: np.ndarray, folds: int) -> VerificationResult:
-    # A distance of 2 - 2 s is accepted below 2 - 2 t where s > t, so thresholds come out as t.
-    distances = 2.0 - 2.0 * similarities
+    fold_of_pair = fold_numbers(is_genuine, folds)
+    distances = -similarities
     distinct = np.unique(distances)
-    between = (distinct[1:] + distinct[:-1]) / 2
+    between = distinct[1:] / 2 + distinct[:-1] / 2
+    between = np.where(between > distinct[:-1], between, distinct[1:])  # of two that are next
     ends = distinct[0], np.nextafter(distinct[-1], np.inf)  # accept none, accept all
     grid = np.concatenate([ends[:1], between, ends[1:]])
-    result = verify_distances(distances, is_genuine, folds=folds, grid=grid)
-    per_fold = tuple(replace(one, tar=NOT_MEASURED, far=NOT_MEASURED) for one in result.per_fold)
-    return replace(result, tar=NOT_MEASURED, far=NOT_MEASURED, per_fold=per_fold)
+    chosen = accuracy_per_fold(distances, is_genuine, fold_of_pair, folds, grid)
+    sizes = np.bincount(fold_of_pair, minlength=folds).tolist()
+    return result_of([
+        Fold(float(accuracy), float(-threshold), NOT_MEASURED, NOT_MEASURED, size)
+        for (accuracy, threshold), size in zip(chosen, sizes, strict=True)
+    ])  # fmt: skip

@@ -12,6 +12,8 @@ import math
 
 import numpy as np
 
+LARGEST = 1e300  # number of negatives; of the smallest fractions the reciprocal is infinite
+
 
 @dataclass(frozen=True)
 class RocCurve:
@@ -124,7 +126,7 @@ def impostors_needed(far: float) -> int:
     This is the one rule for every rate of false alarms, whatever its negatives are: impostor
     pairs (FAR), probe x distractor pairs (FPR) or probes whose person is not enrolled (FPIR).
     """
-    return math.ceil(round(1.0 / far, 6)) if far else 1
+    return math.ceil(round(min(1.0 / far, LARGEST), 6)) if far else 1
 
 
 def may_pass(far: float, count: int) -> int:

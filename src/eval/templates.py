@@ -62,6 +62,13 @@ class TemplateSums:
     ):
         self.options = options
         self.detector_scores = np.asarray(detector_scores, dtype=np.float32)
+        if options.detector_score and self.detector_scores.min(initial=0) < 0:
+            row = int(np.argmin(self.detector_scores))
+            raise ValueError(
+                f"image {row} has the detector score {self.detector_scores[row]:g}: below 0 it "
+                "would turn the embedding round; bring other scores, or leave them out "
+                "(--detector-score 0)"
+            )
         keys = np.stack([template_ids, media_ids], axis=1)
         media, self._medium_of_image, images = np.unique(
             keys, axis=0, return_inverse=True, return_counts=True
@@ -96,6 +103,13 @@ class TemplateSums:
         self._sums /= self._images_of_medium[:, None]
         sums = np.add.reduceat(self._sums, self._first_medium, axis=0)
         self._sums = None
+        lengths = np.linalg.norm(sums.astype(np.float64), axis=1)
+        if len(bad := np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))):
+            raise ValueError(
+                f"{len(bad)} templates, such as {self.template_ids[bad[0]]}, have no direction: "
+                "their images add up to zeros, as with detector scores of 0, or to what is not "
+                "finite"
+            )
         return self.template_ids, unit_rows(sums, np.float64).astype(np.float32)
 
 
@@ -154,7 +168,7 @@ def search(
     """Return the open-set identification rates of unit features (P, D) in a gallery (G, D).
 
     A probe whose subject is in the gallery is mated; the others are the impostors, each by its
-    highest score.  A rank counts gallery subjects that are nearer than the mate.
+    highest score.  A rank counts gallery subjects that are nearer than the mate, or as near.
     Raises ValueError if the gallery has a subject twice or no probe is mated.
     """
     order = np.argsort(gallery_subjects)
@@ -174,7 +188,7 @@ def search(
         rows = slice(start, start + PROBES_AT_ONCE)
         scores = probes[rows] @ gallery.T  # (n, G)
         mate[rows] = scores[np.arange(len(scores)), place[rows]]
-        nearer[rows] = (scores > mate[rows, None]).sum(axis=1)
+        nearer[rows] = (scores >= mate[rows, None]).sum(axis=1) - 1  # without the mate itself
         best[rows] = scores.max(axis=1)
     nearer, mate, strangers = nearer[is_mated], mate[is_mated], np.sort(best[~is_mated])[::-1]
     return SearchResult(

@@ -153,14 +153,21 @@ def read_card(path: str | os.PathLike) -> ThresholdCard:
 
 
 def _is_rows(rows: Any) -> bool:
-    return isinstance(rows, list) and all(map(_is_row, rows))
+    """Tell whether these are rows, each of a FAR of its own."""
+    is_sound = isinstance(rows, list) and all(map(_is_row, rows))
+    return is_sound and len({row["far"] for row in rows}) == len(rows)
 
 
 def _is_row(row: Any) -> bool:
     """Tell whether a row has a FAR, and a cosine or the impostors that it would need."""
     if not isinstance(row, dict) or not _is_number(row.get("far"), 0, 1):
         return False
-    return type(row.get("impostors_needed")) is int or _is_number(row.get("cosine"), NEVER, 1)
+    if "cosine" not in row:
+        return type(row.get("impostors_needed")) is int
+    if not _is_number(cosine := row["cosine"], NEVER, 1):
+        return False
+    distance = row.get("squared_l2", 2 - 2 * cosine)  # the same in other words
+    return _is_number(distance, -1e-9, 2 - 2 * NEVER) and abs(distance - (2 - 2 * cosine)) < 1e-9
 
 
 def _is_number(value: Any, low: float, high: float) -> bool:

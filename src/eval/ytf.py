@@ -24,7 +24,7 @@ from arcface_mxnet.data.list_faults import all_faults, is_of_other_data, names_i
 from arcface_mxnet.embedding.arguments import add_network_arguments
 from arcface_mxnet.embedding.sources import Embeddings, Images, open_sources, source_facts
 from arcface_mxnet.embedding.stored_embeddings import read_embeddings
-from arcface_mxnet.embedding.vectors import cosines_of, unit_rows
+from arcface_mxnet.embedding.vectors import cosines_of, refuse_zeros, unit_rows
 from arcface_mxnet.eval.aliases import add_report_arguments, with_aliases
 from arcface_mxnet.eval.evaluation import Evaluation, rates_at_fars
 from arcface_mxnet.eval.frame_distances import DISTANCES, set_distances
@@ -200,7 +200,8 @@ def unit_rows_of(blocks: Iterable[tuple[int, np.ndarray, np.ndarray]], count: in
     """Return the unit embeddings of all frames, float32 (N, D), plain + flipped."""
     units = None
     for start, plain, flipped in blocks:
-        block = unit_rows(plain + flipped, np.float64)
+        refuse_zeros(both := plain + flipped, f"the frames from {start} on, frame")
+        block = unit_rows(both, np.float64)
         units = np.empty((count, block.shape[1]), np.float32) if units is None else units
         units[start : start + len(block)] = block
     return units

@@ -12,6 +12,16 @@ def test_rows_have_length_one_in_their_own_type(dtype):
     np.testing.assert_allclose(units, [[0.6, 0.8], [0, 0], [0, -1]], rtol=1e-7)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e25])
+def test_values_whose_squares_are_no_float32_have_a_direction(scale):
+    rows = np.array([[3 * scale, 4 * scale], [3, 4], [0, 0]], np.float32)
+    with np.errstate(over="raise", invalid="raise"):
+        units = unit_rows(rows)
+    assert units.dtype == np.float32
+    np.testing.assert_allclose(units, [[0.6, 0.8], [0.6, 0.8], [0, 0]], rtol=1e-6)
+    np.testing.assert_array_equal(units[1], unit_rows(rows[1:2])[0])  # whatever stands beside it
+
+
 def test_another_type_is_computed_in():
     row = np.array([[1, 1e-4]], np.float32)
     units = unit_rows(row, np.float64)

@@ -50,6 +50,16 @@ def test_joined_embeddings_mean_the_two_cosines():
     assert evaluate("lfw", given, flip_mode="concat").auc != evaluate("lfw", given).auc
 
 
+@pytest.mark.parametrize("part", ["plain", "flip"])
+def test_a_vector_without_direction_is_refused(part):
+    given = embeddings()
+    given.flipped[7] = -given.plain[7]
+    if part == "plain":
+        given.plain[7] = 0
+    with pytest.raises(ValueError, match="an embedding of pair 3 holds nothing but zeros"):
+        evaluate("lfw", given)
+
+
 def test_a_far_without_enough_impostors_says_how_many_it_takes():
     result = evaluate("lfw", embeddings())
     by_far = {rate.wanted_far: rate for rate in result.rates}

@@ -129,7 +129,7 @@ def test_distances_do_not_depend_on_length_or_chunks():
         ([True, False] * 4, 10, "8 pair.s. cannot be cut into 10 fold"),
         ([True] * 10 + [False] * 10, 2, r"fold 1 of 2 \(pairs 0 to 9\) has only genuine"),
         ([True, False] * 5 + [False] * 10, 2, r"fold 2 of 2 \(pairs 10 to 19\) has only impostor"),
-        ([False] * 10, 1, "has only impostor pairs"),
+        ([False] * 10, 1, "all 10 pairs are impostor: both"),
         ([True, False], 0, "0 folds"),
     ],
 )

@@ -55,6 +55,9 @@ def test_the_order_is_declared():
         ("0.1\nnan\ninf\n", "2 bad lines:\n  line 2: 'nan' is no number\n  line 3: 'inf'"),
         ("nan\n0.1\n0.2\n", "line 1: 'nan' is no number"),
         ("", "0 scores for 3 pairs"),
+        ("0,1\n0,2\n0,3\n", "'0,3'; if that is a number with a decimal comma"),
+        ("a;b;0,1\na;b;0,2\na;b;0,3\n", "decimal comma"),
+        ("l r s\na b 0,1\na b 0,2\na b 0,3\n", "decimal comma"),
     ],
 )
 def test_scores_that_do_not_fit(tmp_path, text, message):
@@ -62,11 +65,13 @@ def test_scores_that_do_not_fit(tmp_path, text, message):
         read_scores(score_file(tmp_path, text), "lfw", 3)
 
 
-def test_commas_for_points_are_not_taken_for_two_fields(tmp_path):
-    text = "score\n" + "".join(f"-0,{number:03}\n" for number in range(8))
-    with pytest.raises(ValueError, match="every line is like '-0,007': is that one number, with a"):
-        read_scores(score_file(tmp_path, text), "lfw", 8)
-    assert read_scores(score_file(tmp_path, text + "2,008\n"), "lfw", 9)[-1] == 8
+@pytest.mark.parametrize("line", ["1,{s}", "{n}, {s}", "a,b,{s}", "{n}\t{s}"])
+def test_whole_numbers_are_scores_too(tmp_path, line):
+    wanted = [5, 17, 3]
+    lines = [line.format(s=score, n=number) for number, score in enumerate(wanted)]
+    lines[1] += ".0"
+    one = score_file(tmp_path, "\n".join(lines))
+    np.testing.assert_array_equal(read_scores(one, "lfw", 3), wanted)
 
 
 def test_pairs_that_are_named_are_those_of_the_list(tmp_path):
@@ -104,6 +109,24 @@ def test_accuracy_does_not_depend_on_the_unit(unit):
     assert found.published.threshold == pytest.approx(unit * same.published.threshold)
     assert similarities.min() < found.published.threshold < similarities.max()
     assert found.xnorm is None
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e300])
+def test_the_smallest_and_the_largest_scores_are_told_apart(unit):
+    flags = np.arange(40) % 2 == 0
+    similarities = np.where(flags, 3.0, 1.0) + np.arange(40) / 40
+    wanted = evaluate_scores("lfw", similarities, flags)
+    found = evaluate_scores("lfw", similarities * unit, flags)
+    assert found.published.accuracy == wanted.published.accuracy > 0.9
+    np.testing.assert_allclose(found.published.threshold, wanted.published.threshold * unit)
+    np.testing.assert_array_equal(found.is_right, wanted.is_right)
+
+
+def test_scores_next_to_each_other_are_told_apart():
+    flags = np.arange(20) % 2 == 0
+    low = 0.7
+    found = evaluate_scores("lfw", np.where(flags, np.nextafter(low, 1), low), flags)
+    assert found.published.accuracy == 1 and found.is_right.all()
 
 
 def test_figures_by_hand():

@@ -105,6 +105,11 @@ def test_a_far_is_a_fraction(far):
         tar_at_far(GENUINE, IMPOSTOR, far)
 
 
+def test_a_fraction_whose_reciprocal_is_no_number():
+    assert impostors_needed(5e-324) > 10**299
+    assert not is_supported(5e-324, 10**12)
+
+
 def test_equal_error_rate_by_hand():
     # At 0.5: FAR 2/5, missed 1/4.  Just above: FAR 1/5, missed 2/4.  They cross in between.
     point = equal_error_rate(roc(GENUINE, IMPOSTOR))

@@ -131,6 +131,28 @@ def test_galleries_are_averaged():
     assert mean_result([one, two]).tpir == {1.0: 0.5, 0.1: None}
 
 
+def test_who_is_as_near_as_the_mate_counts():
+    """A network that gives everybody one vector finds nobody."""
+    same = unit([10] * 4)
+    result = search(same[:2], np.array([1, 2]), same, np.array([1, 2, 3, 4]), ranks=(1, 3, 4))
+    assert result.rank_rates == {1: 0, 3: 0, 4: 1}
+
+
+@pytest.mark.parametrize(
+    "scores, vectors, message",
+    [
+        ([1, 0, 1], np.ones((3, 2)), "1 templates, such as 5, have no direction"),
+        ([1, 1, -1], np.ones((3, 2)), "image 2 has the detector score -1: below 0"),
+        ([1, 1, 1], np.full((3, 2), 3e38), "have no direction"),
+    ],
+)
+def test_templates_that_have_no_direction_are_refused(scores, vectors, message):
+    with pytest.raises(ValueError, match=message), np.errstate(all="ignore"):
+        sums = TemplateSums([3, 5, 3], [1, 2, 1], scores, TemplateOptions(flip=False))
+        sums.add(0, vectors.astype(np.float32))
+        sums.templates()
+
+
 def test_galleries_that_make_no_sense():
     with pytest.raises(ValueError, match="two templates in the gallery"):
         search(unit([0]), np.array([1]), unit([0, 1]), np.array([1, 1]))

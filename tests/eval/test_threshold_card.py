@@ -87,6 +87,14 @@ def test_thresholds_of_other_embeddings_are_refused(card, asked, message):
         ({"model": 3}, "damaged threshold card: wrong or absent: model"),
         ({"thresholds": {"none": [{"far": 0.1, "cosine": 7}]}}, "absent: thresholds"),
         ({"thresholds": {"none": [{"far": 0.1, "cosine": True}]}}, "absent: thresholds"),
+        (
+            {"thresholds": {"none": [{"far": 0.1, "cosine": 0.5}, {"far": 0.1, "cosine": 0.6}]}},
+            "absent: thresholds",
+        ),
+        (
+            {"thresholds": {"none": [{"far": 0.1, "cosine": 0.5, "squared_l2": 1.2}]}},
+            "absent: thresholds",
+        ),
         ({"crop": [112]}, "wrong or absent: crop"),
     ],
 )

@@ -3,7 +3,7 @@
 import re
 
 from arcface_mxnet.eval.frame_distances import DISTANCES, set_distances
-from arcface_mxnet.eval.ytf import list_frames, main, read_splits, unit_features
+from arcface_mxnet.eval.ytf import list_frames, main, read_splits, unit_features, unit_rows_of
 import cv2
 import numpy as np
 import pytest
@@ -61,6 +61,12 @@ def test_features_of_frames_are_unit_sums_of_both_passes(videos):
     expected = both / np.linalg.norm(both, axis=1, keepdims=True)
     np.testing.assert_allclose(unit_features(videos / "f.npy", 54), expected, rtol=1e-5, atol=1e-6)
     assert not np.allclose(stored[:, 0], stored[:, 1])
+
+
+def test_a_frame_without_direction_is_refused():
+    ones = np.ones((3, 4), np.float32)
+    with pytest.raises(ValueError, match="the frames from 3 on, frame 0 holds nothing but zeros"):
+        unit_rows_of([(0, ones, ones), (3, ones, -ones * [[1], [1], [0]] + [[0], [0], [1]])], 6)
 
 
 def test_fewer_frames(videos, capsys):
