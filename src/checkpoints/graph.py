@@ -38,6 +38,7 @@ __all__ = [
 LARGEST_FILE = 1 << 24  # bytes; the symbol of a network of 100 layers has 200 KB
 LONGEST_NAME = 1024  # characters
 OLDEST_VERSION = 800  # of files that do not say
+FLAT_UNTIL = 905  # before, the axis -1 of argmax and argmin meant all
 STATES_LISTED_SINCE = 900  # before, BatchNorm's running statistics were not in the file
 STATE_NAMES = ("moving_mean", "moving_var")
 # Before MXNet 0.9 these stood in a node like options of its operator.
@@ -155,7 +156,11 @@ class _Parser:
         texts: dict[str, str] = {}
         for key in ("param", "attr", "attrs"):
             for attribute, text in _object_of_texts(fields.get(key, {}), f"{where}: {key}"):
-                texts[_shown(attribute)] = text
+                if texts.setdefault(_shown(attribute), text) != text:
+                    raise _Fault(f"{where} says of {shown(attribute)} two things")
+        is_of_all = operator in ("argmax", "argmin") and texts.get("axis") == "-1"
+        if is_of_all and self._version < FLAT_UNTIL:
+            del texts["axis"]
         if _list(fields.get("control_deps", []), f"{where}: control_deps"):
             raise _Fault(f"{where} waits for other nodes (control_deps), which no network does")
         inputs = [

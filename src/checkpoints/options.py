@@ -22,6 +22,10 @@ class Options:
             key for key in node.texts if not key.startswith("__") and key not in HARMLESS
         }
 
+    @property
+    def num_inputs(self) -> int:
+        return len(self._node.inputs)
+
     def integer(self, name: str, default: Any = NEEDED) -> Any:
         return self._read(name, default, _is_integer, "a whole number below 2^31")
 

@@ -28,6 +28,11 @@ def check_layout(options: Options) -> None:
         raise options.refusal("a layout that has the channels last")
 
 
+def check_bias(options: Options) -> None:
+    if options.flag("no_bias", False) != (options.num_inputs == 2):
+        raise options.refusal("a bias where the option no_bias says the opposite")
+
+
 def check_rank(data: Tensor, kernel: tuple[int, ...]) -> None:
     """torch takes an image without a batch too, MXNet does not."""
     if data.ndim != len(kernel) + 2:
@@ -40,7 +45,7 @@ def convolution(options: Options, mode: Mode):
     dilations = options.integers("dilate", ()) or (1,) * len(kernel)
     groups, filters = options.integer("num_group", 1), options.integer("num_filter")
     check_layout(options)
-    options.flag("no_bias", False)  # the inputs say it
+    check_bias(options)
     convolve, dtype = CONVOLUTIONS[len(kernel)], mode.dtype
 
     def call(data: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -58,7 +63,7 @@ def convolution(options: Options, mode: Mode):
 @operator("FullyConnected", inputs=(2, 3))
 def fully_connected(options: Options, mode: Mode):
     hidden, is_flat = options.integer("num_hidden"), options.flag("flatten", True)
-    options.flag("no_bias", False)
+    check_bias(options)
     dtype = mode.dtype
 
     def call(data: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -148,6 +148,19 @@ def test_running_statistics_are_not_made_up_for_newer_files():
     assert "n_moving_mean" in parse_graph(json.dumps(text), "s").variables()
 
 
+@pytest.mark.parametrize("version", [None, 904, 905, 10901])
+def test_the_last_axis_of_an_old_argmax_meant_all(version):
+    written = json.loads(mx.sym.argmax(mx.sym.Variable("data"), axis=-1, name="m").tojson())
+    written.pop("attrs")
+    if version:
+        written["attrs"] = {"mxnet_version": ["int", version]}
+    text = json.dumps(written)
+    _, (wanted,), _ = mx.sym.load_json(text).infer_shape(data=(3, 5))
+    graph = parse_graph(text, "s")
+    assert graph.nodes[-1].texts == ({} if wanted == (1,) else {"axis": "-1"})
+    assert mx.sym.load_json(to_json(graph)).infer_shape(data=(3, 5))[1] == [wanted]
+
+
 def test_old_names_of_operators():
     """Every alias that MXNet has for an operator that is converted is known, and no other."""
 
@@ -321,6 +334,10 @@ FAULTS = {
     "empty slice": (
         written(node2={"op": "slice", "attrs": {"begin": "(None, 1)", "end": "(None, 1)"}}),
         "leaves nothing from 1 to 1",
+    ),
+    "two things": (
+        written(node2={"param": {"slope": "1"}, "attrs": {"slope": "2"}}),
+        "'slope' two things",
     ),
     "variable_inputs": (written(node2={"op": "null"}), "is a variable and has inputs"),
     "waits": (written(node2={"control_deps": [0]}), "waits for other nodes"),

@@ -1,5 +1,7 @@
 """Every operator of the table against MXNet's: values, gradients, ties, and what is beyond."""
 
+import json
+
 from arcface_mxnet.checkpoints.graph import parse_graph
 from arcface_mxnet.checkpoints.network import read_network
 from arcface_mxnet.embedding.embedder import Embedder
@@ -355,6 +357,16 @@ def test_dropout_along_axes_is_one_draw():
 def test_what_is_not_known_is_named_with_its_node(symbol, message):
     with pytest.raises(ValueError, match=message):
         Program(parse_graph(symbol.tojson(), "the symbol"), training=True)
+
+
+def test_a_bias_that_is_missing_is_not_left_out():
+    """MXNet before 0.9 made up the inputs that a file does not list."""
+    nodes = [{"op": "null", "name": name, "inputs": []} for name in "ab"]
+    layer = {"op": "FullyConnected", "name": "f", "attrs": {"num_hidden": "3"}}
+    nodes.append(layer | {"inputs": [[0, 0], [1, 0]]})
+    text = json.dumps({"nodes": nodes, "arg_nodes": [0, 1], "heads": [[2, 0]]})
+    with pytest.raises(ValueError, match="FullyConnected 'f': a bias where the option no_bias"):
+        Program(parse_graph(text, "s"), training=True)
 
 
 def test_an_option_of_no_known_name_is_named():
