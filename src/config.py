@@ -189,12 +189,8 @@ class LossConfig(Options):
         "log the target probability's lowest and highest tenth every so many steps (0: off)",
         at_least=0,
     )
-    fc7_wd_mult: float = option(
-        1.0, "weight decay multiplier of the classifier, with --apply-mult 1"
-    )
-    fc7_lr_mult: float = option(
-        1.0, "learning rate multiplier of the classifier, with --apply-mult 1"
-    )
+    fc7_wd_mult: float = option(1.0, "weight decay multiplier of the classifier", at_least=0)
+    fc7_lr_mult: float = option(1.0, "learning rate multiplier of the classifier", at_least=0)
     fc7_no_bias: bool = option(False, "no bias in the softmax classifier of losses 0 and 8")
     triplet_alpha: float = option(0.3, "margin alpha between squared distances, 0..4", at_least=0)
 

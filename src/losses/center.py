@@ -28,7 +28,10 @@ class Center(Softmax):
     center_scale: float
 
     def faults(self) -> list[str]:
-        return super().faults() + self.below(0, "center_alpha", "center_scale")
+        faults = super().faults() + self.below(0, "center_alpha", "center_scale")
+        if self.center_alpha > 1:
+            faults.append(f"--center-alpha {self.center_alpha}: a share, at most 1")
+        return faults
 
     def symbol(self, embedding: mx.sym.Symbol, label: mx.sym.Symbol) -> mx.sym.Group:
         logits = self.logits(embedding)

@@ -54,6 +54,11 @@ def announce(
     steps_per_epoch = batches_per_epoch / config.accumulate if batches_per_epoch else None
     drops = ", ".join(_when(step, steps_per_epoch) for step in plan.drops)
     told = SCHEDULES[config.lr_schedule].told.format(drops=drops)
+    if not config.apply_mult and (config.fc7_lr_mult, config.fc7_wd_mult) != (1, 1):
+        logger.warning(
+            "--fc7-lr-mult and --fc7-wd-mult stand in the symbol alone, as published: they change "
+            "nothing here without --apply-mult 1"
+        )
     logger.info("%s, learning rate %g, %s", config.optimizer, config.lr, told)
     end = f"ends at step {_when(last_step, steps_per_epoch)}"
     if math.isinf(last_step):

@@ -16,3 +16,12 @@ def test_epochs_are_counted_in_steps_of_several_batches(options, caplog):
         announce(plan, None, 6, 9, done=0)
     assert "a tenth after step 4 (epoch 1.3)" in caplog.text
     assert "ends at step 9 (epoch 3.0)" in caplog.text
+
+
+def test_multipliers_that_change_nothing_are_told(options, caplog):
+    for apply_mult in (0, 1):
+        caplog.clear()
+        more = {"fc7_lr_mult": 3.0, "apply_mult": apply_mult, "target": ()}
+        plan = make_plan(TrainConfig(**options | more), [mx.cpu()])
+        announce(plan, None, 6, 9, done=0)
+        assert ("change nothing here without --apply-mult 1" in caplog.text) != apply_mult
