@@ -33,6 +33,7 @@ from .stored_rows import StoredRows
 
 ARG = "arg:"
 MARK = "run:mark"
+BEGIN = "run:begin"  # the first identity of a file's range
 LARGEST_LIST = 1 << 20  # bytes
 
 
@@ -90,10 +91,12 @@ def write_shard(
     prefix: str, ranges: Ranges, rank: int, params: Mapping[str, Any], states: Mapping[str, Any]
 ) -> None:
     """Write the two files of one process; the last state that names them comes afterwards."""
-    path, mark = shard_path(prefix, LAST, ranges, rank), {MARK: np.array([ranges.mark], np.int64)}
-    write_params(path, {ARG + name: array for name, array in params.items()} | mark)
+    path = shard_path(prefix, LAST, ranges, rank)
+    numbers = {MARK: ranges.mark, BEGIN: ranges.slices[rank][0]}
+    marks = {name: np.array([number], np.int64) for name, number in numbers.items()}
+    write_params(path, {ARG + name: array for name, array in params.items()} | marks)
     states = {STATE + name: array for name, array in states.items()}
-    write_params(states_path(path), states | mark)
+    write_params(states_path(path), states | marks)
 
 
 def remove_others(prefix: str, ranges: Ranges | None) -> None:
@@ -150,13 +153,18 @@ class StoredClassifier:
         if has_states:
             files += [(STATE, StoredRows(states_path(path))) for path in paths]
         self._files: dict[str, list[StoredRows]] = {}
-        for kind, file in files:
+        for (kind, file), (begin, _) in zip(files, ranges.slices * 2, strict=False):
+            if file.number(BEGIN) not in (begin, None):  # older files do not say
+                raise ValueError(
+                    f"{file.path}: holds the rows from identity {file.number(BEGIN)} on, not from "
+                    f"{begin} on as its name says; give the files the names that they had"
+                )
             if (file.number(MARK) or 0) != ranges.mark:
                 raise ValueError(
                     f"{file.path}: holds rows of another saving than the state that names it; put "
                     "the files of one saving back, or take another checkpoint"
                 )
-            for name in (name for name in file.places if name != MARK):
+            for name in (name for name in file.places if name not in (MARK, BEGIN)):
                 self._files.setdefault(name.removeprefix(kind), []).append(file)
         for name, held in self._files.items():
             for file, (begin, end) in zip(held, ranges.slices, strict=False):

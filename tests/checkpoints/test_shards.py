@@ -163,6 +163,18 @@ def test_damaged_files_are_refused(prefix, damage, error, said):
         classifier_of(prefix, last)
 
 
+@pytest.mark.parametrize("of", [lambda path: path, states_path])
+def test_files_that_changed_their_names_are_refused(prefix, tmp_path, of):
+    held = ranges(2, 4, 7)
+    write(prefix, held)
+    first, second = (of(shard_path(prefix, "last", held, rank)) for rank in (0, 1))
+    first.rename(tmp_path / "kept")
+    second.rename(first)
+    (tmp_path / "kept").rename(second)
+    with pytest.raises(ValueError, match="holds the rows from identity 2 on, not from 0 on"):
+        StoredClassifier(prefix, "last", held, has_states=True)
+
+
 def test_missing_states_are_refused(prefix):
     held = ranges(3, 7)
     write(prefix, held)
