@@ -165,10 +165,11 @@ class NetworkTeacher(Teacher):
 
     def vector(self, source: int, key: int) -> np.ndarray:
         row = np.asarray(self._rows[source][np.searchsorted(self._keys[source], key)], np.float32)
-        if not row.any():
+        if not (row.any() and np.isfinite(row).all()):
+            reason = "is damaged" if row.any() else "did not decode when it was made"
             raise ValueError(
-                f"{self.paths[source]}: has no vector for record {key}, which did not decode when "
-                "it was made; remove it to make it anew"
+                f"{self.paths[source]}: has no vector for record {key}, which {reason}; remove the "
+                "file to make it anew"
             )
         return row
 

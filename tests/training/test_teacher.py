@@ -150,6 +150,16 @@ def test_it_is_kept_and_made_once(alone, teacher, monkeypatch):
         np.testing.assert_array_equal(load_checkpoint(right)[1][name].asnumpy(), value.asnumpy())
 
 
+def test_a_stored_vector_that_is_damaged_is_told(alone, teacher):
+    train(TrainConfig(**alone, teacher=teacher, max_steps=1))
+    (store,) = stores(alone)
+    rows = np.load(store)
+    rows[:, 3] = np.nan
+    np.save(store, rows)
+    with pytest.raises(ValueError, match=r"no vector for record \d+, which is damaged; remove"):
+        train(TrainConfig(**alone, teacher=teacher, max_steps=2, resume=True))
+
+
 def test_making_it_goes_on_where_it_was_cut_off(alone, teacher, monkeypatch):
     monkeypatch.setattr(teacher_network, "IMAGES_AT_ONCE", 5)
     vectors, parts = teacher_network.NetworkTeacher._vectors, []
