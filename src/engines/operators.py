@@ -193,7 +193,7 @@ def batch_norm(graph: OnnxGraph, node: Node, inputs: list[str], options: Options
     if options.flag("output_mean_var", False):
         raise options.refusal("batch normalisation that also gives mean and variance")
     options.ignore("momentum", "use_global_stats", "min_calib_range", "max_calib_range")
-    eps, is_fixed = options.number("eps", 1e-3), options.flag("fix_gamma", True)
+    eps, is_fixed = float(options.number("eps", 1e-3)), options.flag("fix_gamma", True)
     for name in inputs[1:]:
         graph.expect(name, (channels,))
     if graph.faults:
@@ -214,7 +214,7 @@ def batch_norm(graph: OnnxGraph, node: Node, inputs: list[str], options: Options
 @operator("LeakyReLU", inputs=(1, 2))
 def leaky_relu(graph: OnnxGraph, node: Node, inputs: list[str], options: Options) -> str:
     kind, output = options.word("act_type", "leaky"), output_of(node)
-    slope = options.number("slope", 0.25)
+    slope = float(options.number("slope", 0.25))
     options.ignore("lower_bound", "upper_bound")  # of act_type rrelu
     if len(inputs) != (2 if kind == "prelu" else 1):
         raise options.refusal(f"act_type {kind} with {len(inputs)} inputs")
