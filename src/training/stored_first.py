@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checkpoints.names import existing_params
-from ..checkpoints.network import CLASSIFIER_PREFIX
+from ..checkpoints.graph import embedding_part, read_graph
+from ..checkpoints.names import existing_params, split_checkpoint, symbol_path
+from ..checkpoints.network import CLASSIFIER_PREFIX, TRAINING_PREFIXES
 from ..checkpoints.nodes import Graph
 from ..checkpoints.params import read_params, split_params
 from ..checkpoints.shards import classifier_beside
@@ -45,6 +46,7 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
     arg_params, aux_params = split_params(read_params(existing_params(config.pretrained)))
     given, states = arg_params | aux_params, stored.graph.states()
     given = dict(without_map_of_another(config.pretrained, given, plan.teacher_fingerprint))
+    _refuse_another_network(config.pretrained, given, stored.graph)
     sizes = classifier_shapes(stored.graph, given, plan.datasets[0].num_classes)
     growth = plan.growth
     wanted = [name for name in stored.graph.variables() if name not in plan.shapes]
@@ -85,6 +87,26 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
         dataset, images = plan.datasets[0], plan.images_per_batch
         imprint(stored, *parameters, None, dataset, images, config.max_bad, known)
     return parameters
+
+
+def _refuse_another_network(checkpoint: str, given: Params, graph: Graph) -> None:
+    """Raise ValueError if parameters of a checkpoint's network are not read here.
+
+    Its classifier may be another one.
+    """
+    prefix, _ = split_checkpoint(checkpoint)
+    allowed = set(graph.variables())
+    if symbol_path(prefix).is_file():
+        own = read_graph(symbol_path(prefix))
+        allowed |= {*own.variables()} - {*embedding_part(own).variables()}
+    left_over = [
+        name for name in given if name not in allowed and not name.startswith(TRAINING_PREFIXES)
+    ]
+    if left_over:
+        raise ValueError(
+            f"--pretrained {checkpoint}: holds another network than {graph.source}, which does not "
+            f"read {len(left_over)} of its parameters: {', '.join(left_over[:5])}"
+        )
 
 
 def _rows_beside(checkpoint: str, names: Iterable[str]) -> Params:

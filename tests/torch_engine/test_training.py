@@ -336,6 +336,27 @@ def test_a_symbol_that_is_no_training_symbol_is_refused(config, tmp_path):
         make_plan(replace(config, train_symbol=str(tmp_path / "net-symbol.json")))
 
 
+def test_parameters_of_a_larger_network_are_refused_beside_a_stored_symbol(config, monkeypatch):
+    def build_larger(options):
+        net = build_dry(options).get_internals()["relu0_output"]
+        net = mx.sym.Convolution(net, num_filter=8, kernel=(1, 1), no_bias=True, name="conv1")
+        net = mx.sym.FullyConnected(net, num_hidden=options.emb_size, no_bias=True, name="pre_fc1")
+        return mx.sym.BatchNorm(net, fix_gamma=True, name="fc1")
+
+    train(replace(config, max_steps=1, ckpt=2, verbose=1))
+    entry = Network(build_larger, mx.init.Xavier, frozenset({"emb_size"}))
+    monkeypatch.setitem(NETWORKS._entries, "tiny", entry)
+    larger = replace(
+        config, prefix=f"{config.prefix}-larger", loss_type="8", max_steps=1, verbose=1
+    )
+    larger = replace(larger, margin_s=64.0, margin_m=0.5)
+    train(larger)
+    run = replace(config, engine="torch", prefix=f"{config.prefix}-tuned", max_steps=1)
+    run = replace(run, train_symbol=f"{config.prefix}-symbol.json")
+    with pytest.raises(ValueError, match="holds another network than .*of its parameters: conv1_w"):
+        train(replace(run, pretrained=f"{larger.prefix},1"))
+
+
 @pytest.mark.parametrize("spoil", ["{", "[]", '{"options": 5}'])
 def test_a_damaged_plan_is_told(config, spoil):
     _, plan, _ = write_plan(config)
