@@ -38,6 +38,11 @@ def _size_fault(size: tuple[int, ...]) -> str | None:
     return None
 
 
+def _twice_fault(names: tuple[str, ...]) -> str | None:
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    return f"names {twice[0]} twice" if twice else None
+
+
 def _steps_fault(steps: tuple[int, ...]) -> str | None:
     if list(steps) != sorted(set(steps)) or min(steps, default=1) < 1:
         return "must ascend from 1 on"
@@ -70,6 +75,7 @@ class DataConfig(Options):
     target: tuple[str, ...] = option(
         ("lfw", "cfp_fp", "agedb_30"),
         "pair sets to verify on, comma separated; TARGET.bin in --data-dir, absent ones are named",
+        check=_twice_fault,
     )
     image_size: tuple[int, ...] = option(
         (),
@@ -192,7 +198,9 @@ class LossConfig(Options):
     fc7_wd_mult: float = option(1.0, "weight decay multiplier of the classifier", at_least=0)
     fc7_lr_mult: float = option(1.0, "learning rate multiplier of the classifier", at_least=0)
     fc7_no_bias: bool = option(False, "no bias in the softmax classifier of losses 0 and 8")
-    triplet_alpha: float = option(0.3, "margin alpha between squared distances, 0..4", at_least=0)
+    triplet_alpha: float = option(
+        0.3, "margin alpha between squared distances, 0..4", at_least=0, at_most=4
+    )
 
 
 @dataclass(frozen=True)
@@ -281,13 +289,13 @@ class UpdateConfig(Options):
     grad_clip: float = option(
         0.0, "largest L2 norm of an update's gradients together (0: off)", at_least=0
     )
-    per_batch_size: int = option(128, "images per device and step", at_least=1, at_most=MOST_IMAGES)
+    per_batch_size: int = option(128, "images per device and step", at_least=1, at_most=65536)
     accumulate: int = option(
         1,
         "batches whose gradients make one update; batch statistics stay those of one device's "
         "batch, so 4 x 128 is not quite 512",
         at_least=1,
-        at_most=MOST_IMAGES,
+        at_most=65536,
     )
     end_epoch: int = option(100000, "stop after this many epochs", at_least=1)
     max_steps: int = option(0, "stop after this many steps (0: no limit)", at_least=0)
@@ -349,7 +357,10 @@ class SamplingConfig(Options):
         choices=("semi-hard", "hardest", "random"),
     )
     triplet_max_ap: float = option(
-        0.0, "leave out pairs of a larger squared distance than this, 0..4 (0: off)", at_least=0
+        0.0,
+        "leave out pairs of a larger squared distance than this, 0..4 (0: off)",
+        at_least=0,
+        at_most=4,
     )
     triplet_dtype: str = option(
         "auto",

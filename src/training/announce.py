@@ -59,6 +59,8 @@ def announce(
             "--fc7-lr-mult and --fc7-wd-mult stand in the symbol alone, as published: they change "
             "nothing here without --apply-mult 1"
         )
+    if not config.lr:
+        logger.warning("--lr 0: no parameter learns; statistics of batch normalisation alone move")
     logger.info("%s, learning rate %g, %s", config.optimizer, config.lr, told)
     end = f"ends at step {_when(last_step, steps_per_epoch)}"
     if math.isinf(last_step):

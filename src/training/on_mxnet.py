@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import mxnet as mx
@@ -23,6 +24,8 @@ from .stepper import Params, Stepper
 
 if TYPE_CHECKING:
     from .plan import Plan
+
+LARGEST_ARRAY = (1 << 31) - 1  # values; the wheel is built without large arrays
 
 
 class MxnetEngine(Engine):
@@ -55,6 +58,7 @@ class MxnetEngine(Engine):
         dtype = plan.config.triplet_dtype if is_mining else "float32"
         choose_engine("", "auto", self.devices, dtype)
         check_symbol(plan)
+        refuse_large_arrays(plan)
 
     def estimate(self, plan: Plan) -> MemoryEstimate:
         return estimate_memory(plan)
@@ -78,6 +82,20 @@ class MxnetEngine(Engine):
 
     def for_mining(self, rows: np.ndarray) -> Any:
         return mx.nd.array(rows, self.devices[0])
+
+
+def refuse_large_arrays(plan: Plan) -> None:
+    """Raise ValueError for an array of more values than MXNet counts."""
+    internals = plan.symbol.get_internals()
+    shapes = internals.infer_shape(**plan.shapes)[1]
+    sizes = {name: math.prod(s) for name, s in zip(internals.list_outputs(), shapes, strict=True)}
+    name = max(sizes, key=sizes.__getitem__)
+    if sizes[name] > LARGEST_ARRAY:
+        raise ValueError(
+            f"{name} would have {sizes[name]:,} values with --per-batch-size "
+            f"{plan.config.per_batch_size}, and MXNet takes {LARGEST_ARRAY:,} in an array: give "
+            "less with --accumulate, a smaller --network, or --engine torch"
+        )
 
 
 def make_stepper(

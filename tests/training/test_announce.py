@@ -25,3 +25,9 @@ def test_multipliers_that_change_nothing_are_told(options, caplog):
         plan = make_plan(TrainConfig(**options | more), [mx.cpu()])
         announce(plan, None, 6, 9, done=0)
         assert ("change nothing here without --apply-mult 1" in caplog.text) != apply_mult
+
+
+def test_a_rate_of_0_is_told(options, caplog):
+    plan = make_plan(TrainConfig(**options | {"lr": 0.0, "target": ()}), [mx.cpu()])
+    announce(plan, None, 6, 9, done=0)
+    assert "--lr 0: no parameter learns" in caplog.text

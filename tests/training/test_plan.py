@@ -35,6 +35,10 @@ def test_gpus_that_are_no_numbers(gpus):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        (
+            {"network": "m1", "per_batch_size": 65536, "emb_size": 65536},
+            "fc1_.* would have 4,294,967,296 values with --per-batch-size 65536",
+        ),
         ({"gpus": "9"}, "GPU 9 not found: MXNet sees 0"),
         ({"network": "mnas"}, "^--network 'mnas' is not built: what is published"),
         ({"data_dir": ""}, "--data-dir is missing"),
