@@ -114,7 +114,7 @@ def scores_to_compare(scores: np.ndarray, failures: Failures | None) -> np.ndarr
         return scores
     if failures.mode == "skip":
         return scores[failures.compared]
-    least = min(NEVER_ACCEPTED, float(scores.min()) - 1.0)
+    least = min(NEVER_ACCEPTED, float(np.nextafter(scores.min() - 1.0, -np.inf)))
     return np.where(failures.compared, scores, least)
 
 

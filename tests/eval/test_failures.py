@@ -107,3 +107,9 @@ def test_scores_of_any_unit_are_left_out_or_lie_below_all_others():
     counted = scores_to_compare(scores, failures())
     assert counted[failures().compared].tolist() == [-40, 3, 7, 1, 2]
     assert counted[~failures().compared].max() < -40
+
+
+def test_a_failure_lies_below_scores_of_any_size():
+    scores = np.full(8, -1e20)
+    counted = scores_to_compare(scores, failures())
+    assert counted[~failures().compared].max() < -1e20
