@@ -6,7 +6,7 @@ do: train.names of the dataset, which training also writes beside its checkpoint
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 import logging
 from pathlib import Path
@@ -111,6 +111,16 @@ class Growth:
             len(self.numbers),
             new,
             self.vanished,
+        )
+
+
+def tell_rows_by_number(names: Iterable[str]) -> None:
+    """Warn that rows of a classifier are taken up where nothing tells whose they are."""
+    if rows := sorted(names):
+        logger.warning(
+            "pretrained: %s taken by number, row i for identity i; no names tell whose they are "
+            "(PREFIX-identities.names there, train.names here): another dataset's are other people",
+            ", ".join(rows),
         )
 
 

@@ -21,7 +21,7 @@ from ..checkpoints.shards import classifier_beside
 from ..lazy_mxnet import mx
 from ..networks.heads import head_parameters
 from ..networks.published import renamed_parameters
-from .growth import Growth
+from .growth import Growth, tell_rows_by_number
 from .teacher import without_map_of_another
 
 logger = logging.getLogger(__name__)
@@ -88,6 +88,8 @@ def take_pretrained(
     logger.info("pretrained: took %d parameters of %s", len(fitting), checkpoint)
     if grown:
         growth.tell()
+    elif not growth:
+        tell_rows_by_number(name for name in fitting if name.startswith(CLASSIFIER_PREFIX))
     drawn = [
         _unlike(name, given, here) if name in given and name not in head else name
         for name in here

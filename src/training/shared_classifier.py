@@ -25,7 +25,7 @@ from ..torch_engine.collectives import Collectives
 from ..torch_engine.fills import Drawing, Fill, draw, filled_from, filled_of
 from ..torch_engine.slices import slice_of
 from ..torch_engine.split import SplitLoss, split_loss
-from .growth import Growth
+from .growth import Growth, tell_rows_by_number
 from .optimizer import make_optimizer
 from .stepper import Params
 
@@ -151,6 +151,8 @@ def first_rows(
         elif _fits(stored, name, shape, each[name]):
             filled_from(stored)(name, begin, rows)
             logger.info("pretrained: took the rows of %s", name)
+            if not growth:
+                tell_rows_by_number([name])
         else:
             if stored:
                 there = stored.shape(name) if name in stored.names else "not there"

@@ -15,6 +15,7 @@ from ..checkpoints.nodes import Graph
 from ..checkpoints.params import read_params, split_params
 from ..checkpoints.shards import classifier_beside
 from ..losses.distill import MAP
+from .growth import tell_rows_by_number
 from .imprint import CLASSIFIER, imprint
 from .stepper import Params
 from .teacher import without_map_of_another
@@ -82,6 +83,9 @@ def stored_parameters(plan: Plan) -> tuple[Params, Params]:
         {name: array for name, array in found.items() if name in states},
     )
     logger.info("pretrained: took the parameters of %s", config.pretrained)
+    if not growth and config.classifier == "dense":
+        taken = (name for name in sizes.keys() & given.keys() if name.startswith(CLASSIFIER_PREFIX))
+        tell_rows_by_number(name for name in taken if given[name].shape == sizes[name])
     if config.fc7_init == "imprint":
         known = growth.kept if growth else ()
         dataset, images = plan.datasets[0], plan.images_per_batch

@@ -85,13 +85,15 @@ def test_only_new_rows_are_imprinted(trained, tmp_path):
     np.testing.assert_allclose(np.linalg.norm(weight[6:], axis=1), 1, rtol=1e-5)
 
 
-def test_without_names_sizes_decide(trained, tmp_path):
+def test_without_names_sizes_decide(trained, tmp_path, caplog):
     options, before = trained
     folder = write_other(tmp_path / "more", 8)
     assert find_growth(f"{options['prefix']},last", [folder], 8) is None
     assert begun(options, folder, tmp_path).shape == (8, 8)
+    assert "by number" not in caplog.text
     same = write_other(tmp_path / "same", 6)
     np.testing.assert_array_equal(begun(options, same, tmp_path), before)
+    assert "fc7_weight taken by number, row i for identity i" in caplog.text
 
 
 def test_a_name_that_stands_twice_is_refused(trained, tmp_path):
