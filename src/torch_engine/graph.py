@@ -21,6 +21,8 @@ from ..errors import CutShortError
 from . import arithmetic, cuts, layers, losses, shapes  # noqa: F401 - they fill the table
 from .table import Computed, Mode, computed
 
+SEVERAL = "SliceChannel"  # the operator of which more outputs than the first are read
+
 
 class Change(NamedTuple):
     """A state becomes share * old + (1 - share) * value."""
@@ -93,10 +95,13 @@ class Program:
             if not node.is_variable
         }
         registers: dict[Entry, int] = {}
-        for node in nodes:
-            for entry in node.inputs:
-                registers.setdefault(entry, len(registers))
-        for entry in graph.outputs:
+        for entry in [*(entry for node in nodes for entry in node.inputs), *graph.outputs]:
+            if entry.output and nodes[entry.node].operator != SEVERAL:
+                source = nodes[entry.node]
+                raise ValueError(
+                    f"{source.operator} {source.name!r}: output {entry.output} of it is read, and "
+                    "the torch engine gives its first alone; --engine mxnet gives every one"
+                )
             registers.setdefault(entry, len(registers))
         advances = [
             (number, *advance) for number, one in made.items() for advance in one.advances
@@ -156,12 +161,9 @@ class Program:
             for entry, register in registers.items()
             if entry.node == number and entry.output
         )
-        is_tuple = bool(made.advances) or node.operator == "SliceChannel"
         first = registers.get(Entry(number, 0), self._size - 1)
-        if is_tuple:
+        if made.advances or node.operator == SEVERAL:
             parts = ((0, first), *parts)
-        elif parts:
-            raise ValueError(f"{node.operator} {node.name!r} has one output, and others are read")
         sources = tuple(registers[entry] for entry in node.inputs)
         return _Step(call, sources, first, parts, tuple(dead), number)
 

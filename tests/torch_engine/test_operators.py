@@ -369,6 +369,16 @@ def test_a_bias_that_is_missing_is_not_left_out():
         Program(parse_graph(text, "s"), training=True)
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("output", [1, 2])
+def test_hidden_outputs_are_not_made_up(training, output):
+    """MXNet's second and third of a norm are the mean and the inverse deviation."""
+    written = json.loads(S.relu(S.BatchNorm(A, name="bn"), name="r").tojson())
+    written["nodes"][-1]["inputs"] = [[len(written["nodes"]) - 2, output, 0]]
+    with pytest.raises(ValueError, match=f"BatchNorm 'bn': output {output} of it is read"):
+        Program(parse_graph(json.dumps(written), "s"), training=training)
+
+
 def test_an_option_of_no_known_name_is_named():
     text = S.relu(A, name="r").tojson().replace('"name": "r"', '"name": "r", "attrs": {"odd": "1"}')
     with pytest.raises(ValueError, match="relu 'r': the option odd cannot be computed on PyTorch"):
