@@ -27,6 +27,7 @@ from ..embedding.source_text import SourceText, parse_source
 from ..limits import shown
 from ..losses import Loss
 from ..losses.distill import MAP, TEACHER, Taught
+from ..megaface.features import vector_faults
 from ..text import read_lines
 from .machines import Machines
 
@@ -178,7 +179,7 @@ class ReadyTeacher(Teacher):
             range(0, len(places), ROWS_AT_ONCE), desc="teacher", unit="part", disable=None
         ):
             part = places[begin : begin + ROWS_AT_ONCE]
-            if faults := self._ready.faults(part):
+            if faults := self._ready.faults(part) or vector_faults(self._sums(part)):
                 position, fault = min(faults.items())
                 raise ValueError(
                     f"--teacher {self.text}: row {part[position]}, of record "
@@ -187,8 +188,11 @@ class ReadyTeacher(Teacher):
 
     def vector(self, source: int, key: int) -> np.ndarray:
         place = self._places[np.searchsorted(self._keys, key)]
-        plain, flipped = self._ready.rows(place[None])
-        return (plain if plain is flipped else plain + flipped)[0]
+        return self._sums(place[None])[0]
+
+    def _sums(self, places: np.ndarray) -> np.ndarray:
+        plain, flipped = self._ready.rows(places)
+        return plain if plain is flipped else plain + flipped
 
 
 def check_index(path: Path, dataset: FaceDataset, keys: np.ndarray, *, in_order: bool) -> None:

@@ -324,6 +324,14 @@ def test_vectors_that_are_none_are_refused_before_the_first_step(alone, tmp_path
     assert not fed
 
 
+def test_a_vector_and_its_mirror_images_that_add_up_to_nothing_are_refused(alone, tmp_path, fed):
+    both = np.stack([drawn(), drawn()], axis=1)
+    both[9, 1] = -both[9, 0]
+    with pytest.raises(ValueError, match="row 9, of record 10: all zeros"):
+        train(TrainConfig(**alone, teacher=ready(tmp_path, both), max_steps=1))
+    assert not fed
+
+
 def test_a_run_goes_on_with_the_same_teacher_alone(alone, tmp_path):
     first = ready(tmp_path, drawn(), "first.npy")
     moved = ready(tmp_path, drawn(), "moved.npy")
