@@ -43,15 +43,23 @@ def refuse_several(look: Look, taken: int) -> None:
 
 
 def refuse_several_people(
-    looks: Sequence[Look], embeddings: Sequence[np.ndarray], threshold: float
+    looks: Sequence[Look],
+    embeddings: Sequence[np.ndarray],
+    threshold: float,
+    enrolled: Sequence[np.ndarray] = (),
 ) -> None:
     """Raise Refusal unless the photos hang together: each like another, and so on to all.
 
     embeddings: (D,) each, unit length.  threshold: cosine from which on two are one person.
+    enrolled: of the photos that the person has already, which are taken for one of the photos.
     """
-    similar = np.stack(embeddings) @ np.stack(embeddings).T >= threshold  # (N, N)
+    rows = np.stack(embeddings)
+    similar = rows @ rows.T >= threshold  # (N, N)
+    if len(enrolled):
+        like = (rows @ np.stack(enrolled).T >= threshold).any(axis=1)[:, None]
+        similar = np.block([[similar, like], [like.T, np.ones((1, 1), bool)]])
     groups: list[list[int]] = []
-    left = list(range(len(looks)))
+    left = list(range(len(similar)))
     while left:
         group, waiting = [], [left[0]]
         while waiting:
@@ -62,12 +70,14 @@ def refuse_several_people(
                 waiting += [other for other in left if similar[one, other]]
         groups.append(sorted(group))
     if len(groups) > 1:
-        told = "; ".join(", ".join(str(looks[i].photo.index) for i in group) for group in groups)
+        names = [*(str(look.photo.index) for look in looks), "those enrolled"]
+        told = "; ".join(", ".join(names[i] for i in group) for group in groups)
         raise Refusal(
             422, "several_people",
             f"the photos show {len(groups)} people by their similarity (photos {told}); enrol "
             "them apart, or take them for one (allow=several_people)",
-            photos=[look.photo.as_dict() for look in looks], groups=groups,
+            photos=[look.photo.as_dict() for look in looks],
+            groups=[here for group in groups if (here := [i for i in group if i < len(looks)])],
         )  # fmt: skip
 
 

@@ -105,6 +105,11 @@ class People:
             later = sorted(name for name in self._by_name if name > after)[:limit]
             return {name: len(self._by_name[name]) for name in later}
 
+    def embeddings(self, name: str) -> list[np.ndarray]:
+        """Return the embeddings of a person's photos, (D,) each; none of who is not enrolled."""
+        with self._lock:
+            return list(self._by_name.get(name, {}).values())
+
     def photos(self, name: str, after: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the photos of a person: id, sha256, score, added, by id.  Raises Refusal (404).
 

@@ -201,7 +201,8 @@ def routes(service: Service) -> APIRouter:
         seen = [look.sight.faces[i] for look, i in zip(looks, taken, strict=True)]
         rows = await service.pipeline.embed([one.crop for one in seen], change.deadline)
         if "several_people" not in allow:
-            refuse_several_people(looks, rows, settings.threshold)
+            enrolled = await service.in_store(people.embeddings, name)
+            refuse_several_people(looks, rows, settings.threshold, enrolled)
         photos = [
             NewPhoto(row, look.photo.sha256, one.face.score)
             for row, look, one in zip(rows, looks, seen, strict=True)

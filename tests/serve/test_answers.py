@@ -132,6 +132,18 @@ def test_enrolment_refuses_several_people_unless_told(post, photo):
     assert post("/enroll?allow=everything", *photos, name="Ada").status_code == 422
 
 
+def test_a_stranger_does_not_join_a_person_unsaid(post, photo):
+    assert post("/enroll", photo(1), name="Ada").status_code == 201
+    refused = post("/enroll", photo(2), photo(2, 1), name="Ada").json()
+    assert refused["error"] == "several_people" and refused["groups"] == [[0, 1]]
+    assert "show 2 people by their similarity (photos 0, 1; those enrolled)" in refused["detail"]
+    mixed = post("/enroll", photo(2), photo(1, 1), name="Ada").json()
+    assert mixed["groups"] == [[0], [1]] and "(photos 0; 1, those enrolled)" in mixed["detail"]
+    assert post("/enroll", photo(1, 1), name="Ada").json()["photos"] == 2
+    assert post("/enroll", photo(2), name="Eve").status_code == 201
+    assert post("/enroll?allow=several_people", photo(2), name="Ada").json()["photos"] == 3
+
+
 def test_unsure_faces_are_refused_unless_told(make_app, photo):
     from fastapi.testclient import TestClient
 
