@@ -33,6 +33,8 @@ from .locks import is_at, left_behind, locked, try_lock
 PATIENCE = 20  # seconds for another process to rename the files of a set
 LOCKLESS_PATIENCE = 1  # the same where no lock says that it lives
 PART = re.compile(r".+\.part-[0-9a-f]{16}")
+FOLDER = "arcface-part-"  # of folders: nobody else may have one of that name
+PART_FOLDER = re.compile(rf".+\.{FOLDER}[0-9a-f]{{16}}")
 # A folder is searched for left parts whenever something is written there, but one of more entries
 # than SMALL_FOLDER in at most 1/SWEEP_SHARE of the time.
 SMALL_FOLDER, SWEEP_SHARE = 300, 20
@@ -277,7 +279,7 @@ def remove_left_parts(folder: Path) -> None:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     for name in names:
-        if ".part-" in name and PART.fullmatch(name):
+        if "part-" in name and (PART.fullmatch(name) or PART_FOLDER.fullmatch(name)):
             _remove_if_left(folder / name)
     now = time.monotonic()
     if len(names) > SMALL_FOLDER:
@@ -288,7 +290,7 @@ def _remove_if_left(path: Path) -> None:
     with left_behind(path) as is_left:
         if is_left:
             with suppress(OSError):  # of another user, say
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                shutil.rmtree(path) if PART_FOLDER.fullmatch(path.name) else path.unlink()
 
 
 def _list(descriptor: int, marker: Path, members: tuple[Path, ...]) -> None:

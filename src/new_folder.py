@@ -9,7 +9,7 @@ from pathlib import Path
 import secrets
 import shutil
 
-from .files import remove_left_parts
+from .files import FOLDER, remove_left_parts
 from .locks import is_at, try_lock
 
 
@@ -45,7 +45,7 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
 def _locked_part(path: Path) -> tuple[Path, int]:
     """Return a new folder beside `path`, and its descriptor, which tells that its writer lives."""
     while True:
-        part = path.with_name(f"{path.name}.part-{secrets.token_hex(8)}")
+        part = path.with_name(f"{path.name}.{FOLDER}{secrets.token_hex(8)}")
         part.mkdir()
         try:
             descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY)

@@ -49,11 +49,12 @@ def test_the_folder_that_one_stands_in(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_process_left_goes_and_a_living_one_keeps_its_own(tmp_path):
-    left = tmp_path / "old.part-0123456789abcdef"
+    left = tmp_path / "old.arcface-part-0123456789abcdef"
     (left / "deep").mkdir(parents=True)
+    (tmp_path / "theirs.part-2026010112000000").mkdir()
     (left / "deep" / "1").write_text("x")
     with new_folder(tmp_path / "a") as living:
         assert not left.exists()
         with new_folder(tmp_path / "b"), replace_file(tmp_path / "c"):
             assert living.is_dir()
-    assert names_in(tmp_path) == ["a", "b", "c"]
+    assert names_in(tmp_path) == ["a", "b", "c", "theirs.part-2026010112000000"]

@@ -13,7 +13,7 @@ from tests.kills.kinds import NEW, OLD, Kind
 
 READS = ("old", "new", "refused")
 FAULTS = ("mixed", "mute", "not healed")
-LEFT = ("*.part-*", "*.partial", "*.writing")
+LEFT = ("*.part-*", "*.arcface-part-*", "*.partial", "*.writing")
 
 
 class Rewriting:
