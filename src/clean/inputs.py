@@ -17,6 +17,7 @@ from ..embedding.npy import open_npy
 from ..embedding.ready_vectors import ReadyVectors
 from ..embedding.source_text import SourceText, parse_source
 from ..embedding.stored_embeddings import store_embeddings
+from ..embedding.vector_index import check_index
 from ..eval.pair_sets import read_pair_set
 from .faces import Faces, in_order
 from .spread import sums
@@ -66,6 +67,7 @@ def faces_of(
         ready = ReadyVectors(source.model, source.options)
         names = [str(key) for key in keys.tolist()] if ready.names is not None else ()
         places = ready.places(len(keys), [names], str(dataset.folder))
+        check_index(ready.path, dataset, keys, in_order=ready.names is None)
         return in_order(ReadyRows(ready), places, keys, identities)
 
     def images(start: int) -> Iterator[np.ndarray]:
@@ -116,6 +118,7 @@ def _of_pair_set(
     ]
     if source.is_vectors:
         ready = ReadyVectors(source.model, source.options)
+        ready.refuse_other_images(path)
         count = len(pairs.images)
         names = [str(number) for number in range(count)] if ready.names is not None else ()
         rows = ReadyRows(ready)[ready.places(count, [names], str(path))[numbers]]

@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 import hashlib
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +23,10 @@ from ..config import TeacherConfig, TrainConfig, ignored_options
 from ..data.dataset import FaceDataset
 from ..embedding.ready_vectors import ReadyVectors
 from ..embedding.source_text import SourceText, parse_source
-from ..limits import shown
+from ..embedding.vector_index import check_index
 from ..losses import Loss
 from ..losses.distill import MAP, TEACHER, Taught
 from ..megaface.features import vector_faults
-from ..text import read_lines
 from .machines import Machines
 
 if TYPE_CHECKING:
@@ -193,32 +191,3 @@ class ReadyTeacher(Teacher):
     def _sums(self, places: np.ndarray) -> np.ndarray:
         plain, flipped = self._ready.rows(places)
         return plain if plain is flipped else plain + flipped
-
-
-def check_index(path: Path, dataset: FaceDataset, keys: np.ndarray, *, in_order: bool) -> None:
-    """Raise ValueError if the index that arcface-embed wrote beside vectors says of a record
-    another identity than the dataset.
-
-    in_order: the vectors are taken for those of the records in their order; then it must say that.
-    """
-    index = path.with_suffix(".index.tsv")
-    if not index.is_file():
-        return
-    lines = (line for _, line in read_lines(index, "index of vectors"))
-    rows = [line.split("\t") for line in lines]
-    if not rows or rows[0][:2] != ["name", "identity"]:
-        return
-    for row, key in zip(rows[1:], keys.tolist(), strict=False):
-        if in_order and row[0] != str(key):
-            raise ValueError(
-                f"{index}: names {shown(row[0])} where {dataset.folder} has record {key}, and "
-                f"{path} has no names itself: vectors of other images, or in another order; put "
-                f"{path.with_suffix('.names').name} beside it, or say @list=NAMES"
-            )
-    said = {row[0]: row[1] for row in rows[1:] if len(row) > 1 and row[1]}
-    for key, identity in zip(keys.tolist(), dataset.identities(keys).tolist(), strict=True):
-        if said.get(str(key), str(identity)) != str(identity):
-            raise ValueError(
-                f"{index}: record {key} is one of identity {said[str(key)]} there, of {identity} "
-                f"in {dataset.folder}: vectors of another dataset"
-            )

@@ -203,6 +203,10 @@ def test_the_command_from_vectors_to_undone(tmp_path, make_dataset, read_page, c
     assert main(["apply", str(folder), str(work), str(new)]) == 0
     assert main(["undo", str(new), str(tmp_path / "back")]) == 0
     assert content(tmp_path / "back") == content(folder)
+    rows = "".join(f"{key}\t{identity}\n" for key, identity in enumerate(truth, start=1))
+    (tmp_path / "v.index.tsv").write_text(f"name\tidentity\n{rows}")
+    assert main([*arguments, "--anew"]) == 2
+    assert "v.index.tsv: record 4 is one of identity 0 there, of 7 in" in capsys.readouterr().err
     np.save(tmp_path / "w.npy", vectors[:-1])
     arguments[-1] = str(tmp_path / "w.npy")
     assert main([*arguments, "--anew"]) == 2

@@ -167,7 +167,7 @@ reader("onnx-of-others", others, "m.onnx", scaling, lambda found: isinstance(fou
 
 def indexed(folder: Path) -> bool:
     """A teacher's vectors are compared with the dataset that it teaches on by their index."""
-    from arcface_mxnet.training.teacher import check_index
+    from arcface_mxnet.embedding.vector_index import check_index
 
     class Dataset:
         folder = "d"
@@ -180,5 +180,5 @@ def indexed(folder: Path) -> bool:
 
 
 reader("vectors-index", lambda: {"v.index.tsv": b"name\tidentity\tpath\n1\t0\ta\n2\t1\tb\n"},
-       "v.index.tsv", indexed, bool, "training.teacher.check_index",
+       "v.index.tsv", indexed, bool, "embedding.vector_index.check_index",
        needs=("mxnet",))  # fmt: skip
