@@ -13,12 +13,14 @@ from pathlib import Path
 
 from .image_files import ENDINGS, is_image, is_left_behind
 
+MOST_DEPTH = 1000  # of folders in folders
 SHOWN = 5  # names of each kind in one message
 
 OTHER = "files that are no images"
 EMPTY = "folders without images"
 NESTED = "images in folders within an identity's folder, which holds its images itself"
 STRAY = "images that lie in no identity's folder"
+TWICE = "links to folders that are there themselves"
 BROKEN = "links that lead nowhere, or things that are no files"
 CLOSED = "files that cannot be read"
 
@@ -64,6 +66,19 @@ class LeftOut:
                     self._sort_file(path, images)
         return sorted(folders), sorted(images)
 
+    def without_links_within(self, folders: list[Path], depth: int = MOST_DEPTH) -> list[Path]:
+        """Return the folders without links to others that are found themselves, at most `depth`
+        folders below; note these: one person would be two."""
+        kept, root = [], os.path.realpath(self.folder)
+        for path in folders:
+            if path.is_symlink():
+                inner = Path(os.path.relpath(os.path.realpath(path), root)).parts
+                if len(inner) <= depth and not any(map(is_left_behind, inner)):  # .., too
+                    self.note(TWICE, path)
+                    continue
+            kept.append(path)
+        return kept
+
     def _sort_file(self, path: Path, images: list[Path]) -> None:
         try:
             if is_image(path):
@@ -84,7 +99,7 @@ class LeftOut:
             images += here
             if not folders and not here:
                 self.note(EMPTY, place)
-            for inner in folders:
+            for inner in self.without_links_within(folders):
                 real = os.path.realpath(inner)
                 if real in above:
                     self.note(BROKEN, inner)
@@ -147,7 +162,7 @@ def folder_images(
     folders, stray = left.entries(folder)
     for path in stray:
         left.note(STRAY, path)
-    present = [path.name for path in folders]
+    present = [path.name for path in left.without_links_within(folders, depth=1)]
     if identities is not None:
         left = LeftOut(folder)  # of the chosen ones alone
     names = present if identities is None else list(dict.fromkeys(identities))

@@ -122,7 +122,22 @@ def test_links(tmp_path, caplog):
     (tmp_path / "photos/ann/up").symlink_to(tmp_path / "photos")
     found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path / "photos")]
     assert found == ["photos/ann/1.jpg", "photos/bob/1.jpg"]
-    assert "left out 2 links that lead nowhere" in caplog.text
+    assert "left out 1 links that lead nowhere" in caplog.text
+    assert "left out 1 links to folders that are there themselves: ann/up" in caplog.text
+
+
+def test_a_link_to_a_person_is_no_other_person(tmp_path, caplog):
+    put(tmp_path, "ann/1.jpg")
+    put(tmp_path, ".store/cyd/2.jpg")
+    put(tmp_path, "albums/deep/dan/3.jpg")
+    (tmp_path / "bob").symlink_to("ann")
+    (tmp_path / "dan").symlink_to("albums/deep/dan")
+    (tmp_path / "cyd").symlink_to(".store/cyd")
+    assert [name for name, _ in folder_images(tmp_path)] == ["ann", "cyd", "dan"]
+    assert [path.parent.name for path in find_images(tmp_path)] == ["dan", "ann", "cyd"]
+    assert "left out 1 links to folders that are there themselves: bob" in caplog.text
+    with pytest.raises(ValueError, match="links to folders that are there themselves: bob"):
+        folder_images(tmp_path, strict=True)
 
 
 def test_names_that_are_not_utf8(tmp_path):
