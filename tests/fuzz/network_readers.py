@@ -87,7 +87,8 @@ def last_files() -> dict[str, bytes]:
 
 
 reader("last", last_files, "m-last.params", lambda f: read_last(str(f / "m")).record,
-       lambda record: True, "checkpoints.last_state.read_last")  # fmt: skip
+       lambda record: True, "checkpoints.last_state.read_last",
+       "checkpoints.last_state.record_of")  # fmt: skip
 
 
 def training_files() -> dict[str, bytes]:
