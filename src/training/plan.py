@@ -25,7 +25,7 @@ from .half import half_precision
 from .imprint import CLASSIFIER
 from .machines import Machines, count_machines
 from .schedule import drops_at_milestones, milestones
-from .stored_symbol import StoredSymbol, read_training_symbol, takes_stored_symbol
+from .stored_symbol import Origin, StoredSymbol, read_training_symbol, takes_stored_symbol
 from .teacher import Teacher, check_teacher, open_teacher, taught
 
 log = logging.getLogger(__name__)
@@ -122,9 +122,11 @@ def make_plan(
     if config.dtype == "float16":
         refuse_half_on_a_cpu(engine.devices)
     teacher = open_teacher(config, datasets, engine)
+    fingerprints = [dataset.fingerprint() for dataset in datasets]
     loss = taught(loss, teacher, config)
     if embedding is None:
-        published = symbol = read_training_symbol(config, loss)
+        origin = Origin(teacher.fingerprint if teacher else "", fingerprints)
+        published = symbol = read_training_symbol(config, loss, origin)
     else:
         published = loss.symbol(embedding, mx.sym.Variable("softmax_label"))
         symbol = as_computed(config, loss, embedding, engine)
@@ -135,7 +137,6 @@ def make_plan(
     num_workers = machines.count if machines else count_machines(config.kvstore)
     images = batch * len(engine.devices) * config.accumulate * num_workers
     drops = learning_rate_drops(config, loss, images)
-    fingerprints = [dataset.fingerprint() for dataset in datasets]
     plan = Plan(
         config, engine, datasets, network, loss, symbol, published, shapes, drops,
         num_workers, fingerprints, num_identities, images, teacher,

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..config import TrainConfig
 from .loop import make_prefix_folder
 from .plan import make_plan
-from .stored_symbol import takes_stored_symbol, write_training_symbol
+from .stored_symbol import Origin, takes_stored_symbol, write_training_symbol
 
 
 def write_plan(config: TrainConfig) -> list[Path]:
@@ -25,4 +25,5 @@ def write_plan(config: TrainConfig) -> list[Path]:
     make_prefix_folder(config.prefix)
     plan.engine.seed(config.seed)
     parameters = plan.engine.first_parameters(plan)
-    return write_training_symbol(config, plan.loss, plan.published.tojson(), *parameters)
+    origin = Origin(plan.teacher_fingerprint, plan.fingerprints)
+    return write_training_symbol(config, plan.loss, origin, plan.published.tojson(), *parameters)

@@ -9,16 +9,18 @@ parameters come from --pretrained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 from dataclasses import dataclass
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..checkpoints.graph import read_graph
 from ..checkpoints.nodes import Graph
 from ..checkpoints.params import named_params, read_params, split_params, write_arrays
 from ..config import LossConfig, NetworkConfig, TrainConfig, flag_of
+from ..data.dataset import is_same_data
 from ..engines.packages import has_mxnet
 from ..files import replace_set
 from ..limits import shown
@@ -28,6 +30,17 @@ from .stepper import Params
 
 INPUTS = frozenset({"data", "softmax_label"})
 LARGEST_PLAN = 1 << 20  # bytes
+
+
+class Origin(NamedTuple):
+    """What the first parameters come from besides the options: fingerprints of the teacher, "" for
+    none, and of the datasets."""
+
+    teacher: str = ""
+    data: Sequence[str] = ()
+
+
+UNKNOWN = Origin()
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,12 @@ def parameter_file(prefix: str) -> Path:
 
 
 def write_training_symbol(
-    config: TrainConfig, loss: Loss, text: str, arg_params: Params, aux_params: Params
+    config: TrainConfig,
+    loss: Loss,
+    origin: Origin,
+    text: str,
+    arg_params: Params,
+    aux_params: Params,
 ) -> list[Path]:
     """Write the three files, all or none; return their paths.  text: the symbol's JSON."""
     prefix = config.prefix
@@ -78,13 +96,13 @@ def write_training_symbol(
     with replace_set(*paths) as files:
         files.open(paths[0], "w", encoding="utf-8").write(text)
         record = {"num_classes": loss.num_classes, "options": _options(config)}
-        record["image_inputs"] = loss.image_inputs()
+        record |= {"image_inputs": loss.image_inputs(), **origin._asdict()}
         json.dump(record, files.open(paths[1], "w", encoding="utf-8"), indent=1)
         write_arrays(files.open(paths[2]), named_params(arg_params, aux_params), paths[2])
     return paths
 
 
-def read_training_symbol(config: TrainConfig, loss: Loss) -> StoredSymbol:
+def read_training_symbol(config: TrainConfig, loss: Loss, origin: Origin = UNKNOWN) -> StoredSymbol:
     """Return the symbol of --train-symbol, or that which --plan-only wrote for this prefix.
 
     Raises FileNotFoundError that says how it is made, or ValueError for a file that is damaged,
@@ -104,7 +122,7 @@ def read_training_symbol(config: TrainConfig, loss: Loss) -> StoredSymbol:
     arg_params: Params = {}
     aux_params: Params = {}
     if prefix != str(path) and plan_file(prefix).is_file():
-        check_plan(plan_file(prefix), config, loss.num_classes, loss.image_inputs())
+        check_plan(plan_file(prefix), config, loss.num_classes, loss.image_inputs(), origin)
         arg_params, aux_params = split_params(read_params(parameter_file(prefix)))
     return StoredSymbol(graph, text, arg_params, aux_params)
 
@@ -123,7 +141,11 @@ def check_outputs(graph: Graph, loss: Loss) -> None:
 
 
 def check_plan(
-    path: Path, config: TrainConfig, num_classes: int, image_inputs: dict[str, tuple[int, ...]]
+    path: Path,
+    config: TrainConfig,
+    num_classes: int,
+    image_inputs: dict[str, tuple[int, ...]],
+    origin: Origin = UNKNOWN,
 ) -> None:
     """Raise ValueError if the options that made a symbol are others, or their file is damaged."""
     record = read_json(path, "plan of a training symbol", limit=LARGEST_PLAN)
@@ -142,6 +164,15 @@ def check_plan(
     given = record.get("image_inputs", {})  # older plans have none
     if given != wanted:
         changed.append(f"  what comes with an image: was {shown(str(given))}, now {wanted}")
+    if config.pretrained:  # what was taken up, or imprinted, belongs to these
+        teacher, data = record.get("teacher", origin.teacher), record.get("data", origin.data)
+        if teacher != origin.teacher:
+            changed.append(
+                f"  --teacher: was {shown(teacher or 'none')}, now {origin.teacher or 'none'}"
+            )
+        is_list = isinstance(data, (list, tuple)) and len(data) == len(origin.data)
+        if not is_list or not all(map(is_same_data, map(str, data), origin.data)):
+            changed.append(f"  data: was {shown(str(data))}, now {list(origin.data)}")
     if changed:
         raise ValueError(
             f"{path}: the training symbol was made with other options; give them as before, or "

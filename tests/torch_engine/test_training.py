@@ -4,6 +4,7 @@ from dataclasses import replace
 import json
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 
@@ -334,6 +335,24 @@ def test_a_symbol_that_is_no_training_symbol_is_refused(config, tmp_path):
     (tmp_path / "net-symbol.json").write_text(json.dumps(graph))
     with pytest.raises(ValueError, match="no training symbol of this loss.*'softmax_output'"):
         make_plan(replace(config, train_symbol=str(tmp_path / "net-symbol.json")))
+
+
+def test_first_parameters_belong_to_the_dataset_that_they_were_made_for(config, tmp_path):
+    train(replace(config, max_steps=1, ckpt=2, verbose=1))
+    more = {"fc7_init": "imprint", "pretrained": f"{config.prefix},1", "engine": "torch"}
+    imprinted = replace(config, prefix=f"{config.prefix}-imprinted", max_steps=1, **more)
+    write_plan(imprinted)
+    stored = replace(imprinted, train_symbol=f"{imprinted.prefix}-train-symbol.json")
+    make_plan(stored)
+    other = shutil.copytree(config.data_dir, tmp_path / "other")
+    with (other / "property").open("a") as file:
+        file.write("\n")  # another fingerprint
+    with pytest.raises(ValueError, match="made with other options.*\n  data: was"):
+        make_plan(replace(stored, data_dir=str(other)))
+    plan = Path(f"{imprinted.prefix}-train-plan.json")
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"teacher": "0123456789abcdef"}))
+    with pytest.raises(ValueError, match="--teacher: was '0123456789abcdef', now none"):
+        make_plan(stored)
 
 
 def test_parameters_of_a_larger_network_are_refused_beside_a_stored_symbol(config, monkeypatch):
