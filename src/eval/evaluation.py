@@ -37,6 +37,7 @@ from .scores import (
     equal_error_rate,
     impostors_needed,
     is_supported,
+    may_pass,
     roc,
     tars_at_fars,
 )
@@ -218,7 +219,7 @@ class WeightedTar:
         genuine = np.cumsum(np.where(self.is_genuine, weights, 0.0))
         if not impostor[-1] or not genuine[-1]:
             return float("nan")
-        within = self.last_of_score & (impostor <= self.far * impostor[-1] * (1 + 1e-12))
+        within = self.last_of_score & (impostor <= may_pass(self.far, impostor[-1]))
         places = np.flatnonzero(within)
         return float(genuine[places[-1]] / genuine[-1]) if places.size else 0.0
 

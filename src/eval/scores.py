@@ -129,7 +129,7 @@ def impostors_needed(far: float) -> int:
     return math.ceil(round(min(1.0 / far, LARGEST), 6)) if far else 1
 
 
-def may_pass(far: float, count: int) -> int:
+def may_pass(far: float, count: float) -> int:
     """Return how many of `count` negatives a FAR lets through at most.
 
     far * count in floating point may fall just short of the whole number meant.

@@ -82,6 +82,15 @@ def test_weights_of_one_give_the_plain_tar():
     assert np.isnan(WeightedTar(cosines, flags, 0.1)(flags.astype(float)))
 
 
+def test_a_far_just_short_of_a_whole_number_is_that_number_with_weights_too():
+    cosines, flags = (
+        np.array([0.9, 0.8, 0.7, 0.2, 0.1]),
+        np.array([False, True, True, False, False]),
+    )
+    wanted = tar_at_far(cosines[flags], cosines[~flags], 0.3333333).tar
+    assert WeightedTar(cosines, flags, 0.3333333)(np.ones(5)) == wanted == 1
+
+
 def test_pairs_of_one_score_are_accepted_together():
     cosines, flags = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
     assert WeightedTar(cosines, flags, 0.0)(np.ones(4)) == 0.5
