@@ -98,9 +98,12 @@ class _SoftmaxOutput(torch.autograd.Function):
 
 @operator("SoftmaxOutput", inputs=2)
 def softmax_output(options: Options, mode: Mode) -> Computed:
+    ignored = options.number("ignore_label", -1)
+    if not abs(ignored) < 1 << 31:
+        raise options.refusal(f"ignore_label {ignored}")
     loss = SoftmaxLoss(
         grad_scale=float(options.number("grad_scale", 1)),
-        ignore_label=int(options.number("ignore_label", -1)),
+        ignore_label=int(ignored),
         use_ignore=options.flag("use_ignore", False),
         multi_output=options.flag("multi_output", False),
         preserve_shape=options.flag("preserve_shape", False),

@@ -351,6 +351,8 @@ def test_dropout_along_axes_is_one_draw():
         (S.softmax(A, temperature=2, name="warm"), "softmax 'warm'.*temperature"),
         (S.clip(A, 1, -1, name="turned"), "clip 'turned': a_min 1 with a_max -1"),
         (S.SoftmaxOutput(A, B, out_grad=True, name="s"), "SoftmaxOutput 's'.*multiplied"),
+        (S.SoftmaxOutput(A, B, ignore_label=np.inf, name="s"), "'s': ignore_label inf cannot be"),
+        (S.SoftmaxOutput(A, B, ignore_label=np.nan, name="s"), "'s': ignore_label nan cannot be"),
         (S.Convolution(A, kernel=(3, 3), num_filter=2, layout="NHWC", name="c"), "'c': a layout"),
     ],
 )
