@@ -214,6 +214,8 @@ def _reduction(name: str, reduce: Callable) -> Callable:
 
         def call(x: Tensor) -> Tensor:
             axes = sorted(axis_of(axis, x.ndim) for axis in given) or list(range(x.ndim))
+            if len(set(axes)) < len(axes):
+                raise ValueError(f"an axis twice among {given}")
             if is_excluding and given:
                 axes = [axis for axis in range(x.ndim) if axis not in axes]
             if not axes:
@@ -259,6 +261,8 @@ def dot(options: Options, mode: Mode):
             if left.ndim != 2 or right.ndim != 2:
                 raise ValueError("transposed operands that are no matrices")
             left, right = left.T if left_turned else left, right.T if right_turned else right
+        if left.shape[-1] != right.shape[0]:
+            raise ValueError("operands of different lengths")  # torch repeats one of length 1
         found = torch.tensordot(left, right, dims=1)
         return never_scalar(found)
 

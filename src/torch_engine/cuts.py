@@ -43,7 +43,8 @@ def slice_like(options: Options, mode: Mode):
         if not axes and other.ndim != x.ndim:
             raise ValueError(f"a cut of {x.ndim} axes like {other.ndim}")
         for axis in axes or range(x.ndim):
-            x = cut(x, axis_of(axis, x.ndim), 0, other.shape[axis_of(axis, other.ndim)])
+            place = axis_of(axis, x.ndim)
+            x = cut(x, place, 0, other.shape[axis_of(place, other.ndim)])
         return x
 
     return call

@@ -69,6 +69,8 @@ def fully_connected(options: Options, mode: Mode):
     def call(data: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if weight.shape[0] != hidden:
             raise ValueError(f"weight {tuple(weight.shape)} is not of {hidden} outputs")
+        if bias is not None and bias.shape != (hidden,):
+            raise ValueError(f"bias {tuple(bias.shape)} is not of {hidden} outputs")
         if is_flat and data.ndim != 2:
             data = data.flatten(1)
         if dtype:
@@ -242,6 +244,8 @@ def l2_normalization(options: Options, mode: Mode):
         raise options.refusal(f"mode {kind}")
 
     def call(data: Tensor) -> Tensor:
+        if data.ndim < (2 if kind == "instance" else 3):
+            raise ValueError(f"mode {kind} of {data.ndim} axes")
         axes = (1,) if kind == "channel" else tuple(range(first[kind], data.ndim))
         return data / torch.sqrt((data * data).sum(dim=axes, keepdim=True) + eps)
 

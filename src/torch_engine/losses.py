@@ -99,6 +99,8 @@ class _SoftmaxOutput(torch.autograd.Function):
 @operator("SoftmaxOutput", inputs=2)
 def softmax_output(options: Options, mode: Mode) -> Computed:
     ignored = options.number("ignore_label", -1)
+    if not 0 <= options.number("smooth_alpha", 0) <= 1:
+        raise options.refusal("a smooth_alpha that is no share")
     if not abs(ignored) < 1 << 31:
         raise options.refusal(f"ignore_label {ignored}")
     loss = SoftmaxLoss(
@@ -121,7 +123,7 @@ class _MakeLoss(torch.autograd.Function):
         if kind == "valid":
             ctx.factor = scale / (value > threshold).sum().clamp(min=1)
         else:
-            batch = len(value) if value.ndim > 1 else 1  # as MXNet counts
+            batch = value.numel() // value.shape[-1]  # MXNet counts all axes but the last
             ctx.factor = scale / batch if kind == "batch" else scale
         ctx.shape, ctx.kind = value.shape, (value.dtype, value.device)
         return value.view_as(value)

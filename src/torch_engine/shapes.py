@@ -214,6 +214,10 @@ def pick(options: Options, mode: Mode):
     def call(x: Tensor, index: Tensor) -> Tensor:
         index = places(index, x.shape[axis])
         index = index if index.ndim == x.ndim else index.unsqueeze(axis)
+        wanted = list(x.shape)
+        wanted[axis] = 1
+        if list(index.shape) != wanted:
+            raise ValueError("not one index for each row")
         found = x.gather(axis, index)
         return found if is_kept else never_scalar(found.squeeze(axis))
 

@@ -113,6 +113,7 @@ def cases():
     smaller = numbers((1, 2, 3, 6), 10)
     yield "slice_like", S.slice_like(A, B), {"a": image, "b": smaller}
     yield "slice_like", S.slice_like(A, B, axes=(2, -3)), {"a": image, "b": smaller}
+    yield "slice_like", S.slice_like(A, B, axes=(-1,)), {"a": x, "b": smaller}
     wide = (0, 0, 0, 0, 2, 1, 0, 3)
     for mode in ("constant", "edge", "reflect"):
         yield "Pad", S.Pad(A, mode=mode, pad_width=wide, constant_value=1.5), {"a": image}
@@ -194,7 +195,8 @@ def losses(x, image):
         yield "SoftmaxOutput", last, {"a": image, "b": each}
         alone = S.SoftmaxOutput(A, B, normalization=kind, smooth_alpha=0.1)
         yield "SoftmaxOutput", alone, {"a": x[:, :1], "b": LABEL * 0}
-        yield "MakeLoss", S.MakeLoss(A, normalization=kind, grad_scale=0.3), {"a": x[0]}
+        for data in (x[0], image[0], image):
+            yield "MakeLoss", S.MakeLoss(A, normalization=kind, grad_scale=0.3), {"a": data}
         for threshold in (0, 0.5):
             made = S.MakeLoss(A, normalization=kind, grad_scale=0.3, valid_thresh=threshold)
             yield "MakeLoss", made, {"a": x}
@@ -381,6 +383,12 @@ def test_hidden_outputs_are_not_made_up(training, output):
         Program(parse_graph(json.dumps(written), "s"), training=training)
 
 
+def test_a_smoothing_that_is_no_share_is_named():
+    text = S.SoftmaxOutput(A, B, smooth_alpha=0.5, name="s").tojson()
+    with pytest.raises(ValueError, match="SoftmaxOutput 's': a smooth_alpha that is no share"):
+        Program(parse_graph(text.replace('"0.5"', '"5"'), "the symbol"), training=True)
+
+
 def test_an_option_of_no_known_name_is_named():
     text = S.relu(A, name="r").tojson().replace('"name": "r"', '"name": "r", "attrs": {"odd": "1"}')
     with pytest.raises(ValueError, match="relu 'r': the option odd cannot be computed on PyTorch"):
@@ -404,6 +412,13 @@ def test_shapes_that_do_not_fit_are_told_with_the_node():
         (S.Pooling(A, kernel=(2, 2)), [(2, 3, 4)]),
         (S.Convolution(A, B, kernel=(2, 2), num_filter=5, no_bias=True), [(2, 3, 4), (5, 2, 2, 2)]),
         (S.where(A, B, C), [(1, 3), (3, 3), (3, 3)]),
+        (S.dot(A, B), [(3, 3), (1,)]),
+        (S.sum(A, axis=(0, 0), exclude=True), [(3, 3)]),
+        (S.pick(A, B, axis=1), [(3, 3), (3, 3)]),
+        (S.pick(A, B, axis=1), [(3, 3), (1,)]),
+        (S.L2Normalization(A), [(3,)]),
+        (S.L2Normalization(A, mode="channel"), [(3, 3)]),
+        (S.FullyConnected(A, B, C, num_hidden=2), [(3, 3), (2, 3), (1,)]),
         (S.where(A, B, C), [(2,), (3, 3), (3, 3)]),
         (S.SoftmaxOutput(A, B), [(2, 3, 4), (2, 3)]),
     ],
