@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .evaluation import RateAtFar, WeightedTar, rates_at_fars
-from .intervals import People, bootstraps, wilson
+from .intervals import LEAST_PEOPLE, People, bootstraps, wilson
 from .scored_pairs import FOLDS, ScoredPairs
 from .scores import is_supported, tar_at_far
 
@@ -131,6 +131,7 @@ def difference(
         return [accuracy, *(one(weights) - other(weights) for one, other in tars)]
 
     people = People(first.left, first.right) if first.left.size else None
+    people = people if people and people.count >= LEAST_PEOPLE else None
     count = people.count if people else len(flags)
     intervals = bootstraps(
         lambda drawn: statistics(people.weights(drawn) if people else drawn.astype(np.float64)),

@@ -10,6 +10,7 @@ import re
 
 from .comparison import Difference, Estimate, Figures, GroupRates
 from .evaluation import RateAtFar
+from .intervals import LEAST_PEOPLE
 
 FORMATS = ("markdown", "csv", "latex")
 RECORD = ("table", "target", "model", "reference", "group", "measure", "far", "value", "low",
@@ -89,8 +90,8 @@ def _notes(comparison: Comparison) -> list[str]:
     if "people" in resampled:
         notes.append("Intervals of differences: people drawn again, the same for both models")
     if "pairs" in resampled:
-        notes.append("Intervals of differences: pairs drawn again where people have no names; too "
-                     "narrow if pairs share people")  # fmt: skip
+        notes.append("Intervals of differences: pairs drawn again where people have no names or "
+                     f"are fewer than {LEAST_PEOPLE}; too narrow if pairs share any")  # fmt: skip
     return [*notes, *comparison.notes]
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..embedding.vectors import cosines_of, refuse_zeros
 from .failures import NEVER_ACCEPTED, ErrorRates, Failures, error_rates
-from .intervals import Interval, identity_bootstrap, wilson
+from .intervals import LEAST_PEOPLE, Interval, identity_bootstrap, wilson
 from .pair_embeddings import PairEmbeddings
 from .protocols import (
     ACCURACY_GRID,
@@ -51,7 +51,7 @@ class RateAtFar:
     """TAR at a FAR, or what it would need.  interval: Wilson's of the TAR, 95 %.
 
     point is None where the impostor pairs are too few; impostors_needed says how many it takes.
-    by_identity: the interval when identities are resampled, where they are known.
+    by_identity: the interval when identities are resampled, where they are known and enough.
     """
 
     wanted_far: float
@@ -192,7 +192,7 @@ def rates_at_fars(
         point = points.get(far)
         interval = wilson(round(point.tar * genuine.size), genuine.size) if point else None
         by_identity = None
-        if point and len(identities) and rng is not None:
+        if point and len(set(identities)) >= LEAST_PEOPLE and rng is not None:
             statistic = WeightedTar(cosines, is_genuine, far)
             by_identity = identity_bootstrap(statistic, identities[0::2], identities[1::2], rng)
         rates.append(RateAtFar(far, point, interval, impostors_needed(far), by_identity))

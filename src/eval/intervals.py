@@ -9,6 +9,7 @@ import numpy as np
 
 CONFIDENCE = 0.95
 REPLICATES = 500
+LEAST_PEOPLE = 5  # of fewer the draws differ too little: of two all with impostor pairs are one
 
 Interval = tuple[float, float]
 

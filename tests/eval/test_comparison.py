@@ -53,6 +53,7 @@ def test_a_model_differs_in_nothing_from_itself():
     for names in (NOBODY, people):
         one = scored(FIRST, left=names, right=names)
         found = difference(one, one, [0.2], rng(), 200)
+        assert found.resampled == "pairs"  # four people are too few
         for estimate in (found.accuracy, found.tar[0.2]):
             assert (estimate.value, estimate.low, estimate.high) == (0, 0, 0)
         assert found.mcnemar.p == 1 and found.mcnemar.only_first == 0

@@ -142,6 +142,15 @@ def test_identities_give_a_second_interval():
     assert low <= rates[0].point.tar <= high
 
 
+@pytest.mark.parametrize("people", [2, 4, 5])
+def test_too_few_people_are_not_resampled(people):
+    """Of two every draw with an impostor pair is the same, and the interval would have no width."""
+    given = embeddings(40)
+    names = [f"{number % people}" for number in range(80)]
+    result = evaluate("lfw", given, identities=names, rng=np.random.default_rng(0))
+    assert (result.rates[0].by_identity is not None) == (people == 5)
+
+
 def test_identities_in_several_folds_are_counted():
     names = ["a", "a", "b", "c", "d", "d", "c", "e"]
     assert shared_identities(names, np.array([0, 0, 1, 1])) == 1
