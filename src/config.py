@@ -195,8 +195,12 @@ class LossConfig(Options):
         "log the target probability's lowest and highest tenth every so many steps (0: off)",
         at_least=0,
     )
-    fc7_wd_mult: float = option(1.0, "weight decay multiplier of the classifier", at_least=0)
-    fc7_lr_mult: float = option(1.0, "learning rate multiplier of the classifier", at_least=0)
+    fc7_wd_mult: float = option(
+        1.0, "weight decay multiplier of the classifier, with --apply-mult 1", at_least=0
+    )
+    fc7_lr_mult: float = option(
+        1.0, "learning rate multiplier of the classifier, with --apply-mult 1", at_least=0
+    )
     fc7_no_bias: bool = option(False, "no bias in the softmax classifier of losses 0 and 8")
     triplet_alpha: float = option(
         0.3, "margin alpha between squared distances, 0..4", at_least=0, at_most=4
@@ -289,13 +293,13 @@ class UpdateConfig(Options):
     grad_clip: float = option(
         0.0, "largest L2 norm of an update's gradients together (0: off)", at_least=0
     )
-    per_batch_size: int = option(128, "images per device and step", at_least=1, at_most=65536)
+    per_batch_size: int = option(128, "images per device and step", at_least=1, at_most=MOST_IMAGES)
     accumulate: int = option(
         1,
         "batches whose gradients make one update; batch statistics stay those of one device's "
         "batch, so 4 x 128 is not quite 512",
         at_least=1,
-        at_most=65536,
+        at_most=MOST_IMAGES,
     )
     end_epoch: int = option(100000, "stop after this many epochs", at_least=1)
     max_steps: int = option(0, "stop after this many steps (0: no limit)", at_least=0)

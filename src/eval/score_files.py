@@ -146,9 +146,10 @@ def read_scores(
 def _text_scores(path: Path, paths: Sequence[str]) -> np.ndarray:
     values: list[float] = []
     faults: list[str] = []
-    with_comma = 0  # lines
+    with_comma, widths = 0, set()  # lines that end so; numbers of fields
     for place, (number, line) in enumerate(read_lines(path, "list of scores")):
-        with_comma += DECIMAL_COMMA.search(line.strip()) is not None
+        if DECIMAL_COMMA.search(line.strip()):
+            with_comma, of_comma = with_comma + 1, line.strip()
         fields = [field for field in re.split(r"[,\t ]+", line.strip()) if field]
         try:
             value = finite_number(fields[-1])
@@ -156,7 +157,7 @@ def _text_scores(path: Path, paths: Sequence[str]) -> np.ndarray:
             if place or "nan" in line.lower() or "inf" in line.lower():
                 faults.append(f"line {number}: {error}")
             continue
-        has_points = has_points or not DECIMAL_COMMA.fullmatch(line.strip())
+        widths.add(len(fields))
         pair = 2 * len(values)
         if len(fields) > 2 and pair + 1 < len(paths) and fields[0] in (known := set(paths)):
             wanted = list(paths[pair : pair + 2])
@@ -168,10 +169,11 @@ def _text_scores(path: Path, paths: Sequence[str]) -> np.ndarray:
         values.append(value)
     if faults:
         raise ValueError(all_faults(f"{path}: {len(faults)} bad lines:", faults))
-    if values and with_comma == len(values):
+    if with_comma and (with_comma == len(values) or len(widths) > 1):
         raise ValueError(
-            f"{path}: every line ends in digits, a comma and digits, such as {shown(line)}; if "
-            "that is a number with a decimal comma write 0.5 for 0,5; if it is two, 0 5 for 0,5"
+            f"{path}: {with_comma} of {len(values)} lines end in digits, a comma and digits, such "
+            f"as {shown(of_comma)}; if that is a number with a decimal comma write 0.5 for 0,5; if "
+            "it is two, 0 5 for 0,5"
         )
     return np.array(values, np.float64)
 

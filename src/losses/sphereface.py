@@ -16,7 +16,6 @@ from .margin import CosineSoftmax, Parts, lengths, scale_faults, with_target
 MANY_CLASSES = 20_000
 MANY_CLASSES_FREEZE = 5_000
 MANY_CLASSES_GAMMA = 0.06
-LARGEST_MARGIN = 100  # of a formula with as many terms
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,8 @@ class MultipleAngle(CosineSoftmax):
     incay: float
 
     def faults(self) -> list[str]:
-        faults = self.below(0, "beta", "beta_min", "beta_freeze", "gamma", "power", "incay")
-        if not 1 <= self.margin <= LARGEST_MARGIN:
-            faults.append(f"--margin {self.margin}: a factor on the angle, 1 to {LARGEST_MARGIN}")
-        return super().faults() + faults
+        at_least_0 = self.below(0, "beta", "beta_min", "beta_freeze", "gamma", "power", "incay")
+        return super().faults() + self.below(1, "margin") + at_least_0
 
     def changed_cosines(self, parts: Parts) -> mx.sym.Symbol:
         beta = mx.sym.Variable("beta")

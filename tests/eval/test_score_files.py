@@ -56,6 +56,7 @@ def test_the_order_is_declared():
         ("nan\n0.1\n0.2\n", "line 1: 'nan' is no number"),
         ("", "0 scores for 3 pairs"),
         ("0,1\n0,2\n0,3\n", "'0,3'; if that is a number with a decimal comma"),
+        ("0,1\n1\n0,3\n", "2 of 3 lines end in digits, a comma and digits, such as '0,3'"),
         ("a;b;0,1\na;b;0,2\na;b;0,3\n", "decimal comma"),
         ("l r s\na b 0,1\na b 0,2\na b 0,3\n", "decimal comma"),
     ],
