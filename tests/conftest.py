@@ -1,5 +1,7 @@
 """Fixtures that every test may use."""
 
+import gc
+import os
 from pathlib import Path
 
 from arcface_mxnet.data.ranges import range_record
@@ -12,6 +14,10 @@ from tests.report_page import ReportPage
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+# A forked process collects nothing that it was born with: what is left of an engine there would
+# wait for ever for threads which only the first process has.
+os.register_at_fork(after_in_child=gc.freeze)
 
 
 @pytest.fixture(scope="session", autouse=True)
