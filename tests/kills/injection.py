@@ -16,6 +16,7 @@ import signal
 import traceback
 
 BUFFER = 2048  # bytes
+LONGEST = 300  # seconds: what waits for longer ends by SIGALRM
 COUNTED = ("fsync", "replace", "rename", "unlink", "remove", "mkdir", "ftruncate")
 
 _fork = os.fork
@@ -38,7 +39,7 @@ def count_points(work: Callable[[], None]) -> int:
 def killed(work: Callable[[], None], at: int) -> None:
     """Run work() in a forked process that is killed at its operation number `at`, from 0."""
     status = os.waitpid(_start(work, at, signal.SIGKILL), 0)[1]
-    if not os.WIFSIGNALED(status):
+    if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
         _check(status)
         raise Failed(f"there is no operation {at}")
 
@@ -63,6 +64,7 @@ def _start(work: Callable[[], None], at: int, signal_number: int, report: int = 
     if process:
         return process
     code = 1
+    signal.alarm(LONGEST)
     try:
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), 1)
